@@ -1,0 +1,63 @@
+# Needs Python 3.11 or newer and make. Everything else goes into .venv, in the versions and with the hashes of requirements/.
+
+PYTHON ?= python3
+UV ?= uv
+PYTEST_ARGS ?=
+LOCK_ARGS ?=
+
+PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input
+COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --prerelease disallow --custom-compile-command "make lock" $(LOCK_ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format lock clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: .venv/.run  ## serve on 127.0.0.1:8000, or where CHAINRULE_BIND says
+	@exec .venv/bin/chainrule serve  # exec: the SIGTERM that make passes on reaches the server, not a shell
+
+test: .venv/.torch  ## run the tests, some of them with PYTEST_ARGS="-k softmax"
+	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+check: .venv/.test  ## lint, formatting and types
+	@.venv/bin/ruff check -q
+	@.venv/bin/ruff format -q --check
+	@.venv/bin/mypy --strict
+
+format: .venv/.test  ## format the code, and mend what the linter can mend
+	@.venv/bin/ruff check -q --fix
+	@.venv/bin/ruff format
+
+lock:  ## write requirements/ anew from pyproject.toml, with newer versions by LOCK_ARGS=--upgrade
+	@command -v $(UV) >/dev/null || { echo "make lock needs uv: python3 -m pip install uv, or UV=/path/to/uv" >&2; exit 1; }
+	$(COMPILE) pyproject.toml -o requirements/run.txt
+	$(COMPILE) --group build -c requirements/run.txt -o requirements/build.txt
+	$(COMPILE) pyproject.toml --group test --group check --group torch -c requirements/run.txt -c requirements/build.txt -o requirements/test.txt
+
+clean:  ## remove .venv and all caches
+	@rm -rf .venv .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	@find . -name .git -prune -o -name __pycache__ -prune -exec rm -rf {} +
+
+# Each file below is a stamp: touched when its step is done, so an interrupted step is done again.
+
+.venv/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Chainrule needs Python 3.11 or newer; $(PYTHON) is: $$($(PYTHON) --version 2>&1). Name another: make $(MAKECMDGOALS) PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear .venv
+	@touch $@
+
+.venv/.run: .venv/.made requirements/run.txt requirements/build.txt pyproject.toml
+	@$(PIP) --require-hashes -r requirements/run.txt -r requirements/build.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.test: .venv/.run requirements/test.txt
+	@$(PIP) --require-hashes -r requirements/test.txt
+	@touch $@
+
+# Left without a stamp where it fails: to ask again costs a second or two, and tells again why tests are skipped.
+.venv/.torch: .venv/.test requirements/torch.txt
+	@if $(PIP) --no-deps --only-binary :all: --require-hashes -r requirements/torch.txt 2>.venv/torch.log; then touch $@; \
+	elif [ -n "$$TESTS_MAY_NOT_SKIP" ]; then cat .venv/torch.log >&2; exit 1; \
+	else echo "No CPU build of PyTorch for this machine: the tests that compare with it are skipped."; fi

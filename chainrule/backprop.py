@@ -1,0 +1,204 @@
+"""Forward pass, backward pass, and the three factors of every derivative.
+
+    dE/dw_ij = Σ_b  dE/da_bj · o_bi                 b runs over the samples
+    dE/da_bj = Σ_m  dE/do_bm · do_bm/da_bj          m runs over the units of the layer
+    dE/do_bj = Σ_l  dE/da_bl · w_jl                 hidden layers: l runs over the units of the next layer
+    dE/do_bj = ∂E/∂o_bj                             last layer: the loss's own derivative
+
+E is one number for the whole batch, reduction included, so the factors multiply out with nothing left to rescale.
+Shapes below: s samples, i units of the layer before, j units of this layer.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from chainrule.catalogue import Array
+from chainrule.jacobian import Jacobian
+from chainrule.losses import STABLE_PAIRS, LossSpec
+from chainrule.network import Group, Layer, Network
+
+
+@dataclass(frozen=True)
+class LayerJacobian:
+    """do/da of a whole layer: the Jacobian of each of its groups."""
+
+    layer: Layer
+    parts: tuple[Jacobian, ...]
+
+    def dE_da(self, dE_do: Array) -> Array:
+        """Σ_m dE/do_m · do_m/da_j, (s, j)."""
+        return _join(
+            self.layer, [part.dE_da(dE_do[:, g.units]) for g, part in zip(self.layer.groups, self.parts, strict=True)]
+        )
+
+    def array(self) -> Array:
+        """do/da: (s, j) where all activations are elementwise, else the matrices `[s, j, m]` = do_j/da_m."""
+        blocks = [part.array() for part in self.parts]
+        if all(block.ndim == 2 for block in blocks):
+            return _join(self.layer, blocks)
+        every_unit = np.arange(self.layer.units)
+        matrix = np.zeros((len(blocks[0]), self.layer.units, self.layer.units))
+        for group, block in zip(self.layer.groups, blocks, strict=True):
+            units = every_unit[group.units]
+            if block.ndim == 2:
+                matrix[:, units, units] = block
+            else:
+                matrix[:, units[:, None], units] = block
+        return matrix
+
+
+@dataclass(frozen=True)
+class Activity:
+    """One layer in the forward pass: what it was given, da/dw = x (s, i), and what it made of it, a and o (s, j)."""
+
+    layer: Layer
+    x: Array
+    a: Array
+    o: Array
+
+
+@dataclass(frozen=True)
+class LayerGradient:
+    """One layer's derivatives. dE/dw_ij is the sum over the samples of dE/do · do/da · da/dw."""
+
+    activity: Activity
+    dE_do: Array  # (s, j)
+    do_da: LayerJacobian
+    dE_da: Array  # (s, j)
+    dE_dw: Array  # (i, j)
+    dE_db: Array | None  # (j,), where the layer has biases
+
+    @property
+    def a(self) -> Array:
+        """The pre-activations, (s, j)."""
+        return self.activity.a
+
+    @property
+    def o(self) -> Array:
+        """The outputs, (s, j)."""
+        return self.activity.o
+
+    @property
+    def da_dw(self) -> Array:
+        """The third factor, (s, i): what the layer was given, the outputs of the layer before it."""
+        return self.activity.x
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What one request asks for: the loss, every factor, every derivative. Layers are first to last."""
+
+    loss: float
+    sample_losses: Array  # (s,), each sample's share of the loss
+    layers: tuple[LayerGradient, ...]
+    dE_dx: Array  # (s, i) of the first layer
+
+    @property
+    def outputs(self) -> Array:
+        """The outputs of the last layer, (s, j)."""
+        return self.layers[-1].o
+
+
+def gradients(network: Network, inputs: Array, targets: Array, loss: LossSpec) -> Gradients:
+    """The loss of a network and its derivative by every weight, bias and input.
+
+    `inputs` (s, i); `targets` (s, j), or (s,) where the loss takes class indices. Raises ValueError where shapes do
+    not fit. Numbers that are not finite are left in the result, for `first_non_finite` to find.
+    """
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        activities = forward(network, inputs)
+        sample_losses, dE_do, dE_da = loss_and_slopes(activities[-1], targets, loss)
+        layers = tuple(backward(activities, dE_do, dE_da))[::-1]
+        dE_dx = _through_weights(layers[0].dE_da, network.layers[0])
+        return Gradients(float(sample_losses.sum()), sample_losses, layers, dE_dx)
+
+
+def forward(network: Network, inputs: Array) -> list[Activity]:
+    """a and o of every layer, first to last, for `inputs` (s, i)."""
+    activities: list[Activity] = []
+    x = inputs
+    for layer in network.layers:
+        a = x @ layer.weights
+        if layer.biases is not None:
+            a += layer.biases
+        o = _join(layer, [group.activation.value(a[:, group.units]) for group in layer.groups])
+        activities.append(Activity(layer, x, a, o))
+        x = o
+    return activities
+
+
+def backward(activities: list[Activity], dE_do: Array, dE_da: Array) -> Iterator[LayerGradient]:
+    """The derivatives of every layer, LAST to first, from those of the last layer's outputs and pre-activations."""
+    above: LayerGradient | None = None
+    for activity in reversed(activities):
+        do_da = _jacobian(activity)
+        if above is not None:
+            dE_do = _through_weights(above.dE_da, above.activity.layer)
+            dE_da = do_da.dE_da(dE_do)
+        above = _layer_gradient(activity, dE_do, do_da, dE_da)
+        yield above
+
+
+def _layer_gradient(activity: Activity, dE_do: Array, do_da: LayerJacobian, dE_da: Array) -> LayerGradient:
+    dE_db = None if activity.layer.biases is None else dE_da.sum(axis=0)
+    return LayerGradient(activity, dE_do, do_da, dE_da, activity.x.T @ dE_da, dE_db)
+
+
+def _jacobian(activity: Activity) -> LayerJacobian:
+    groups = activity.layer.groups
+    return LayerJacobian(activity.layer, tuple(g.activation.jacobian(activity.a[:, g.units]) for g in groups))
+
+
+def _through_weights(dE_da: Array, layer: Layer) -> Array:
+    """dE/do of the layer before: every unit collects from all the units it feeds, (s, i)."""
+    return dE_da @ layer.weights.T
+
+
+def loss_and_slopes(last: Activity, targets: Array, loss: LossSpec) -> tuple[Array, Array, Array]:
+    """Each sample's share of E, (s,), and dE/do and dE/da of the last layer, (s, j), reduced.
+
+    In closed form where loss and activation are a stable pair. Raises ValueError where the targets do not fit.
+    """
+    t = loss.dense_targets(targets, last.layer.units)
+    if t.shape != last.o.shape:
+        raise ValueError(f"targets of the shape {t.shape} for outputs of {last.o.shape}")
+    parts = [_group_loss_and_slopes(group, last, t[:, group.units], loss) for group in last.layer.groups]
+    losses, dE_do, dE_da = (_join(last.layer, list(arrays)) for arrays in zip(*parts, strict=True))
+    divisor = loss.divisor(t)
+    return losses.sum(axis=1) / divisor, dE_do / divisor, dE_da / divisor
+
+
+def _group_loss_and_slopes(group: Group, last: Activity, t: Array, loss: LossSpec) -> tuple[Array, Array, Array]:
+    """The single losses ℓ, dℓ/do and dℓ/da of one group, (s, j) each, not yet reduced."""
+    a, o, phi = last.a[:, group.units], last.o[:, group.units], group.activation
+    pair = STABLE_PAIRS.get((loss.loss.name, phi.activation.name))
+    if pair is None:
+        dE_do = loss.derivative(o, t)
+        return loss.value(o, t), dE_do, phi.jacobian(a).dE_da(dE_do)
+    dE_do = pair.dE_do(a, t, *phi.values) if pair.dE_do else loss.derivative(o, t)
+    return pair.value(a, t, *phi.values), dE_do, pair.dE_da(a, t, *phi.values)
+
+
+def _join(layer: Layer, parts: list[Array]) -> Array:
+    """One array for the layer from one for each of its groups."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = np.empty((len(parts[0]), layer.units))
+    for group, part in zip(layer.groups, parts, strict=True):
+        whole[:, group.units] = part
+    return whole
+
+
+def descend(network: Network, layers: tuple[LayerGradient, ...], learning_rate: float) -> Network:
+    """The network after one step, w - learning_rate · dE/dw: all parameters at once, from the same gradients."""
+
+    def step(layer: Layer, gradient: LayerGradient) -> Layer:
+        biases = None
+        if layer.biases is not None and gradient.dE_db is not None:
+            biases = layer.biases - learning_rate * gradient.dE_db
+        return replace(layer, weights=layer.weights - learning_rate * gradient.dE_dw, biases=biases)
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        return Network(tuple(step(layer, gradient) for layer, gradient in zip(network.layers, layers, strict=True)))

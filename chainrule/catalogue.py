@@ -1,0 +1,109 @@
+"""What the tables of activations and losses share: arrays, parameters with their bounds, names and aliases."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Value = float | str  # of a parameter: a number, or one of a few words
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of an activation or a loss: a number within bounds, or one word of `choices`."""
+
+    name: str
+    default: Value
+    meaning: str
+    minimum: float | None = None
+    exclusive_minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def expects(self) -> str:
+        """What a value must be, as the end of a sentence: "a number greater than 0"."""
+        if self.choices:
+            return " or ".join(f'"{choice}"' for choice in self.choices)
+        bounds = [
+            f"{words} {bound:g}"
+            for words, bound in (
+                ("greater than", self.exclusive_minimum),
+                ("at least", self.minimum),
+                ("at most", self.maximum),
+            )
+            if bound is not None
+        ]
+        return " ".join(["a finite number", " and ".join(bounds)]).rstrip()
+
+    def allows(self, value: object) -> bool:
+        """Whether `value` is of the right type and within the bounds; True and False are no numbers."""
+        if self.choices:
+            return isinstance(value, str) and value in self.choices
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
+            return False
+        return (
+            (self.minimum is None or value >= self.minimum)
+            and (self.exclusive_minimum is None or value > self.exclusive_minimum)
+            and (self.maximum is None or value <= self.maximum)
+        )
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond float64, such as 10**400
+        return False
+
+
+class Row(Protocol):
+    """What a row of either table has: a name, other names for it, parameters."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def aliases(self) -> Iterable[str]: ...
+    @property
+    def parameters(self) -> tuple[Parameter, ...]: ...
+
+
+R = TypeVar("R", bound=Row)
+
+
+class Table(Mapping[str, R]):
+    """Rows by name. Iterating goes over the rows' own names; aliases are found too, but not listed."""
+
+    def __init__(self, rows: Iterable[R]) -> None:
+        self._rows = {row.name: row for row in rows}
+        self._aliases = {alias: row for row in self._rows.values() for alias in row.aliases}
+
+    def __getitem__(self, name: str) -> R:
+        return self._rows[name] if name in self._rows else self._aliases[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """Names and aliases: everything that a client may write."""
+        return (*self._rows, *self._aliases)
+
+
+def parameter_values(row: Row, given: Mapping[str, Any]) -> tuple[Value, ...]:
+    """One value for every parameter of `row`, in the row's order: the given one, else the default.
+
+    Raises ValueError for a name that the row does not have and for a value out of bounds.
+    """
+    for name in given.keys() - {parameter.name for parameter in row.parameters}:
+        raise ValueError(f"{row.name} has no parameter {name!r}")
+    for parameter in row.parameters:
+        if parameter.name in given and not parameter.allows(given[parameter.name]):
+            raise ValueError(f"{parameter.name} of {row.name} must be {parameter.expects}")
+    return tuple(given.get(parameter.name, parameter.default) for parameter in row.parameters)

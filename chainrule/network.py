@@ -1,0 +1,102 @@
+"""What a network is: layers of weights, biases and activations. Computes nothing.
+
+a_j = Σ_i o_i · w_ij + b_j        weights[i, j] goes from unit i of the layer before to unit j of this one
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from chainrule.activations import ActivationSpec, activation_spec
+from chainrule.catalogue import Array
+
+Units = slice | NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Units of one layer that share an activation, parameters included; a softmax runs over its group."""
+
+    activation: ActivationSpec
+    units: Units
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A dense layer from i units to j: `weights` (i, j), `biases` (j,) or none, one activation or one for every unit.
+
+    Raises ValueError where the shapes do not fit each other.
+    """
+
+    weights: Array
+    biases: Array | None
+    activation: ActivationSpec | tuple[ActivationSpec, ...]
+    groups: tuple[Group, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.weights.ndim != 2:
+            raise ValueError(f"weights must be a matrix, not an array of {self.weights.ndim} axes")
+        if self.biases is not None and self.biases.shape != (self.units,):
+            raise ValueError(f"biases must have the shape ({self.units},), not {self.biases.shape}")
+        if isinstance(self.activation, tuple) and len(self.activation) != self.units:
+            raise ValueError(f"{len(self.activation)} activations for {self.units} units")
+        object.__setattr__(self, "groups", _groups(self.activation))
+
+    @property
+    def units(self) -> int:
+        """How many units the layer has, j."""
+        return int(self.weights.shape[1])
+
+    @property
+    def activations(self) -> tuple[ActivationSpec, ...]:
+        """The activation of every unit."""
+        return self.activation if isinstance(self.activation, tuple) else (self.activation,) * self.units
+
+
+def _groups(activation: ActivationSpec | tuple[ActivationSpec, ...]) -> tuple[Group, ...]:
+    """The partition of a layer's units by equal activations; a lone group is the slice of all, which copies nothing."""
+    if isinstance(activation, ActivationSpec):
+        return (Group(activation, slice(None)),)
+    units: dict[ActivationSpec, list[int]] = {}
+    for j, spec in enumerate(activation):
+        units.setdefault(spec, []).append(j)
+    if len(units) == 1:
+        return (Group(activation[0], slice(None)),)
+    return tuple(Group(spec, np.array(own)) for spec, own in units.items())
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Layers from the inputs to the outputs. Raises ValueError where one does not fit the layer before it."""
+
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise ValueError("a network has at least one layer")
+        for below, layer in zip(self.layers, self.layers[1:], strict=False):
+            if layer.weights.shape[0] != below.units:
+                raise ValueError(f"a layer of {below.units} units under weights for {layer.weights.shape[0]}")
+
+
+def dense(
+    weights: ArrayLike,
+    activation: str | dict[str, Any] | Sequence[str | dict[str, Any]],
+    biases: ArrayLike | None = None,
+) -> Layer:
+    """A layer from plain lists and names, for notebooks: `dense([[0.1], [0.2]], "tanh", biases=[0.5])`.
+
+    An activation with parameters is written as on the wire, `{"name": "leaky_relu", "negative_slope": 0.2}`.
+    """
+    return Layer(
+        np.array(weights, dtype=np.float64),
+        None if biases is None else np.array(biases, dtype=np.float64),
+        tuple(map(_spec, activation)) if isinstance(activation, list | tuple) else _spec(activation),
+    )
+
+
+def _spec(activation: Any) -> ActivationSpec:
+    return activation_spec(activation) if isinstance(activation, str) else activation_spec(**activation)

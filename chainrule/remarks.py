@@ -1,0 +1,121 @@
+"""What has to be said about a result: where it is not finite, where a unit sits on a kink, which targets are odd."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.activations import Kink
+from chainrule.backprop import Gradients
+from chainrule.catalogue import Array
+from chainrule.losses import LossSpec
+from chainrule.network import Network
+
+
+@dataclass(frozen=True)
+class NonFinite:
+    """One number that float64 cannot hold: which quantity, and where. Indices that do not apply are None."""
+
+    quantity: str
+    value: float
+    layer: int | None = None
+    sample: int | None = None
+    unit: int | None = None  # of the layer; of the inputs for dE/dx
+    unit_before: int | None = None  # the weight's other end, for a derivative by a weight
+
+
+def first_non_finite(result: Gradients) -> NonFinite | None:
+    """The first number of a result that is not finite, in the order in which they are computed.
+
+    The factors do/da and, below a stable pair, dE/do do not count: the derivative can be right without them.
+    """
+    return _first(_in_order(result))
+
+
+def first_non_finite_parameter(network: Network) -> NonFinite | None:
+    """The first weight or bias of a network that is not finite."""
+    return _first(_parameters(network))
+
+
+Named = tuple[int | None, str, tuple[str, ...], Array]  # layer, quantity, what the axes run over, numbers
+
+
+def _first(arrays: Iterator[Named]) -> NonFinite | None:
+    for layer, quantity, axes, array in arrays:
+        finite = np.isfinite(array)
+        if not finite.all():
+            where = tuple(np.argwhere(~finite)[0].tolist())
+            return NonFinite(quantity, float(array[where]), layer, **dict(zip(axes, where, strict=True)))
+    return None
+
+
+def _in_order(result: Gradients) -> Iterator[Named]:
+    units = ("sample", "unit")
+    for k, layer in enumerate(result.layers):
+        yield k, "a", units, layer.a
+        yield k, "o", units, layer.o
+    yield None, "sample_loss", ("sample",), result.sample_losses
+    yield None, "loss", (), np.array(result.loss)
+    for k, layer in reversed(list(enumerate(result.layers))):
+        yield k, "dE_da", units, layer.dE_da
+        yield k, "dE_dw", ("unit_before", "unit"), layer.dE_dw
+        if layer.dE_db is not None:
+            yield k, "dE_db", ("unit",), layer.dE_db
+    yield None, "dE_dx", units, result.dE_dx
+
+
+def _parameters(network: Network) -> Iterator[Named]:
+    for k, layer in enumerate(network.layers):
+        yield k, "weight", ("unit_before", "unit"), layer.weights
+        if layer.biases is not None:
+            yield k, "bias", ("unit",), layer.biases
+
+
+@dataclass(frozen=True)
+class OnKink:
+    """A unit that sits exactly on a kink of its activation in some samples, and the derivative taken there."""
+
+    layer: int
+    unit: int
+    samples: tuple[int, ...]
+    activation: str
+    kink: Kink
+    taken: float
+
+
+def units_on_kinks(result: Gradients) -> Iterator[OnKink]:
+    """Every unit that sits on a kink in at least one sample, layer by layer."""
+    for k, layer in enumerate(result.layers):
+        every_unit = np.arange(layer.a.shape[1])
+        for group in layer.activity.layer.groups:
+            phi, units = group.activation, every_unit[group.units]
+            for kink in phi.kinks():
+                there = layer.a[:, units] == kink.at
+                for column in np.flatnonzero(there.any(axis=0)):
+                    samples = tuple(np.flatnonzero(there[:, column]).tolist())
+                    yield OnKink(k, int(units[column]), samples, phi.activation.name, kink, phi.slope(kink.at))
+
+
+def factors_not_finite(result: Gradients) -> Iterator[tuple[int, int, int]]:
+    """(layer, sample, unit) of every dE/do that float64 cannot hold."""
+    for k, layer in enumerate(result.layers):
+        for sample, unit in _positions(~np.isfinite(layer.dE_do)):
+            yield k, sample, unit
+
+
+def targets_out_of_range(loss: LossSpec, targets: Array) -> Iterator[tuple[int, int]]:
+    """(sample, output) of every target outside the range that the loss is meant for; there are none without one."""
+    if loss.loss.target_range is not None:
+        lowest, highest = loss.loss.target_range
+        yield from _positions((targets < lowest) | (targets > highest))
+
+
+def outputs_on_kinks(loss: LossSpec, outputs: Array, targets: Array) -> Iterator[tuple[int, int]]:
+    """(sample, output) of every output at which the loss itself has no derivative."""
+    if loss.loss.kink is not None:
+        yield from _positions(loss.loss.kink(outputs, targets, *loss.values))
+
+
+def _positions(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    return zip(*(axis.tolist() for axis in np.nonzero(mask)), strict=True)

@@ -1,0 +1,196 @@
+"""The fields of the contract: arrays, numbers, booleans, words, and activations and losses with their parameters.
+
+marshmallow's own Float takes "1_000" and True, its Boolean takes "yes"; these take what JSON calls by that name.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from marshmallow import ValidationError, fields
+
+from chainrule.activations import ACTIVATIONS, ActivationSpec
+from chainrule.catalogue import Array, Parameter, Row, Table, Value
+from chainrule.losses import LOSSES, REDUCTIONS, LossSpec
+from schemas.arrays import read_array
+from schemas.strict import Path, as_messages
+from schemas.words import did_you_mean, kind, shown
+
+MESSAGES: dict[str, str | list[Any] | dict[Any, Any]] = {"required": "is required", "null": "must not be null"}
+LONGEST_LABEL = 64
+
+
+class ArrayField(fields.Field[Array]):
+    """An array of one of these ranks, as nested lists or base64; inside, float64."""
+
+    default_error_messages = MESSAGES
+
+    def __init__(self, *ranks: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.ranks = ranks
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> Array:
+        return read_array(value, self.ranks)
+
+
+class NumberField(fields.Field[float]):
+    """A finite number greater than `exclusive_minimum`."""
+
+    default_error_messages = MESSAGES
+
+    def __init__(self, exclusive_minimum: float, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.exclusive_minimum = exclusive_minimum
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> float:
+        if type(value) not in (int, float):
+            raise ValidationError(f"must be a number, not {kind(value)}")
+        if not self.exclusive_minimum < value < math.inf:
+            raise ValidationError(f"must be a finite number greater than {self.exclusive_minimum:g}")
+        return float(value)
+
+
+class BooleanField(fields.Field[bool]):
+    """true or false, nothing that resembles them."""
+
+    default_error_messages = MESSAGES
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> bool:
+        if type(value) is not bool:
+            raise ValidationError(f"must be true or false, not {kind(value)}")
+        return value
+
+
+class ChoiceField(fields.Field[str]):
+    """One of a few words."""
+
+    default_error_messages = MESSAGES
+
+    def __init__(self, choices: Iterable[str], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.choices = tuple(choices)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> str:
+        return _word(value, self.choices, " or ".join(f'"{choice}"' for choice in self.choices))
+
+
+class ActivationField(fields.Field[ActivationSpec | tuple[ActivationSpec, ...]]):
+    """An activation for the layer, or a list with one for each unit; by name, or as an object with parameters."""
+
+    default_error_messages = MESSAGES
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Any, **_: Any
+    ) -> ActivationSpec | tuple[ActivationSpec, ...]:
+        if type(value) is not list:
+            return _activation(value)
+        if not value:
+            raise ValidationError("must not be empty")
+        specs, messages = [], {}
+        for unit, entry in enumerate(value):
+            try:
+                specs.append(_activation(entry))
+            except ValidationError as error:
+                messages[unit] = error.messages
+        if messages:
+            raise ValidationError(messages)
+        return tuple(specs)
+
+
+class LossField(fields.Field[LossSpec]):
+    """A loss by name, or as an object with parameters and `reduction`."""
+
+    default_error_messages = MESSAGES
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> LossSpec:
+        name, given = _named(value, LOSSES, "loss", lambda _row: {"reduction": _REDUCTION})
+        loss = LOSSES[name]
+        return LossSpec(loss, _values(loss, given), given.get("reduction", loss.aliases.get(name, "sum")))
+
+
+def resolved_activation(activation: ActivationSpec | tuple[ActivationSpec, ...]) -> Any:
+    """An activation, or a list of them, with its own name and every parameter: may be posted again."""
+    if isinstance(activation, tuple):
+        return [resolved_activation(spec) for spec in activation]
+    label = {} if activation.group is None else {"group": activation.group}
+    return {"name": activation.activation.name, **_parameters(activation.activation, activation.values), **label}
+
+
+def resolved_loss(spec: LossSpec) -> dict[str, Any]:
+    """A loss with its own name, every parameter and the reduction: may be posted again."""
+    return {"name": spec.loss.name, **_parameters(spec.loss, spec.values), "reduction": spec.reduction}
+
+
+class _Check(Protocol):
+    """What a key beside the name must hold."""
+
+    @property
+    def expects(self) -> str: ...
+    def allows(self, value: object) -> bool: ...
+
+
+@dataclass(frozen=True)
+class _Label:
+    expects = f"a label of 1 to {LONGEST_LABEL} characters"
+
+    def allows(self, value: object) -> bool:
+        return isinstance(value, str) and 0 < len(value) <= LONGEST_LABEL
+
+
+_REDUCTION = Parameter("reduction", "sum", "over samples and outputs", choices=REDUCTIONS)
+
+
+def _activation(value: Any) -> ActivationSpec:
+    name, given = _named(value, ACTIVATIONS, "activation", lambda row: {} if row.elementwise else {"group": _Label()})
+    return ActivationSpec(ACTIVATIONS[name], _values(ACTIVATIONS[name], given), given.get("group"))
+
+
+def _parameters(row: Row, values: tuple[Value, ...]) -> dict[str, Value]:
+    return {parameter.name: value for parameter, value in zip(row.parameters, values, strict=True)}
+
+
+def _values(row: Row, given: dict[str, Any]) -> tuple[Value, ...]:
+    """One value for each parameter, as the core keeps them; numbers are float64 there."""
+    values = (given.get(parameter.name, parameter.default) for parameter in row.parameters)
+    return tuple(value if isinstance(value, str) else float(value) for value in values)
+
+
+def _named(
+    value: Any, table: Table[Any], noun: str, beside: Callable[[Any], dict[str, _Check]]
+) -> tuple[str, dict[str, Any]]:
+    """The name, and what stands beside it, of `"tanh"` or `{"name": "elu", "alpha": 2}`; all known and in bounds."""
+    if type(value) is not dict:
+        return _word(value, table.all_names, f"the name of {_a(noun)}, or an object with name and parameters"), {}
+    if "name" not in value:
+        raise ValidationError({"name": ["is required"]})
+    try:
+        name = _word(value["name"], table.all_names, f"the name of {_a(noun)}")
+    except ValidationError as error:
+        raise ValidationError({"name": error.messages}) from error
+    given = {key: entry for key, entry in value.items() if key != "name"}
+    checks = {parameter.name: parameter for parameter in table[name].parameters} | beside(table[name])
+    if complaints := list(_complaints(table[name], given, checks)):
+        raise ValidationError(as_messages(complaints))
+    return name, given
+
+
+def _complaints(row: Row, given: dict[str, Any], checks: Mapping[str, _Check]) -> Iterator[tuple[Path, str]]:
+    """(path, what is wrong) of every key beside the name that is unknown, or holds what it must not."""
+    for key, value in given.items():
+        if key not in checks:
+            yield (key,), f"{row.name} has no parameter {shown(key)}{did_you_mean(key, checks)}"
+        elif not checks[key].allows(value):
+            yield (key,), f"must be {checks[key].expects}"
+
+
+def _word(value: Any, known: tuple[str, ...], expected: str) -> str:
+    if type(value) is not str:
+        raise ValidationError(f"must be {expected}, not {kind(value)}")
+    if value not in known:
+        raise ValidationError(f"{shown(value)} is not known{did_you_mean(value, known)}")
+    return value
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"

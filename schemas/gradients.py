@@ -1,0 +1,131 @@
+"""The request of POST /v1/gradients, read into core values."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from marshmallow import ValidationError, fields, post_load, validates_schema
+
+from chainrule.catalogue import Array
+from chainrule.losses import LossSpec
+from chainrule.network import Network
+from schemas.fields import (
+    MESSAGES,
+    ArrayField,
+    BooleanField,
+    ChoiceField,
+    LossField,
+    NumberField,
+)
+from schemas.network import LAYOUTS, Complaints, NetworkSchema, misfits, to_network, units_of
+from schemas.strict import StrictSchema, as_messages
+from schemas.words import counted
+
+BREAKDOWNS = ("per_weight", "per_unit", "none")
+ENCODINGS = ("json", "base64")
+
+
+@dataclass(frozen=True, eq=False)
+class GradientRequest:
+    """A request that was found right: everything in it fits, and is in the form that the core takes."""
+
+    network: Network
+    inputs: Array  # (s, i), also where one sample was posted
+    targets: Array  # (s, j), or (s,) class indices
+    loss: LossSpec
+    breakdown: str
+    learning_rate: float | None
+    verify: bool
+    weights_layout: str
+    one_sample: bool  # the answer then has no samples axis
+    encoding: str
+
+
+class StepSchema(StrictSchema):
+    """One step of gradient descent."""
+
+    learning_rate = NumberField(exclusive_minimum=0.0, required=True)
+
+
+class GradientRequestSchema(StrictSchema):
+    """The body of POST /v1/gradients."""
+
+    network = fields.Nested(NetworkSchema, required=True, error_messages={**MESSAGES, "type": "must be an object"})
+    inputs = ArrayField(1, 2, required=True)
+    targets = ArrayField(0, 1, 2, required=True)
+    loss = LossField(load_default=LossField().deserialize("half_squared_error"))
+    breakdown = ChoiceField(BREAKDOWNS, load_default=BREAKDOWNS[0])
+    step = fields.Nested(StepSchema, error_messages={**MESSAGES, "type": "must be an object"})
+    verify = BooleanField(load_default=False)
+    encoding = ChoiceField(ENCODINGS, load_default=ENCODINGS[0])
+
+    @validates_schema(skip_on_field_errors=False)
+    def _fits(self, loaded: dict[str, Any], **_: Any) -> None:
+        """Refuse shapes that do not fit each other, among the parts that could be read."""
+        network, inputs = loaded.get("network", {}), loaded.get("inputs")
+        complaints = [(("network", *path), words) for path, words in misfits(network, inputs)]
+        if inputs is not None and "targets" in loaded and "loss" in loaded:
+            targets = _target_misfits(loaded["loss"], loaded["targets"], inputs, _outputs(network, inputs))
+            complaints += [(("targets", *path), words) for path, words in targets]
+        if complaints:
+            raise ValidationError(as_messages(complaints))
+
+    @post_load
+    def _as_core_values(self, loaded: dict[str, Any], **_: Any) -> GradientRequest:
+        one_sample = loaded["inputs"].ndim == 1
+        targets = loaded["targets"]
+        if loaded["loss"].loss.class_indices:
+            targets = targets.reshape(-1)
+        elif one_sample:
+            targets = targets[None]
+        return GradientRequest(
+            network=to_network(loaded["network"]),
+            inputs=loaded["inputs"][None] if one_sample else loaded["inputs"],
+            targets=targets,
+            loss=loaded["loss"],
+            breakdown=loaded["breakdown"],
+            learning_rate=loaded["step"]["learning_rate"] if "step" in loaded else None,
+            verify=loaded["verify"],
+            weights_layout=loaded["network"]["weights_layout"],
+            one_sample=one_sample,
+            encoding=loaded["encoding"],
+        )
+
+
+def _outputs(network: dict[str, Any], inputs: Array) -> int | None:
+    """How many outputs a loaded network has, as far as can be told."""
+    width: int | None = inputs.shape[-1]
+    for layer in network.get("layers", []):
+        width = units_of(layer, width, network.get("weights_layout", LAYOUTS[0]))
+    return width if network.get("layers") else None
+
+
+def _target_misfits(loss: LossSpec, targets: Array, inputs: Array, outputs: int | None) -> Complaints:
+    """(path, what is wrong) where targets do not have the shape that the loss, inputs and network call for."""
+    samples = () if inputs.ndim == 1 else (len(inputs),)
+    if loss.loss.class_indices:
+        yield from _class_misfits(loss, targets, samples, outputs)
+        return
+    if targets.ndim != inputs.ndim:
+        form = "one list for each sample" if samples else "one list of numbers"
+        yield (), f"must be {form}, like the outputs"
+    elif samples and len(targets) != len(inputs):
+        yield (), f"has {counted(len(targets), 'sample')}, but the inputs have {len(inputs)}"
+    if targets.ndim and outputs is not None and targets.ndim == inputs.ndim and targets.shape[-1] != outputs:
+        given = counted(targets.shape[-1], "number")
+        yield (), f"has {given}{' a sample' if samples else ''}, but the network has {counted(outputs, 'output')}"
+
+
+def _class_misfits(loss: LossSpec, targets: Array, samples: tuple[int, ...], outputs: int | None) -> Complaints:
+    if targets.ndim > max(1, len(samples)):
+        yield (), f"must hold one class index for each sample; {loss.loss.name} does not take rows of numbers"
+        return
+    if targets.shape not in {samples, samples or (1,)}:  # for one sample, [2] is taken as well as 2
+        wanted = f"one class index for each of the {counted(samples[0], 'sample')}" if samples else "one class index"
+        yield (), f"must be {wanted}, not {counted(targets.size, 'number') if targets.ndim else 'a number'}"
+        return
+    last = np.inf if outputs is None else outputs - 1
+    wrong = (targets < 0) | (targets > last) | (targets != np.floor(targets))
+    words = "must be a class index, a whole number" + ("" if outputs is None else f" from 0 to {last}")
+    for where in np.argwhere(wrong).tolist():
+        yield tuple(where), words

@@ -1,0 +1,65 @@
+"""The answer of POST /v1/gradients, as a document with arrays in it."""
+
+from typing import Any
+
+from chainrule.backprop import Gradients, LayerGradient
+from chainrule.catalogue import Array
+from chainrule.network import Network
+from schemas.arrays import as_base64
+from schemas.fields import resolved_activation, resolved_loss
+from schemas.gradients import GradientRequest
+from schemas.network import as_in_out
+from schemas.records import weight_records
+from schemas.warnings import warnings
+
+
+def answer(request: GradientRequest, result: Gradients, stepped: Network | None) -> dict[str, Any]:
+    """The answer to a request, as a document with arrays in it; `stepped` is the network after the step asked for."""
+    document: dict[str, Any] = {
+        "loss": result.loss,
+        "sample_losses": mirrored(result.sample_losses, request),
+        "outputs": mirrored(result.outputs, request),
+        "layers": [_layer_answer(layer, request) for layer in result.layers],
+        "loss_function": resolved_loss(request.loss),
+    }
+    if request.breakdown != "none":
+        document["dE_dx"] = mirrored(result.dE_dx, request)
+    if stepped is not None:
+        document["updated_network"] = _network_document(stepped, request.weights_layout)
+    document["warnings"] = warnings(request, result)
+    return as_base64(document) if request.encoding == "base64" else document
+
+
+def _layer_answer(gradient: LayerGradient, request: GradientRequest) -> dict[str, Any]:
+    layer = gradient.activity.layer
+    document = {
+        "activation": resolved_activation(layer.activation),
+        "dE_dw": as_in_out(gradient.dE_dw, request.weights_layout),
+    }
+    if gradient.dE_db is not None:
+        document["dE_db"] = gradient.dE_db
+    if request.breakdown == "none":
+        return document
+    do_da = gradient.do_da.array()
+    factors = {"dE_do": gradient.dE_do, "do_da": do_da, "da_dw": gradient.da_dw}
+    document |= {name: mirrored(getattr(gradient, name), request) for name in ("a", "o", "dE_da")}
+    document["factors"] = {name: mirrored(array, request) for name, array in factors.items()}
+    if request.breakdown == "per_weight":
+        document["weights"] = weight_records(gradient, do_da, request.one_sample)
+    return document
+
+
+def _network_document(network: Network, layout: str) -> dict[str, Any]:
+    layers = []
+    for layer in network.layers:
+        biases = {} if layer.biases is None else {"biases": layer.biases}
+        activation = resolved_activation(layer.activation)
+        layers.append({"activation": activation, "weights": as_in_out(layer.weights, layout), **biases})
+    return {"layers": layers, "weights_layout": layout}
+
+
+def mirrored(array: Array, request: GradientRequest) -> Any:
+    """An array over the samples in the form of the request: without that axis where one sample was posted."""
+    if not request.one_sample:
+        return array
+    return array[0] if array.ndim > 1 else float(array[0])

@@ -1,0 +1,102 @@
+"""A network on the wire, and whether its shapes fit each other, the inputs and the targets."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from marshmallow import fields, validate
+
+from chainrule.catalogue import Array
+from chainrule.network import Layer, Network
+from schemas.fields import MESSAGES, ActivationField, ArrayField, ChoiceField
+from schemas.strict import Path, StrictSchema
+from schemas.words import counted
+
+OUT_IN = "out_in"
+LAYOUTS = ("in_out", OUT_IN)
+
+Complaints = Iterator[tuple[Path, str]]
+
+
+class LayerSchema(StrictSchema):
+    """One dense layer."""
+
+    activation = ActivationField(required=True)
+    weights = ArrayField(2, required=True)
+    biases = ArrayField(1)
+
+
+class NetworkSchema(StrictSchema):
+    """Layers first to last, and how their matrices are laid out."""
+
+    layers = fields.Nested(
+        LayerSchema,
+        many=True,
+        required=True,
+        validate=validate.Length(min=1, error="must not be empty"),
+        error_messages={**MESSAGES, "type": "must be a list of layers"},
+    )
+    weights_layout = ChoiceField(LAYOUTS, load_default=LAYOUTS[0])
+
+
+def to_network(loaded: dict[str, Any]) -> Network:
+    """The core's network of a loaded and fitting `network`."""
+    return Network(tuple(_layer(layer, loaded["weights_layout"]) for layer in loaded["layers"]))
+
+
+def _layer(loaded: dict[str, Any], layout: str) -> Layer:
+    return Layer(as_in_out(loaded["weights"], layout), loaded.get("biases"), loaded["activation"])
+
+
+def as_in_out(matrix: Array, layout: str) -> Array:
+    """A matrix of the wire's layout as n_in × n_out; and, as a transposition undoes itself, the other way round."""
+    return matrix.T if layout == OUT_IN else matrix
+
+
+def misfits(loaded: dict[str, Any], inputs: Array | None) -> Complaints:
+    """(path, what is wrong) wherever a layer does not fit the one before it, or its own units.
+
+    `loaded` may lack what could not be read: what is missing is fitted to nothing.
+    """
+    layout = loaded.get("weights_layout", LAYOUTS[0])
+    width = None if inputs is None else inputs.shape[-1]
+    giver = "the inputs have {} a sample".format(counted(width, "number")) if width else ""
+    for k, layer in enumerate(loaded.get("layers", [])):
+        for path, words in _layer_misfits(layer, width, giver, layout):
+            yield ("layers", k, *path), words
+        width = units_of(layer, width, layout)
+        giver = f"layer {k} has {counted(width, 'unit')}" if width else ""
+
+
+def units_of(layer: dict[str, Any], width: int | None, layout: str) -> int | None:
+    """How many units a loaded layer has, as far as can be told; a plainly transposed matrix is read as meant."""
+    if "weights" not in layer:
+        return None
+    n_in, n_out = as_in_out(layer["weights"], layout).shape
+    return int(n_in if _is_transposed(n_in, n_out, width) else n_out)
+
+
+def _is_transposed(n_in: int, n_out: int, width: int | None) -> bool:
+    return width is not None and n_in != width == n_out
+
+
+def _layer_misfits(layer: dict[str, Any], width: int | None, giver: str, layout: str) -> Complaints:
+    if "weights" not in layer:
+        return
+    n_in, n_out = as_in_out(layer["weights"], layout).shape
+    if width is not None and n_in != width:
+        yield ("weights",), _wrong_matrix(n_in, n_out, width, giver, layout)
+    units = n_in if _is_transposed(n_in, n_out, width) else n_out
+    for key, noun in (("biases", "number"), ("activation", "activation")):
+        entries = layer.get(key)
+        if isinstance(entries, np.ndarray | tuple) and len(entries) != units:
+            yield (key,), f"has {counted(len(entries), noun)}, but the weights lead to {counted(units, 'unit')}"
+
+
+def _wrong_matrix(n_in: int, n_out: int, width: int, giver: str, layout: str) -> str:
+    side, other = ("column", LAYOUTS[0]) if layout == OUT_IN else ("row", OUT_IN)
+    words = f"has {counted(n_in, side)}, but {giver}: one {side} for each is needed"
+    if not _is_transposed(n_in, n_out, width):
+        return words
+    form = "n_out × n_in" if other == OUT_IN else "n_in × n_out"
+    return f'{words}. It looks transposed; "weights_layout": "{other}" takes matrices as {form}'

@@ -1,0 +1,35 @@
+"""Words for messages: what a JSON value is called, what was probably meant, how a client's own text is shown."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+LONGEST_SHOWN = 60
+
+
+def kind(value: Any) -> str:
+    """What a JSON value is, as the end of a sentence: "a string"."""
+    if value is None:
+        return "null"
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
+    return names[type(value)]
+
+
+def shown(text: str) -> str:
+    """A client's own text, quoted and cut; what cannot be written as UTF-8 is escaped."""
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return f'"{text[:LONGEST_SHOWN]}…"' if len(text) > LONGEST_SHOWN else f'"{text}"'
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun: "1 unit", "2 units"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence that names the nearest known word, or else all of them: "; did you mean "weights"?"."""
+    known = tuple(known)
+    near = difflib.get_close_matches(word[:LONGEST_SHOWN].lower(), known, n=1)
+    if near:
+        return f'; did you mean "{near[0]}"?'
+    return f"; known here: {', '.join(known)}" if known else ""

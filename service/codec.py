@@ -1,0 +1,142 @@
+"""JSON in and out, strictly as RFC 8259 has it. The only module that knows orjson.
+
+Refused, with the place: what is not JSON (NaN, trailing commas, comments), what is not UTF-8, what is nested too deep,
+and a key given twice in one object, of which every fast parser would keep the last without a word.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+
+DEEPEST = 32  # objects within each other; the contract's own requests need 5
+
+_NOT_JSON = re.compile(r"NaN|-?Infinity")
+_OVERFLOW = "number is infinity when parsed as double"  # orjson's words for 1e400
+_LONGEST_INTEGER = 300  # digits; beyond, float64 has no number for it, and Python takes long to read it
+
+
+class MalformedJSON(ValueError):
+    """A body that is not JSON; its text says why, and where."""
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """Stands in a parsed document for what must not be in one."""
+
+    why: str
+
+
+def decode(body: bytes) -> Any:
+    """The JSON document in `body`. A number beyond float64 (1e400) is read as infinity, for the schema to point at.
+
+    Raises MalformedJSON.
+    """
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if error.msg == _OVERFLOW:
+            return _decode_with_care(body)
+        raise MalformedJSON(_explanation(body, error)) from error
+    if body.count(b":") != _number_of_keys(document):  # a colon in a string also leads here, which only costs time
+        _decode_with_care(body)
+    return document
+
+
+def encode(document: Any) -> bytes:
+    """`document` as JSON, NumPy arrays included. A number that is not finite becomes null: check beforehand."""
+    return orjson.dumps(document, default=_contiguous, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
+
+
+def _contiguous(value: Any) -> Any:
+    """orjson asks for a transposed or strided array in another form."""
+    if isinstance(value, np.ndarray):
+        return np.ascontiguousarray(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _number_of_keys(document: Any, depth: int = 0) -> int:
+    """How many keys the objects of a document have, as far as objects stand where the contract has them.
+
+    Of a list only those are entered that begin with an object: a long list of numbers costs nothing.
+    """
+    if depth > DEEPEST:
+        raise MalformedJSON(f"objects are nested more than {DEEPEST} deep")
+    if type(document) is dict:
+        return len(document) + sum(_number_of_keys(value, depth + 1) for value in document.values())
+    if type(document) is list and document and type(document[0]) is dict:
+        return sum(_number_of_keys(value, depth + 1) for value in document)
+    return 0
+
+
+def _decode_with_care(body: bytes) -> Any:
+    """As `decode`, by the standard library: slow, but it sees a key that is given twice, and reads 1e400."""
+    try:
+        document = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_constant=lambda token: _Refused(f"{token} is not JSON"),
+            parse_int=lambda digits: int(digits) if len(digits) < _LONGEST_INTEGER else float(digits),
+        )
+    except json.JSONDecodeError as error:
+        raise MalformedJSON(_explanation(body, error)) from error
+    except UnicodeDecodeError as error:
+        raise MalformedJSON(_not_utf8(body, error)) from error
+    except RecursionError as error:
+        raise MalformedJSON("lists and objects are nested too deep") from error
+    for where, refused in _refused(document, "#"):
+        raise MalformedJSON(f"at {where}: {refused.why}")
+    return document
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Any:
+    document = dict(pairs)
+    if len(document) == len(pairs):
+        return document
+    keys = [key for key, _ in pairs]
+    twice = next(key for key in keys if keys.count(key) > 1)
+    return _Refused(f"the key {json.dumps(twice[:60])} is given twice in one object")
+
+
+def _refused(document: Any, where: str) -> Iterator[tuple[str, _Refused]]:
+    """What was refused in a document, with the JSON Pointer to it."""
+    remaining = [(document, where)]  # a stack of our own: a document may be nested deeper than Python recurses
+    while remaining:
+        document, where = remaining.pop()
+        if isinstance(document, _Refused):
+            yield where, document
+        items = document.items() if type(document) is dict else enumerate(document) if type(document) is list else ()
+        remaining += [(value, f"{where}/{step}") for step, value in items if isinstance(value, dict | list | _Refused)]
+
+
+def _explanation(body: bytes, error: json.JSONDecodeError) -> str:
+    """orjson's or the standard library's complaint, with the place, and in plainer words where there are some."""
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as not_utf8:
+        return _not_utf8(body, not_utf8)
+    if not text.strip():
+        return "the body is empty"
+    return f"line {error.lineno}, column {error.colno}: {_plain_words(text, error)}"
+
+
+def _plain_words(text: str, error: json.JSONDecodeError) -> str:
+    at = max(0, error.pos - 1) if text[error.pos - 1 : error.pos] == "-" else error.pos
+    if token := _NOT_JSON.match(text, at):
+        return f"{token[0]} is not JSON; there is no JSON for numbers that are not finite"
+    if text[at : at + 1] == "'":
+        return "strings and keys are written in double quotes"
+    if error.msg.startswith("depth limit"):
+        return "lists and objects are nested too deep"
+    return error.msg
+
+
+def _not_utf8(body: bytes, error: UnicodeDecodeError) -> str:
+    before = body[: error.start]
+    line = before.count(b"\n") + 1
+    column = error.start - (before.rfind(b"\n") + 1) + 1
+    return f"line {line}, byte {column}: the byte 0x{body[error.start]:02x} is not UTF-8 ({error.reason})"

@@ -1,0 +1,142 @@
+"""How much one request may ask of this deployment: one row a limit, checked before the work is done."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from schemas.gradients import GradientRequest
+from schemas.problem import pointer
+from schemas.words import counted
+from service.problems import LIMIT_EXCEEDED, Refusal
+
+BODY_BYTES = "body_bytes"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One limit: its default, what of a request it counts, where that stands, and the way out."""
+
+    name: str
+    default: int
+    noun: str  # what is counted, in the singular
+    meaning: str
+    way_out: str
+    where: tuple[str, ...] = ()
+    measure: Callable[[GradientRequest], int] | None = None  # None: checked elsewhere, before the request is read
+
+    @property
+    def setting(self) -> str:
+        """The environment variable that sets it."""
+        return f"CHAINRULE_MAX_{self.name.upper()}"
+
+
+def _parameters(request: GradientRequest) -> int:
+    layers = request.network.layers
+    return sum(layer.weights.size + (0 if layer.biases is None else layer.biases.size) for layer in layers)
+
+
+def _multiply_adds(request: GradientRequest) -> int:
+    """Forward, by the weights and by the inputs: three products of matrices a layer, and the softmaxes' Jacobians."""
+    return 3 * len(request.inputs) * sum(layer.weights.size for layer in request.network.layers)
+
+
+def _answer_numbers(request: GradientRequest) -> int:
+    """The numbers of every array and record of the answer."""
+    samples, steps = len(request.inputs), 1 if request.learning_rate is None else 2
+    total = steps * _parameters(request) + samples * request.network.layers[-1].units
+    if request.breakdown == "none":
+        return total
+    for layer in request.network.layers:
+        n_in, n_out = layer.weights.shape
+        coupled = sum(not spec.activation.elementwise for spec in layer.activations)
+        total += samples * (n_in + 4 * n_out + (n_out * n_out if coupled else n_out))
+        if request.breakdown == "per_weight":
+            factors_to_all_units = n_out - coupled + coupled * n_out
+            total += n_in * (4 * n_out + samples * (n_out + 2 * factors_to_all_units))
+    return total
+
+
+LIMITS: tuple[Limit, ...] = (
+    Limit(
+        BODY_BYTES,
+        32 * 2**20,
+        "byte",
+        "the body of a request",
+        "send fewer samples, or give the arrays as base64",
+    ),
+    Limit(
+        "layers",
+        64,
+        "layer",
+        "layers of a network",
+        "send a network of fewer layers",
+        ("network", "layers"),
+        lambda request: len(request.network.layers),
+    ),
+    Limit(
+        "units",
+        4096,
+        "unit",
+        "units of one layer, or numbers of one sample",
+        "send narrower layers",
+        ("network", "layers"),
+        lambda request: max(max(layer.weights.shape) for layer in request.network.layers),
+    ),
+    Limit(
+        "parameters",
+        4_000_000,
+        "parameter",
+        "weights and biases of a network",
+        "send a smaller network",
+        ("network",),
+        _parameters,
+    ),
+    Limit(
+        "samples",
+        16_384,
+        "sample",
+        "samples of a batch",
+        "send the batch in parts and add the gradients up",
+        ("inputs",),
+        lambda request: len(request.inputs),
+    ),
+    Limit(
+        "multiply_adds",
+        20_000_000_000,
+        "multiply-add",
+        "multiply-adds that the matrix products take",
+        "send the batch in parts and add the gradients up",
+        ("inputs",),
+        _multiply_adds,
+    ),
+    Limit(
+        "answer_numbers",
+        8_000_000,
+        "number",
+        "numbers in the answer",
+        'ask for "breakdown": "per_unit" or "none", or send a smaller batch',
+        ("breakdown",),
+        _answer_numbers,
+    ),
+)
+
+DEFAULTS: Mapping[str, int] = {limit.name: limit.default for limit in LIMITS}
+
+
+def enforce(limits: Mapping[str, int], request: GradientRequest) -> None:
+    """Refuse a request that asks for more than `limits`, with every limit that it is over."""
+    measured = ((limit, limit.measure(request)) for limit in LIMITS if limit.measure)
+    errors = [
+        {"pointer": pointer(limit.where), "detail": words(limit, asked, limits[limit.name])}
+        for limit, asked in measured
+        if asked > limits[limit.name]
+    ]
+    if errors:
+        raise Refusal(LIMIT_EXCEEDED, errors[0]["detail"], errors)
+
+
+def words(limit: Limit, asked: int, allowed: int) -> str:
+    """The limit, its value, what was asked, the setting, and the way out, in one sentence."""
+    return (
+        f"{counted(asked, limit.noun)} asked, {allowed} allowed ({limit.meaning}; the limit {limit.name}, "
+        f"set by {limit.setting}): {limit.way_out}"
+    )

@@ -1,0 +1,1123 @@
+"""Everything a client can get wrong: which status, where the pointer leads, what the sentence says. Never a 5xx."""
+
+import base64
+import codecs
+import json
+import struct
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from werkzeug.test import EnvironBuilder, TestResponse
+from werkzeug.wrappers import Response
+
+from service.app import create_app
+from service.limits import BODY_BYTES
+from service.problems import PROBLEMS
+from service.settings import read_settings
+
+Body = dict[str, Any]
+Change = Callable[[Body], str]  # a request, as the JSON text of one with a mistake in it
+
+URL = "/v1/gradients"
+JSON = "application/json"
+
+# 2 inputs, 3 hidden units, 2 outputs, 4 samples. The weight 0.5, of unit 1 to unit 1, stands nowhere else in the text.
+VALID: Body = {
+    "network": {
+        "layers": [
+            {"weights": [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], "biases": [0.01, 0.02, 0.03], "activation": "tanh"},
+            {"weights": [[1, 2], [3, 4], [6, 7]], "activation": "identity"},
+        ]
+    },
+    "inputs": [[1, 2], [3, 4], [6, 7], [8, 9]],
+    "targets": [[1, 0], [0, 1], [1, 1], [0, 0]],
+}
+LAYER = "network/layers/0"
+CLASSES = "sparse_categorical_cross_entropy"
+
+
+def _steps(path: str) -> list[str | int]:
+    return [int(step) if step.isdigit() else step for step in path.split("/") if step]
+
+
+def _within(body: Any, steps: list[str | int]) -> Any:
+    """What stands at the end of the steps; objects that are not there yet are made."""
+    for step in steps:
+        body = body.setdefault(step, {}) if isinstance(body, dict) else body[step]
+    return body
+
+
+def put(path: str, value: Any, **beside: Any) -> Change:
+    """The valid request with another value at `path`, and other values of fields at the top."""
+
+    def change(body: Body) -> str:
+        body |= beside
+        *before, last = _steps(path)
+        _within(body, before)[last] = value
+        return json.dumps(body)
+
+    return change
+
+
+def drop(path: str) -> Change:
+    """The valid request without the member at `path`."""
+
+    def change(body: Body) -> str:
+        *before, last = _steps(path)
+        del _within(body, before)[last]
+        return json.dumps(body)
+
+    return change
+
+
+def with_key(path: str, key: str) -> Change:
+    """The valid request with one key too many in the object at `path`."""
+
+    def change(body: Body) -> str:
+        _within(body, _steps(path))[key] = 1
+        return json.dumps(body)
+
+    return change
+
+
+def written(number: str, **beside: Any) -> Change:
+    """The valid request with the weight 0.5 written in other characters."""
+    return lambda body: json.dumps(body | beside).replace("0.5", number)
+
+
+def packed(shape: Any, numbers: Any = range(8), **beside: Any) -> Body:
+    """An array as base64 of float64."""
+    data = base64.b64encode(struct.pack(f"<{len(numbers)}d", *numbers)).decode()
+    return {"shape": shape, "base64": data, **beside}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A mistake, as a sentence; how to make it; where the pointer leads, and what the complaint says."""
+
+    mistake: str
+    change: Change
+    pointer: str
+    words: str
+    status: int = 422
+    type: str = "invalid-request"
+
+
+REQUIRED = ("network", "inputs", "targets", "network/layers", f"{LAYER}/weights", f"{LAYER}/activation")
+MISSING = [
+    *(Row(f"{path} is missing", drop(path), f"#/{path}", "is required") for path in REQUIRED),
+    Row("a step has no learning rate", put("step", {}), "#/step/learning_rate", "is required"),
+    Row("an activation has no name", put(f"{LAYER}/activation", {}), f"#/{LAYER}/activation/name", "is required"),
+    Row("a loss has no name", put("loss", {"reduction": "mean"}), "#/loss/name", "is required"),
+]
+
+KINDS = {"a boolean": True, "a number": 3, "a string": "1.5", "a list": ["x"], "an object": {"x": 1}}
+NUMBERS, NAME = "must be a list of numbers", "must be the name of an activation"
+FIELDS = {  # what each field says that it must be, and the kinds of JSON values that are of the right type
+    "network": ("must be an object", {"an object"}),
+    "network/layers": ("must be a list of layers", {"a list"}),
+    "network/weights_layout": ('must be "in_out" or "out_in"', {"a string"}),
+    LAYER: ("must be an object", {"an object"}),
+    f"{LAYER}/weights": ("must be a matrix, a list of rows of numbers", {"a list", "an object"}),
+    f"{LAYER}/biases": (NUMBERS, {"a list", "an object"}),
+    f"{LAYER}/activation": (f"{NAME}, or an object", {"a string", "a list", "an object"}),
+    f"{LAYER}/activation/name": (NAME, {"a string"}),
+    "inputs": (f"{NUMBERS} or a matrix", {"a list", "an object"}),
+    "targets": ("must be a number or a list of numbers or a matrix", {"a number", "a list", "an object"}),
+    "loss": ("must be the name of a loss, or an object", {"a string", "an object"}),
+    "loss/name": ("must be the name of a loss", {"a string"}),
+    "breakdown": ('must be "per_weight" or "per_unit" or "none"', {"a string"}),
+    "encoding": ('must be "json" or "base64"', {"a string"}),
+    "verify": ("must be true or false", {"a boolean"}),
+    "step": ("must be an object", {"an object"}),
+    "step/learning_rate": ("must be a number", {"a number"}),
+}
+NULL_IN_OTHER_WORDS = {LAYER: "must be an object", f"{LAYER}/activation/name": "not null", "loss/name": "not null"}
+
+
+def at(path: str, value: Any) -> Change:
+    """As `put`, with an object in place of a name where the path leads into it."""
+    parent, _, last = path.rpartition("/")
+    return put(parent, {last: value}) if last == "name" else put(path, value)
+
+
+WRONG_TYPES = [
+    *(
+        Row(f"{path} is null", at(path, None), f"#/{path}", NULL_IN_OTHER_WORDS.get(path, "must not be null"))
+        for path in FIELDS
+    ),
+    *(
+        Row(f"{path} is {kind}", at(path, value), f"#/{path}", words)
+        for path, (words, right) in FIELDS.items()
+        for kind, value in KINDS.items()
+        if kind not in right
+    ),
+    Row("verify is yes", put("verify", "yes"), "#/verify", "must be true or false, not a string"),
+    Row("verify is 1", put("verify", 1), "#/verify", "must be true or false, not a number"),
+]
+
+UNKNOWN = [
+    *(
+        Row(f"the unknown key {key}", with_key(path, key), f"{pointer}/{key}", f'unknown key "{key}"; {meant}')
+        for path, pointer, key, meant in (
+            ("", "#", "netwrok", 'did you mean "network"?'),
+            ("", "#", "learning_rate", "known here: network, inputs, targets"),
+            ("network", "#/network", "layer", 'did you mean "layers"?'),
+            (LAYER, f"#/{LAYER}", "bias", 'did you mean "biases"?'),
+            (LAYER, f"#/{LAYER}", "weight", 'did you mean "weights"?'),
+        )
+    ),
+    Row(
+        "a step with momentum",
+        put("step", {"learning_rate": 0.1, "momentum": 0.9}),
+        "#/step/momentum",
+        'unknown key "momentum"; known here: learning_rate',
+    ),
+]
+
+NO_NUMBERS = {"null": None, "a boolean": False, "a string": "1.5", "a list": [1], "an object": {}}
+PLACES = ("inputs/3/1", "targets/2/0", f"{LAYER}/weights/1/2", f"{LAYER}/biases/1")
+BEYOND = {
+    "1e400": "1e400",
+    "-1e400": "-1e400",
+    "10^400 in digits": "1" + "0" * 400,
+    "-10^400 in digits": "-1" + "0" * 400,
+    "10^5000 in digits": "1" + "0" * 5000,
+    "the first number that rounds to infinity": "17976931348623159e292",
+}
+ELEMENTS = [
+    *(
+        Row(f"the element {path} is {kind}", put(path, value), f"#/{path}", f"must be a number, not {kind}")
+        for path in PLACES
+        for kind, value in NO_NUMBERS.items()
+    ),
+    *(
+        Row(name, written(number), f"#/{LAYER}/weights/1/1", "is beyond the range of float64")
+        for name, number in BEYOND.items()
+    ),
+]
+
+W, B, W1 = f"{LAYER}/weights", f"{LAYER}/biases", "network/layers/1/weights"
+ROWS_TO_ONE = "must be a matrix, a list of rows of numbers, not a list"
+SHAPES = [
+    Row("a short row of inputs", put("inputs/1", [3]), "#/inputs/1", "has 1 number where row 0 has 2"),
+    Row("a long row of inputs", put("inputs/2", [6, 7, 8]), "#/inputs/2", "has 3 numbers where row 0 has 2"),
+    Row("a short row of weights", put(f"{W}/1", [1, 2]), f"#/{W}/1", "has 2 numbers where row 0 has 3"),
+    Row("a short row of targets", put("targets/3", [1]), "#/targets/3", "has 1 number where row 0 has 2"),
+    Row("weights as one list", put(W, [1, 2, 3]), f"#/{W}", ROWS_TO_ONE),
+    Row("biases as a matrix", put(B, [[1, 2, 3]]), f"#/{B}", "must be a list of numbers, not a matrix"),
+    Row("inputs three lists deep", put("inputs", [[[1]]]), "#/inputs/0/0", "must be a number, not a list"),
+    Row("inputs 100 lists deep", put("inputs", json.loads("[" * 100 + "]" * 100)), "#/inputs/0/0", "not a list"),
+    Row("weights three lists deep", put(W, [[[1]]]), f"#/{W}/0/0", "must be a number, not a list"),
+    Row("a number among rows", put("inputs/2", 5), "#/inputs/2", "must be a list of numbers, not a number"),
+    Row("null among rows", put(f"{W}/1", None), f"#/{W}/1", "must be a list of numbers, not null"),
+    Row("a later row is empty", put("inputs/3", []), "#/inputs/3", "must not be empty"),
+    Row("a network of no layers", put("network/layers", []), "#/network/layers", "must not be empty"),
+    Row("no activation for any unit", put(f"{LAYER}/activation", []), f"#/{LAYER}/activation", "must not be empty"),
+    *(Row(f"{path} is []", put(path, []), f"#/{path}", "must not be empty") for path in ("inputs", "targets", W, B)),
+    *(Row(f"{path} is [[]]", put(path, [[]]), f"#/{path}/0", "must not be empty") for path in ("inputs", "targets", W)),
+]
+
+
+def transposed(layout: str, *layers: int) -> Change:
+    """The valid request in a layout, with the matrices of these layers the other way round."""
+
+    def change(body: Body) -> str:
+        body["network"]["weights_layout"] = layout
+        for k, layer in enumerate(body["network"]["layers"]):
+            if (layout == "out_in") != (k in layers):
+                layer["weights"] = [list(column) for column in zip(*layer["weights"], strict=True)]
+        return json.dumps(body)
+
+    return change
+
+
+AS_OUT_IN = 'It looks transposed; "weights_layout": "out_in" takes matrices as n_out × n_in'
+AS_IN_OUT = 'It looks transposed; "weights_layout": "in_out" takes matrices as n_in × n_out'
+UNITS = "but the weights lead to 3 units"
+FIT = [
+    Row("the first matrix is transposed, in_out", transposed("in_out", 0), f"#/{W}", AS_OUT_IN),
+    Row("the second matrix is transposed, in_out", transposed("in_out", 1), f"#/{W1}", AS_OUT_IN),
+    Row("the first matrix is transposed, out_in", transposed("out_in", 0), f"#/{W}", AS_IN_OUT),
+    Row("the second matrix is transposed, out_in", transposed("out_in", 1), f"#/{W1}", AS_IN_OUT),
+    Row("five rows over three units", put(W1, [[1, 2]] * 5), f"#/{W1}", "has 5 rows, but layer 0 has 3 units"),
+    Row("one row over two inputs", put(W, [[1, 2, 3]]), f"#/{W}", "has 1 row, but the inputs have 2 numbers a sample"),
+    Row("a bias too few", put(B, [1, 2]), f"#/{B}", f"has 2 numbers, {UNITS}"),
+    Row("a bias too many", put(B, [1] * 4), f"#/{B}", f"has 4 numbers, {UNITS}"),
+    *(
+        Row(f"{counted} for three units", put(path, names), f"#/{path}", f"has {counted}, {UNITS}")
+        for path in (f"{LAYER}/activation",)
+        for counted, names in {
+            "1 activation": ["tanh"],
+            "2 activations": ["tanh"] * 2,
+            "4 activations": ["tanh"] * 4,
+        }.items()
+    ),
+]
+
+BATCH_OF_LISTS = "must be one list for each sample, like the outputs"
+CLASS = "must be a class index, a whole number from 0 to 1"
+ONE_SAMPLE = {"inputs": [1, 2]}
+TARGETS: dict[str, tuple[Any, Body, str, str]] = {  # targets, other fields, pointer, words
+    "one row for a batch": ([1, 0], {}, "", BATCH_OF_LISTS),
+    "a scalar for a batch": (1, {}, "", BATCH_OF_LISTS),
+    "rows for one sample": ([[1, 0]], ONE_SAMPLE, "", "must be one list of numbers, like the outputs"),
+    "a scalar for one sample": (1, ONE_SAMPLE, "", "must be one list of numbers, like the outputs"),
+    "targets of three samples": ([[1, 0]] * 3, {}, "", "has 3 samples, but the inputs have 4"),
+    "targets of five samples": ([[1, 0]] * 5, {}, "", "has 5 samples, but the inputs have 4"),
+    "targets too narrow": ([[1]] * 4, {}, "", "has 1 number a sample, but the network has 2 outputs"),
+    "targets too wide": ([[1] * 3] * 4, {}, "", "has 3 numbers a sample, but the network has 2 outputs"),
+    "one sample's targets too wide": ([1, 0, 0], ONE_SAMPLE, "", "has 3 numbers, but the network has 2 outputs"),
+    "a negative class": ([0, -1, 1, 0], {"loss": CLASSES}, "/1", CLASS),
+    "a class too large": ([0, 1, 1, 2], {"loss": CLASSES}, "/3", CLASS),
+    "a fractional class": ([0, 1, 0.5, 0], {"loss": CLASSES}, "/2", CLASS),
+    "a class beyond 2^64": ([0, 1, 2**70, 0], {"loss": CLASSES}, "/2", CLASS),
+    "a class too large, in a spec": ([0, 1, 1, 2], {"loss": {"name": "nll", "reduction": "mean"}}, "/3", CLASS),
+    "true as a class": ([True, 1, 0, 0], {"loss": CLASSES}, "/0", "must be a number, not a boolean"),
+    "one-hot rows for classes": ([[1, 0]] * 4, {"loss": CLASSES}, "", "must hold one class index for each sample"),
+    "too few classes": ([0, 1, 0], {"loss": CLASSES}, "", "one class index for each of the 4 samples, not 3 numbers"),
+    "one class for a batch": (1, {"loss": CLASSES}, "", "one class index for each of the 4 samples, not a number"),
+    "one sample's class too large": (2, {"loss": CLASSES, **ONE_SAMPLE}, "", CLASS),
+    "one sample's class too large, in a list": ([2], {"loss": CLASSES, **ONE_SAMPLE}, "/0", CLASS),
+    "two classes for one sample": ([0, 1], {"loss": CLASSES, **ONE_SAMPLE}, "", "must be one class index, not 2"),
+    "a row for one sample's class": ([[1, 0]], {"loss": CLASSES, **ONE_SAMPLE}, "", "does not take rows of numbers"),
+}
+
+
+def spec(name: str, **beside: Any) -> Body:
+    """An activation or a loss with parameters."""
+    return {"name": name, **beside}
+
+
+FINITE, POSITIVE = "must be a finite number", "must be a finite number greater than 0"
+LABEL = "must be a label of 1 to 64 characters"
+ACTIVATIONS: dict[str, tuple[Any, str, str]] = {  # activation, pointer, words
+    "a misspelt activation": ("sigmiod", "", '"sigmiod" is not known; did you mean "sigmoid"?'),
+    "an activation in capitals": ("TANH", "", '"TANH" is not known; did you mean "tanh"?'),
+    "an activation like no other": ("zzz", "", '"zzz" is not known; known here: identity, sigmoid, tanh'),
+    "a Python attribute for a name": ("__class__", "", '"__class__" is not known'),
+    "an empty name": ("", "", '"" is not known'),
+    "a name of 100 characters": ("x" * 100, "", f'"{"x" * 60}…" is not known'),
+    "a misspelt name in a spec": (spec("rleu"), "/name", '"rleu" is not known; did you mean "relu"?'),
+    "a misspelt name for one unit": (["tanh", "tahn", "tanh"], "/1", 'did you mean "tanh"?'),
+    "null for one unit": (["tanh", "tanh", None], "/2", "must be the name of an activation, or an object"),
+    "a list for one unit": (["tanh", "tanh", ["tanh"]], "/2", "or an object with name and parameters, not a list"),
+    "the parameter self": (spec("tanh", self=1), "/self", 'tanh has no parameter "self"'),
+    "another's parameter": (spec("relu", alpha=1), "/alpha", 'relu has no parameter "alpha"'),
+    "a misspelt parameter": (spec("elu", alpah=1), "/alpah", 'no parameter "alpah"; did you mean "alpha"?'),
+    "a bad parameter of one unit": (["tanh", spec("elu", alpha=-1), "tanh"], "/1/alpha", "a finite number at least 0"),
+    "a parameter too small": (spec("elu", alpha=-0.5), "/alpha", "must be a finite number at least 0"),
+    "a parameter at its open bound": (spec("softplus", beta=0), "/beta", POSITIVE),
+    "a temperature of 0": (spec("softmax", temperature=0), "/temperature", POSITIVE),
+    "true for a parameter": (spec("leaky_relu", negative_slope=True), "/negative_slope", FINITE),
+    "null for a parameter": (spec("leaky_relu", negative_slope=None), "/negative_slope", FINITE),
+    "a string for a parameter": (spec("leaky_relu", negative_slope="0.2"), "/negative_slope", FINITE),
+    "a list for a parameter": (spec("leaky_relu", negative_slope=[0.2]), "/negative_slope", FINITE),
+    "an object for a parameter": (spec("leaky_relu", negative_slope={}), "/negative_slope", FINITE),
+    "10^400 for a parameter": (spec("elu", alpha=10**400), "/alpha", FINITE),
+    "an unknown word for a parameter": (spec("gelu", approximate="erf"), "/approximate", 'must be "none" or "tanh"'),
+    "true for a word": (spec("gelu", approximate=True), "/approximate", 'must be "none" or "tanh"'),
+    "a list for a word": (spec("gelu", approximate=["tanh"]), "/approximate", 'must be "none" or "tanh"'),
+    "a group of an elementwise one": (spec("tanh", group="a"), "/group", 'tanh has no parameter "group"'),
+    "an empty group label": (spec("softmax", group=""), "/group", LABEL),
+    "a numeric group label": (spec("softmax", group=3), "/group", LABEL),
+    "a null group label": (spec("softmax", group=None), "/group", LABEL),
+    "a listed group label": (spec("softmax", group=["a"]), "/group", LABEL),
+    "a group label of 65 characters": (spec("softmax", group="x" * 65), "/group", LABEL),
+}
+LOSSES: dict[str, tuple[Any, str, str]] = {  # loss, pointer, words
+    "a misspelt loss": ("hubre", "", '"hubre" is not known; did you mean "huber"?'),
+    "half a loss's name": ("cross_entropy", "", 'did you mean "binary_cross_entropy"?'),
+    "a misspelt loss in a spec": (spec("mes"), "/name", '"mes" is not known; did you mean "mse"?'),
+    "a delta of 0": (spec("huber", delta=0), "/delta", POSITIVE),
+    "a negative delta": (spec("huber", delta=-1), "/delta", POSITIVE),
+    "a delta of true": (spec("huber", delta=True), "/delta", POSITIVE),
+    "a misspelt delta": (spec("huber", detla=1), "/detla", 'huber has no parameter "detla"; did you mean "delta"?'),
+    "the loss parameter self": (spec("mse", self=1), "/self", 'squared_error has no parameter "self"'),
+    **{
+        f"the reduction {value!r}": (
+            spec("mse", reduction=value),
+            "/reduction",
+            'must be "sum" or "mean" or "batch_mean"',
+        )
+        for value in ("avg", "Mean", "", None, True, 1, ["sum"])
+    },
+}
+CHOICES = (
+    ("breakdown", "per_weights", '"per_weights" is not known; did you mean "per_weight"?'),
+    ("breakdown", "all", '"all" is not known; known here: per_weight, per_unit, none'),
+    ("encoding", "base46", '"base46" is not known; did you mean "base64"?'),
+    ("network/weights_layout", "in-out", '"in-out" is not known; did you mean "in_out"?'),
+    ("network/weights_layout", "OUT_IN", '"OUT_IN" is not known; did you mean "out_in"?'),
+)
+RATE = "step/learning_rate"
+RATES = [
+    *(Row(f"a learning rate of {rate}", put(RATE, rate), f"#/{RATE}", POSITIVE) for rate in (0, -0.0, -0.1)),
+    Row("a learning rate of 10^400", put(RATE, 10**400), f"#/{RATE}", FINITE),
+    Row("a learning rate in a list", put(RATE, [0.1]), f"#/{RATE}", "must be a number, not a list"),
+    Row("a learning rate that is a digit", put(RATE, "1"), f"#/{RATE}", "must be a number, not a string"),
+]
+
+GOOD = packed([4, 2])["base64"]
+LENGTHS, RANK = "must hold whole numbers greater than 0", "must be a list of 1 or 2 lengths"
+NAN, INF = float("nan"), float("inf")
+PACKED: dict[str, tuple[Body, str, str]] = {  # inputs, pointer, words
+    "base64 with foreign characters": ({"shape": [4, 2], "base64": "!" + GOOD}, "base64", "is not base64"),
+    "base64 in the URL's alphabet": ({"shape": [4, 2], "base64": "-_" + GOOD[2:]}, "base64", "is not base64"),
+    "base64 without its padding": ({"shape": [4, 2], "base64": GOOD.rstrip("=")}, "base64", "is not base64"),
+    "base64 in lines": ({"shape": [4, 2], "base64": GOOD[:76] + "\n" + GOOD[76:]}, "base64", "is not base64"),
+    "base64 beyond ASCII": ({"shape": [4, 2], "base64": "é" + GOOD}, "base64", "is not base64"),
+    "no text in base64": ({"shape": [4, 2], "base64": ""}, "base64", "holds 0 bytes; the shape [4, 2]"),
+    "null for base64": ({"shape": [4, 2], "base64": None}, "base64", "must be a string, not null"),
+    "a list for base64": ({"shape": [4, 2], "base64": [1]}, "base64", "must be a string, not a list"),
+    "a number too few": (packed([4, 2], range(7)), "base64", "holds 56 bytes; the shape [4, 2] of float64 takes 64"),
+    "a number too many": (packed([4, 2], range(9)), "base64", "holds 72 bytes; the shape [4, 2] of float64 takes 64"),
+    "half a number": ({"shape": [1, 2], "base64": "AAAAAAAAAAAAAAAA"}, "base64", "holds 12 bytes; the shape [1, 2]"),
+    "a shape of 2^124 numbers": (packed([2**62, 2**62]), "base64", "holds 64 bytes; the shape [4611686018427387904"),
+    "no shape": ({"base64": GOOD}, "shape", "is required in an array given as base64"),
+    "no base64": ({"shape": [4, 2]}, "base64", "is required in an array given as base64"),
+    "an extra key": (packed([4, 2], dtype="f8"), "dtype", 'unknown key "dtype"; known here: shape, base64'),
+    "a misspelt extra key": (packed([4, 2], shpae=1), "shpae", 'unknown key "shpae"; did you mean "shape"?'),
+    "a length of 0": (packed([0, 2]), "shape", LENGTHS),
+    "two negative lengths": (packed([-4, -2]), "shape", LENGTHS),
+    "a length of true": (packed([True, 8]), "shape", LENGTHS),
+    "a length of 4.0": (packed([4.0, 2]), "shape", LENGTHS),
+    "a length that is a string": (packed(["4", 2]), "shape", LENGTHS),
+    "a length beyond 2^64": (packed([10**30, 2]), "shape", LENGTHS),
+    "a shape that is null": (packed(None), "shape", RANK),
+    "a shape that is a number": (packed(8), "shape", RANK),
+    "a shape that is a string": (packed("42"), "shape", RANK),
+    "an empty shape": (packed([]), "shape", RANK),
+    "a shape of rank 3": (packed([2, 2, 2]), "shape", RANK),
+    "NaN in base64": (packed([4, 2], [*range(5), NAN, 6, 7]), "base64", "element [2, 1] is not a finite number"),
+    "infinity in base64": (packed([4, 2], [*range(6), INF, 7]), "base64", "element [3, 0] is not a finite number"),
+}
+
+# Keys that a URI fragment cannot hold as they are: RFC 6901, section 6.
+POINTERS = {
+    "a/b": "#/a~1b",
+    "a~b": "#/a~0b",
+    "~1": "#/~01",
+    "100%": "#/100%25",
+    "a b": "#/a%20b",
+    'say "x"': "#/say%20%22x%22",
+    "größe": "#/gr%C3%B6%C3%9Fe",
+    "∂E": "#/%E2%88%82E",
+    "a#b": "#/a%23b",
+    "back\\slash": "#/back%5Cslash",
+    "": "#/",
+    "0": "#/0",
+    "a.b": "#/a.b",
+}
+STEP_WITH_SCHEMA = put("step", {"learning_rate": 1, "_schema": 1})
+SCHEMA_KEYS = [  # marshmallow keeps complaints about a whole object under this name
+    Row("the key _schema", with_key("", "_schema"), "#/_schema", 'unknown key "_schema"'),
+    Row("the key _schema in network", with_key("network", "_schema"), "#/network/_schema", "unknown key"),
+    Row("the key _schema in a layer", with_key(LAYER, "_schema"), f"#/{LAYER}/_schema", "unknown key"),
+    Row("the key _schema in step", STEP_WITH_SCHEMA, "#/step/_schema", "unknown key"),
+    Row("the key _schema in a loss", put("loss", spec("mse", _schema=1)), "#/loss/_schema", "no parameter"),
+    Row("the key _schema in an array", put("inputs", packed([4, 2], _schema=1)), "#/inputs/_schema", "unknown key"),
+]
+
+NO_OBJECTS = ("null", "true", "5", '"network"', "[]", "[{}]", "1e400", "[[[[]]]]")
+
+ROWS = [
+    *MISSING,
+    *WRONG_TYPES,
+    *UNKNOWN,
+    *ELEMENTS,
+    *SHAPES,
+    *FIT,
+    *(Row(m, put("targets", t, **more), f"#/targets{p}", words) for m, (t, more, p, words) in TARGETS.items()),
+    *(
+        Row(m, put(f"{LAYER}/activation", value), f"#/{LAYER}/activation{p}", words)
+        for m, (value, p, words) in ACTIVATIONS.items()
+    ),
+    *(Row(m, put("loss", value), f"#/loss{p}", words) for m, (value, p, words) in LOSSES.items()),
+    *(Row(f"{path} is {word}", put(path, word), f"#/{path}", words) for path, word, words in CHOICES),
+    *RATES,
+    *(Row(m, put("inputs", value), f"#/inputs/{key}", words) for m, (value, key, words) in PACKED.items()),
+    Row("weights of rank 1 in base64", put(W, packed([6], range(6))), f"#/{W}/shape", "must be a list of 2 lengths"),
+    Row("targets of rank 1 in base64", put("targets", packed([8])), "#/targets", BATCH_OF_LISTS),
+    *(Row(f"the key {key!r}", with_key("", key), p, f'unknown key "{key}"') for key, p in POINTERS.items()),
+    Row("a key of 100 characters", with_key("", "x" * 100), "#/" + "x" * 100, f'unknown key "{"x" * 60}…"'),
+    *SCHEMA_KEYS,
+    *(Row(f"the body {text}", lambda _, text=text: text, "#", "must be an object") for text in NO_OBJECTS),
+]
+
+
+def post(client: FlaskClient, text: str | bytes, **more: Any) -> TestResponse:
+    """The answer to a body as it stands."""
+    return client.post(URL, data=text, content_type=JSON, **more)
+
+
+def problem_in(answer: Response, status: int, name: str) -> Body:
+    """The problem document of an answer, after a look at everything that each of them promises."""
+    document: Body = json.loads(answer.get_data())
+    assert answer.status_code == status, document
+    assert answer.content_type == "application/problem+json"
+    assert document["type"] == f"/problems/{name}"
+    assert document["title"] == PROBLEMS[name].title
+    assert document["status"] == status
+    assert document["detail"]
+    assert document["instance"] == answer.headers["X-Request-ID"] != ""
+    return document
+
+
+def refused(client: FlaskClient, body: Any) -> list[dict[str, str]]:
+    """The errors of an invalid request."""
+    text = body if isinstance(body, str) else json.dumps(body)
+    errors: list[dict[str, str]] = problem_in(post(client, text), 422, "invalid-request")["errors"]
+    assert all(set(error) == {"pointer", "detail"} for error in errors)
+    return errors
+
+
+def test_the_request_that_all_mistakes_start_from_is_valid(client: FlaskClient) -> None:
+    """Else a row might be refused for another reason than its mistake."""
+    assert post(client, json.dumps(VALID)).status_code == 200
+
+
+def test_no_two_mistakes_have_one_name() -> None:
+    """A failure names its row."""
+    names = [row.mistake for row in ROWS]
+    assert sorted(set(names)) == sorted(names)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.mistake)
+def test_a_mistake_is_refused_once_at_its_place_and_in_words(client: FlaskClient, row: Row) -> None:
+    """One mistake, one complaint: status, type, a pointer down to the element, and what was expected there."""
+    document = problem_in(post(client, row.change(deepcopy(VALID))), row.status, row.type)
+    assert [error["pointer"] for error in document["errors"]] == [row.pointer], document["errors"]
+    assert row.words in document["errors"][0]["detail"]
+    assert row.pointer in document["detail"]
+    assert row.words in document["detail"]
+
+
+# Several mistakes, and mistakes that could be told in more than one way.
+
+
+def test_all_mistakes_of_a_request_are_told_at_once(client: FlaskClient) -> None:
+    """Nine mistakes in nine places, one answer; the detail names the first and how many more there are."""
+    body = {
+        "netwrok": {},
+        "inputs": [["a", None], [1]],
+        "targets": "x",
+        "loss": "mes",
+        "step": {},
+        "verify": "yes",
+        "encoding": 64,
+    }
+    document = problem_in(post(client, json.dumps(body)), 422, "invalid-request")
+    assert {error["pointer"] for error in document["errors"]} == {
+        "#/network",
+        "#/netwrok",
+        "#/inputs/0/0",
+        "#/inputs/0/1",
+        "#/inputs/1",
+        "#/targets",
+        "#/loss",
+        "#/step/learning_rate",
+        "#/verify",
+        "#/encoding",
+    }
+    first = document["errors"][0]
+    assert document["detail"] == f"{first['pointer']} {first['detail']}, and 9 more"
+
+
+def test_mistakes_in_different_layers_are_told_at_once(client: FlaskClient) -> None:
+    """A misspelt key, a misspelt activation and a bad number, in two layers."""
+    body = deepcopy(VALID)
+    first, second = body["network"]["layers"]
+    first["bias"] = [1, 2, 3]
+    first["weights"][1][2] = None
+    second["activation"] = "tahn"
+    assert {error["pointer"] for error in refused(client, body)} == {
+        f"#/{LAYER}/bias",
+        f"#/{LAYER}/weights/1/2",
+        "#/network/layers/1/activation",
+    }
+
+
+def test_misfits_are_told_beside_other_mistakes(client: FlaskClient) -> None:
+    """What could be read is fitted to each other, though something else could not be read."""
+    body = deepcopy(VALID) | {"targets": [[1, 0]] * 3, "verify": 1}
+    body["network"]["layers"][0]["biases"] = [1, 2]
+    assert {error["pointer"] for error in refused(client, body)} == {f"#/{LAYER}/biases", "#/targets", "#/verify"}
+
+
+@pytest.mark.parametrize("wrong", [20, 21, 1000])
+def test_at_most_twenty_mistakes_of_one_array_are_told(client: FlaskClient, wrong: int) -> None:
+    """20, in the order of the document, however many there are."""
+    body = deepcopy(VALID) | {"inputs": [[1, True]] * wrong}
+    body["targets"] = [[1, 0]] * wrong
+    expected = [f"#/inputs/{sample}/1" for sample in range(20)]
+    assert [error["pointer"] for error in refused(client, body)] == expected
+
+
+def test_at_most_twenty_mistakes_of_a_request_are_told(client: FlaskClient) -> None:
+    """15 wrong elements in each of two arrays and 15 unknown keys are 45 mistakes, and 20 complaints."""
+    body = deepcopy(VALID) | {"inputs": [[1, None]] * 15, "targets": [[None, 1]] * 15}
+    body |= {f"unknown {number}": 1 for number in range(15)}
+    errors = refused(client, body)
+    assert len(errors) == 20
+    assert len({error["pointer"] for error in errors}) == 20
+
+
+@pytest.mark.parametrize("place", ["activation", "loss"])
+def test_a_misspelt_name_key_is_told_beside_the_missing_one(client: FlaskClient, place: str) -> None:
+    """`{"nmae": "tanh"}`: the name is missing, and "nmae" is no key; one without the other is a riddle."""
+    path = f"{LAYER}/activation" if place == "activation" else "loss"
+    errors = refused(client, put(path, {"nmae": "tanh"})(deepcopy(VALID)))
+    assert {error["pointer"] for error in errors} == {f"#/{path}/name", f"#/{path}/nmae"}
+    assert 'did you mean "name"?' in next(e["detail"] for e in errors if e["pointer"].endswith("nmae"))
+
+
+@pytest.mark.parametrize("inputs", [[1, 2, 3], [[1, 2, 3]] * 4], ids=["one sample", "a batch"])
+def test_inputs_of_the_wrong_width_are_one_mistake(client: FlaskClient, inputs: Any) -> None:
+    """3 numbers a sample for a network of 2 inputs: biases, the layer above and targets all say that it is 2-3-2."""
+    body = deepcopy(VALID) | {"inputs": inputs}
+    if inputs[0] == 1:
+        body["targets"] = [1, 0]
+    errors = refused(client, body)
+    assert len(errors) == 1, errors
+    assert errors[0]["pointer"] in {"#/inputs", f"#/{LAYER}/weights"}
+    assert "2" in errors[0]["detail"]
+    assert "3" in errors[0]["detail"]
+    assert "transposed" not in errors[0]["detail"]
+
+
+@pytest.mark.parametrize("beyond", ["", "1e400"], ids=["alone", "beside 1e400"])
+@pytest.mark.parametrize("place", ["key", "name", "label"])
+def test_a_lone_surrogate_never_breaks_the_answer(client: FlaskClient, place: str, beyond: str) -> None:
+    r"""A \ud800 by itself is text that UTF-8 cannot hold: refused, in UTF-8, with no 500."""
+    activation = {
+        "key": '"tanh", "\\ud800": 1',
+        "name": '"\\ud800tanh"',
+        "label": '{"name": "softmax", "group": "\\ud800"}',
+    }[place]
+    text = json.dumps(VALID).replace('"tanh"', activation).replace("0.5", beyond or "0.5")
+    answer = post(client, text)
+    assert answer.status_code in {400, 422}
+    problem_in(answer, answer.status_code, "malformed-json" if answer.status_code == 400 else "invalid-request")
+
+
+# Not JSON.
+
+TEXT = json.dumps(VALID)
+NOT_JSON: dict[str, tuple[str | bytes, str]] = {
+    "NaN": ('{"inputs": [1,\n NaN]}', "line 2, column 2: NaN is not JSON"),
+    "Infinity": ('{"inputs": [Infinity]}', "line 1, column 13: Infinity is not JSON"),
+    "-Infinity": ('{"inputs": [-Infinity]}', "line 1, column 13: -Infinity is not JSON"),
+    "NaN after an umlaut": ('{"ü": NaN}', "line 1, column 7: NaN is not JSON"),
+    "a trailing comma in a list": ('{"inputs": [1, 2,]}', "line 1, column 17: trailing comma"),
+    "a trailing comma in an object": ('{"inputs": 1,\n}', "line 1, column 13: trailing comma"),
+    "single quotes": ("{'inputs': 1}", "line 1, column 2: strings and keys are written in double quotes"),
+    "a key without quotes": ("{inputs: 1}", "line 1, column 2"),
+    "a comment in C": ('{"inputs": 1 /* one */}', "line 1, column 14"),
+    "a comment in C++": ('// a network\n{"inputs": 1}', "line 1, column 1"),
+    "a comment in Python": ('{"inputs": 1}\n# one', "line 2, column 1"),
+    "a truncated document": (TEXT[:40], "line 1, column 41: unexpected end of data"),
+    "a truncated string": ('{"inputs', "line 1, column"),
+    "an empty body": ("", "the body is empty"),
+    "a body of spaces": (" \n\t\r\n", "the body is empty"),
+    "a leading zero": ('{"inputs": [01]}', "line 1, column 13: number with leading zero"),
+    "a leading plus": ("[+1]", "line 1, column 2"),
+    "a leading dot": ("[.5]", "line 1, column 2"),
+    "a trailing dot": ("[5.]", "line 1, column 4"),
+    "hexadecimal": ("[0x10]", "line 1, column 3"),
+    "underscores": ("[1_000]", "line 1, column 3"),
+    "Python's True": ('{"verify": True}', "line 1, column 12"),
+    "undefined": ('{"verify": undefined}', "line 1, column 12"),
+    "two documents": ("{}\n{}", "line 2, column 1"),
+    "a line break in a string": ('{"loss": "mse\n"}', "line 1, column"),
+    "an unknown escape": (r'{"loss": "\x41"}', "line 1, column"),
+    "a form instead": ("inputs=1&targets=2", "line 1, column 1"),
+    "a NUL byte": (b"\0", "line 1, column 1"),
+    "a byte order mark": (codecs.BOM_UTF8 + TEXT.encode(), "line 1, column 1: UTF-8 byte order mark (BOM)"),
+    "Latin-1 on the third line": (b'{\n "a": 1,\n "b": "\xfc"}', "line 3, byte 8: the byte 0xfc is not UTF-8"),
+    "a bad byte after an umlaut": (
+        '{"ü": "'.encode() + b'\xff"}',
+        "line 1, byte 9: the byte 0xff is not UTF-8",
+    ),
+    "an overlong encoding": (b'"\xc0\xaf"', "line 1, byte 2: the byte 0xc0 is not UTF-8"),
+    "a surrogate in UTF-8": (b'"\xed\xa0\x80"', "line 1, byte 2: the byte 0xed is not UTF-8"),
+    "UTF-16 with a mark": (TEXT.encode("utf-16"), "line 1, byte 1: the byte 0xff is not UTF-8"),
+    "UTF-16 without a mark": (TEXT.encode("utf-16-le"), "line 1, column 2"),
+    "a key twice": ('{"inputs": 1, "inputs": 2}', 'at #: the key "inputs" is given twice'),
+    "an equal value twice": ('{"inputs": 1, "inputs": 1}', 'at #: the key "inputs" is given twice'),
+    "an escaped key twice": (r'{"a": 1, "\u0061": 2}', 'at #: the key "a" is given twice'),
+    "a key of a layer twice": (
+        TEXT.replace('"biases"', '"weights"'),
+        'at #/network/layers/0: the key "weights" is given twice',
+    ),
+    "a key of the last layer twice": (
+        TEXT.replace('"activation": "identity"', '"activation": "identity", "activation": "tanh"'),
+        'at #/network/layers/1: the key "activation" is given twice',
+    ),
+    "a key of an activation twice": (
+        TEXT.replace('"tanh"', '["tanh", "tanh", {"name": "elu", "alpha": 1, "alpha": 2}]'),
+        'at #/network/layers/0/activation/2: the key "alpha" is given twice',
+    ),
+    "a key twice under an odd one": ('{"a/b~c %": {"x": 1, "x": 2}}', "at #/a~1b~0c%20%25: the key"),
+    "a key twice beside 1e400": ('{"a": 1e400, "b": {"x": 1, "x": 2}}', 'at #/b: the key "x" is given twice'),
+    "NaN after 1e400": (TEXT.replace("0.1", "1e400").replace("0.5", "NaN"), "at #/network/layers/0/weights/1/1: NaN"),
+    "-Infinity after 1e400": ("[1e400, -Infinity]", "at #/1: -Infinity is not JSON"),
+    "a trailing comma after 1e400": ("[1e400,\n]", "line 2, column 1"),
+    "bad UTF-8 after 1e400": (b'[1e400,\n "\xff"]', "line 2, byte 3: the byte 0xff is not UTF-8"),
+    "100000 lists in each other": ("[" * 100_000 + "]" * 100_000, "nested too deep"),
+    "100000 lists never closed": ("[" * 100_000, "nested too deep"),
+    "1e400 and 100000 lists": ("[1e400, " + "[" * 100_000 + "]" * 100_001, "nested too deep"),
+    "100 objects in each other": ('{"a":' * 100 + "1" + "}" * 100, "nested"),
+    "2000 objects in each other": ('{"a":' * 2000 + "1" + "}" * 2000, "nested too deep"),
+    "1e400 and 2000 objects": ("[1e400, " + '{"a":' * 2000 + "1" + "}" * 2000 + "]", "nested too deep"),
+    "1000 lists and objects by turns": ('[{"a":' * 1000 + "1" + "}]" * 1000, "nested too deep"),
+}
+
+
+@pytest.mark.parametrize(("body", "words"), NOT_JSON.values(), ids=NOT_JSON)
+def test_what_is_not_json_is_refused_and_told_where(client: FlaskClient, body: str | bytes, words: str) -> None:
+    """400, with the line and column, or the pointer to what JSON leaves open."""
+    document = problem_in(post(client, body), 400, "malformed-json")
+    assert words in document["detail"]
+    assert "errors" not in document
+
+
+@pytest.mark.parametrize("spaced", [" \n\t{} \r\n", TEXT + "\n"], ids=["around", "after"])
+def test_white_space_around_a_document_is_json(client: FlaskClient, spaced: str) -> None:
+    """RFC 8259, section 2: `JSON-text = ws value ws`."""
+    body = spaced.replace("{}", TEXT)
+    assert post(client, body).status_code == 200
+
+
+# HTTP.
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/v1/nothing", "/v1/gradients/1", "/problems/nothing", "/static/../x"])
+def test_an_unknown_path_is_a_404(client: FlaskClient, path: str) -> None:
+    """As a problem, not as a page, for browsers too."""
+    problem_in(client.get(path, headers={"Accept": "text/html"}), 404, "not-found")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/v1/activations/thanh", 'there is no activation "thanh"; did you mean "tanh"?'),
+        ("/v1/activations/swihs", 'there is no activation "swihs"; did you mean "swish"?'),
+        ("/v1/losses/hubert", 'there is no loss "hubert"; did you mean "huber"?'),
+        ("/v1/losses/zzz", 'there is no loss "zzz"; known here: half_squared_error'),
+        ("/v1/activations/%ff", "there is no activation"),
+        ("/v1/activations/__class__", 'there is no activation "__class__"'),
+        ("/v1/losses/" + "x" * 3000, f'there is no loss "{"x" * 60}…"'),
+    ],
+)
+def test_an_unknown_entry_of_the_catalogue_is_a_404_with_suggestion(client: FlaskClient, path: str, words: str) -> None:
+    """The nearest name, or else all of them."""
+    assert words in problem_in(client.get(path), 404, "not-found")["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", URL, {"POST", "OPTIONS"}),
+        ("PUT", URL, {"POST", "OPTIONS"}),
+        ("DELETE", "/v1/activations/tanh", {"GET", "HEAD", "OPTIONS"}),
+        ("POST", "/v1/limits", {"GET", "HEAD", "OPTIONS"}),
+        ("PATCH", "/", {"GET", "HEAD", "OPTIONS"}),
+    ],
+)
+def test_a_wrong_method_is_a_405_that_says_which_are_right(
+    client: FlaskClient, method: str, path: str, allowed: set[str]
+) -> None:
+    """RFC 9110, section 15.5.6: the answer MUST have an Allow header."""
+    answer = client.open(path, method=method)
+    problem_in(answer, 405, "method-not-allowed")
+    assert set(answer.headers["Allow"].split(", ")) == allowed
+
+
+@pytest.mark.parametrize("accept", ["text/html", "image/*", "*/*;q=0", "application/json;q=0, */*"])
+@pytest.mark.parametrize("path", [URL, "/v1/activations"])
+def test_an_accept_header_that_rules_json_out_is_a_406(client: FlaskClient, path: str, accept: str) -> None:
+    """Before anything is read or computed."""
+    answer = client.open(path, method="POST" if path == URL else "GET", data="{", headers={"Accept": accept})
+    assert "application/json" in problem_in(answer, 406, "not-acceptable")["detail"]
+
+
+@pytest.mark.parametrize("accept", ["application/json", "*/*", "application/*", "text/html, */*;q=0.1", ""])
+def test_an_accept_header_that_takes_json_gets_it(client: FlaskClient, accept: str) -> None:
+    """RFC 9110, section 12.5.1, wildcards and weights included."""
+    answer = post(client, TEXT, headers={"Accept": accept})
+    assert (answer.status_code, answer.content_type) == (200, JSON)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "words"),
+    [
+        (None, "the request names none"),
+        ("text/plain", 'not "text/plain"'),
+        ("application/x-www-form-urlencoded", 'not "application/x-www-form-urlencoded"'),
+        ("multipart/form-data; boundary=x", 'not "multipart/form-data"'),
+        ("application/jsonp", 'not "application/jsonp"'),
+    ],
+)
+def test_another_content_type_is_a_415(client: FlaskClient, content_type: str | None, words: str) -> None:
+    """curl -d sends a form unless told otherwise; the answer says what to send."""
+    document = problem_in(client.post(URL, data=TEXT, content_type=content_type), 415, "unsupported-media-type")
+    assert words in document["detail"]
+    assert JSON in document["detail"]
+
+
+@pytest.mark.parametrize("content_type", [f"{JSON}; charset=utf-8", f'{JSON};charset="UTF-8"', JSON.upper()])
+def test_parameters_and_case_of_the_content_type_do_not_matter(client: FlaskClient, content_type: str) -> None:
+    """Many clients send a charset, though JSON has only one."""
+    assert client.post(URL, data=TEXT, content_type=content_type).status_code == 200
+
+
+def _wsgi(allowed: int, body: bytes, length: str | None) -> Response:
+    """The answer to a body with this Content-Length; with None, a chunked one. Past the client, which would mend it."""
+    app = create_app(_with_body_limit(allowed))
+    environ = EnvironBuilder(URL, method="POST", input_stream=BytesIO(body), content_type=JSON).get_environ()
+    environ.pop("CONTENT_LENGTH", None)
+    if length is None:
+        environ |= {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    else:
+        environ["CONTENT_LENGTH"] = length
+    return Response.from_app(app.wsgi_app, environ, buffered=True)
+
+
+def _with_body_limit(allowed: int) -> Any:
+    defaults = read_settings()
+    return replace(defaults, limits={**defaults.limits, BODY_BYTES: allowed})
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["with Content-Length", "chunked"])
+def test_a_body_of_exactly_the_limit_is_taken(chunked: bool) -> None:
+    """The limit is what is allowed, not the first that is not."""
+    body = TEXT.encode()
+    assert _wsgi(len(body), body, None if chunked else str(len(body))).status_code == 200
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["with Content-Length", "chunked"])
+@pytest.mark.parametrize("over", [1, 100_000])
+def test_a_body_over_the_limit_is_a_413(over: int, chunked: bool) -> None:
+    """One byte over is over, also where no Content-Length announced it; the sentence names limit, setting, way out."""
+    body = TEXT.encode() + b" " * over
+    answer = _wsgi(len(TEXT), body, None if chunked else str(len(body)))
+    document = problem_in(answer, 413, "too-large")
+    assert document["limit"] == len(TEXT)
+    for words in (f"{len(TEXT)} allowed", "body_bytes", "CHAINRULE_MAX_BODY_BYTES", "base64"):
+        assert words in document["detail"]
+    if not chunked:
+        assert f"{len(body)} bytes" in document["detail"]
+
+
+def test_a_body_shorter_than_its_content_length_is_a_400() -> None:
+    """Though what came is a whole document: a connection was cut, and nobody knows what was to follow."""
+    body = TEXT.encode()
+    document = problem_in(_wsgi(2**20, body, str(len(body) + 1)), 400, "bad-request")
+    assert f"ended after {len(body)} of its {len(body) + 1} bytes" in document["detail"]
+
+
+def test_a_body_longer_than_its_content_length_ends_there() -> None:
+    """What follows on the connection is the next request."""
+    body = TEXT.encode()
+    assert _wsgi(2**20, body + b"GET / HTTP/1.1", str(len(body))).status_code == 200
+
+
+@pytest.mark.parametrize("length", ["-5", "abc", "1e3", ""])
+def test_a_content_length_that_is_none_is_a_400(length: str) -> None:
+    """A server lets none of these through; where one does, it is no 500."""
+    assert _wsgi(2**20, TEXT.encode(), length).status_code == 400
+
+
+# The problem document itself.
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_every_type_of_problem_is_a_page(client: FlaskClient, name: str) -> None:
+    """The `type` of a problem is a URL that explains it, in HTML."""
+    answer = client.get(f"/problems/{name}")
+    assert (answer.status_code, answer.mimetype) == (200, "text/html")
+    for words in (PROBLEMS[name].title, str(PROBLEMS[name].status), name):
+        assert words in answer.text
+    assert f"/problems/{name}" in client.get("/problems").text
+
+
+IDS = {"req-1.a:B_2": True, "a" * 128: True, "a" * 129: False, "a b": False, "": False}
+
+
+@pytest.mark.parametrize(("given", "kept"), IDS.items(), ids=lambda value: str(value)[:12])
+def test_the_instance_of_a_problem_is_the_requests_id(client: FlaskClient, given: str, kept: bool) -> None:
+    """The client's own where it is sane, else one made here."""
+    document = problem_in(post(client, "{", headers={"X-Request-ID": given}), 400, "malformed-json")
+    assert (document["instance"] == given) == kept
+
+
+# Results that float64 cannot hold.
+
+
+def _network(*layers: tuple[Any, ...]) -> Body:
+    return {"layers": [dict(zip(("weights", "activation", "biases"), layer, strict=False)) for layer in layers]}
+
+
+def _one_weight(weight: float, inputs: Any, targets: Any, **more: Any) -> Body:
+    return {"network": _network(([[weight]], "identity")), "inputs": inputs, "targets": targets, **more}
+
+
+NON_FINITE: dict[str, tuple[Body, Body, str, str]] = {
+    "a pre-activation": (
+        {"network": _network(([[1, 1], [1, 1e308]], "tanh")), "inputs": [[1, 1], [0, 2]], "targets": [[0, 0]] * 2},
+        {"quantity": "a", "layer": 0, "unit": 1, "sample": 1},
+        "#/network/layers/0",
+        "the pre-activation a of unit 1 of layer 0 in sample 1 is beyond float64",
+    ),
+    "a pre-activation of a later layer": (
+        {"network": _network(([[1e200]], "identity"), ([[0, 1e200]], "relu")), "inputs": [1], "targets": [0, 0]},
+        {"quantity": "a", "layer": 1, "unit": 1},
+        "#/network/layers/1",
+        "the pre-activation a of unit 1 of layer 1 is beyond float64",
+    ),
+    "an output": (
+        {
+            "network": _network(([[1]], {"name": "leaky_relu", "negative_slope": 1e200})),
+            "inputs": [[1], [1], [-1e200]],
+            "targets": [[0]] * 3,
+        },
+        {"quantity": "o", "layer": 0, "unit": 0, "sample": 2},
+        "#/network/layers/0",
+        "the output o of unit 0 of layer 0 in sample 2 is beyond float64",
+    ),
+    "the logarithm of a negative output": (
+        _one_weight(-1, [[-0.5], [0.5]], [[1], [1]], loss="binary_cross_entropy"),
+        {"quantity": "sample_loss", "sample": 1},
+        "#/targets/1",
+        "the loss in sample 1 is undefined (NaN)",
+    ),
+    "the logarithm of 0": (
+        _one_weight(1, [0], [1], loss="binary_cross_entropy"),
+        {"quantity": "sample_loss"},
+        "#/targets",
+        "the loss is beyond float64",
+    ),
+    "a square": (
+        _one_weight(1, [[1], [1e200]], [[0], [0]]),
+        {"quantity": "sample_loss", "sample": 1},
+        "#/targets/1",
+        "the loss in sample 1 is beyond float64",
+    ),
+    "the sum over the samples": (
+        _one_weight(1, [[1e154]] * 2, [[0]] * 2, loss="sse"),
+        {"quantity": "loss"},
+        "#/targets",
+        "the loss, summed over the samples, is beyond float64",
+    ),
+    "dE/da of a hidden unit": (
+        {
+            "network": _network(([[1]], "identity"), ([[1e200]], "identity"), ([[1e200]], "identity")),
+            "inputs": [[0], [0]],
+            "targets": [[0], [1]],
+        },
+        {"quantity": "dE_da", "layer": 0, "unit": 0, "sample": 1},
+        "#/network/layers/0",
+        "the derivative dE/da of unit 0 of layer 0 in sample 1 is beyond float64",
+    ),
+    "dE/dw": (
+        _one_weight(1e-200, [[1e200], [1]], [[1e150], [0]]),
+        {"quantity": "dE_dw", "layer": 0, "unit": 0, "unit_before": 0},
+        "#/network/layers/0",
+        "the derivative dE/dw from unit 0 to unit 0 of layer 0 is beyond float64",
+    ),
+    "dE/dx": (
+        _one_weight(1e200, [[0], [0]], [[0], [1e150]]),
+        {"quantity": "dE_dx", "unit": 0, "sample": 1},
+        "#/inputs/1",
+        "the derivative dE/dx of input 0 in sample 1 is beyond float64",
+    ),
+    "dE/db": (
+        {"network": _network(([[1]], "identity", [0])), "inputs": [[0]] * 2, "targets": [[1e308]] * 2}
+        | {"loss": "dot_product"},
+        {"quantity": "dE_db", "layer": 0, "unit": 0},
+        "#/network/layers/0",
+        "the derivative dE/db of unit 0 of layer 0 is beyond float64",
+    ),
+    "an updated weight": (
+        _one_weight(1, [[1]], [[10]], step={"learning_rate": 1e308}),
+        {"quantity": "weight", "layer": 0, "unit": 0, "unit_before": 0},
+        "#/network/layers/0",
+        "the updated weight from unit 0 to unit 0 of layer 0 is beyond float64",
+    ),
+    "an updated bias": (
+        {"network": _network(([[1]], "identity", [0])), "inputs": [[0]], "targets": [[10]]}
+        | {"step": {"learning_rate": 1e308}},
+        {"quantity": "bias", "layer": 0, "unit": 0},
+        "#/network/layers/0",
+        "the updated bias of unit 0 of layer 0 is beyond float64",
+    ),
+}
+
+
+@pytest.mark.parametrize("breakdown", ["per_weight", "per_unit", "none"])
+@pytest.mark.parametrize(("body", "members", "pointer", "words"), NON_FINITE.values(), ids=NON_FINITE)
+def test_a_result_that_is_not_finite_names_its_place(
+    client: FlaskClient, body: Body, members: Body, pointer: str, words: str, breakdown: str
+) -> None:
+    """Quantity, layer, unit and sample, as members for programs and as a sentence, in every breakdown."""
+    answer = post(client, json.dumps(body | {"breakdown": breakdown}))
+    document = problem_in(answer, 422, "non-finite-result")
+    assert {key: document.get(key) for key in members} == members
+    assert document["errors"] == [{"pointer": pointer, "detail": words}]
+    assert document["detail"] == words
+
+
+def test_a_loss_that_is_not_finite_names_the_output(client: FlaskClient) -> None:
+    """The contract: a loss that is not finite "names the first layer, unit and sample". Here unit 1, in sample 1."""
+    body = {
+        "network": _network(([[1, 1], [0, -1]], "identity")),
+        "inputs": [[0.5, 0.25], [0.5, 1]],
+        "targets": [[0, 1], [0, 1]],
+        "loss": "binary_cross_entropy",
+    }
+    document = problem_in(post(client, json.dumps(body)), 422, "non-finite-result")
+    assert (document["sample"], document.get("unit"), document.get("layer")) == (1, 1, 0), document
+
+
+# Never a 5xx.
+
+
+def _places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path to everything in a document."""
+    yield path
+    for step, inner in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        yield from _places(inner, (*path, step))
+
+
+EVERYTHING: Body = {
+    "network": {
+        "layers": [
+            {
+                "weights": [[0.1, 0.2], [0.3, 0.4]],
+                "biases": [0, 1],
+                "activation": ["tanh", {"name": "elu", "alpha": 2}],
+            },
+            {
+                "weights": packed([2, 2], [1, 2, 3, 4]),
+                "activation": {"name": "softmax", "group": "a", "temperature": 2},
+            },
+        ],
+        "weights_layout": "out_in",
+    },
+    "inputs": [[1, 2], [3, 4]],
+    "targets": [[0, 1], [1, 0]],
+    "loss": spec("huber", delta=1.5, reduction="mean"),
+    "breakdown": "per_weight",
+    "step": {"learning_rate": 0.1},
+    "verify": False,
+    "encoding": "json",
+}
+WORDS = [
+    "tanh",
+    "softmax",
+    "mse",
+    CLASSES,
+    "shape",
+    "base64",
+    "name",
+    "group",
+    "sum",
+    "out_in",
+    "_schema",
+    "AAAA",
+    "é",
+    "\ud800",
+]
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.integers(-(10**20), 10**20),
+    st.just(10**400),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(WORDS),
+    st.text(max_size=5),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(st.lists(st.integers(-2, 2), min_size=2, max_size=2), min_size=2, max_size=2)
+        | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+CHANGES = st.lists(st.tuples(st.sampled_from(list(_places(EVERYTHING))), VALUES), min_size=1, max_size=3)
+
+
+def _changed(changes: list[tuple[tuple[Any, ...], Any]]) -> Any:
+    document: Any = deepcopy(EVERYTHING)
+    for path, value in changes:
+        node = document
+        try:
+            for step in path[:-1]:
+                node = node[step]
+            node[path[-1]] = value
+        except (IndexError, KeyError, TypeError):  # an earlier change has taken the place away, or it is the whole
+            document = value if not path else document
+    return document
+
+
+def test_the_request_that_is_changed_at_random_is_valid(client: FlaskClient) -> None:
+    """Else the test below would only ever see one refusal."""
+    assert post(client, json.dumps(EVERYTHING)).status_code == 200
+
+
+@settings(max_examples=300, derandomize=True, deadline=None, database=None)
+@given(changes=CHANGES)
+def test_nothing_in_the_place_of_something_else_is_ever_a_500(
+    client: FlaskClient, changes: list[tuple[tuple[Any, ...], Any]]
+) -> None:
+    """Up to three places of a request that uses every field, replaced by any JSON: 200, or the client's problem."""
+    answer = post(client, json.dumps(_changed(changes)))
+    assert answer.status_code in {200, 400, 422}
+    if answer.status_code != 200:
+        name = answer.get_json(force=True)["type"].removeprefix("/problems/")
+        document = problem_in(answer, answer.status_code, name)
+        errors = document.get("errors", [])
+        assert (len(errors) in range(1, 21)) == (answer.status_code == 422)
+        assert all(error["pointer"].startswith("#") and error["detail"] for error in errors)
+
+
+EXTREME = st.sampled_from([0, -0.0, 1, -1, 0.5, 40, -800, 5e-324, 1e-160, 1e154, -1e200, 1.7e308, -1.7e308, 2**63])
+NETS = st.tuples(
+    st.lists(
+        st.sampled_from(["tanh", "relu", "gelu", "elu", "softplus", "softmax", "log_softmax"]), min_size=2, max_size=2
+    ),
+    st.sampled_from(["mse", "bce", "cce", "mae", "huber", "dot_product"]),
+    st.sampled_from(["per_weight", "per_unit", "none"]),
+    st.lists(EXTREME, min_size=14, max_size=14),
+)
+
+
+@settings(max_examples=300, derandomize=True, deadline=None, database=None)
+@given(net=NETS)
+def test_no_numbers_are_ever_a_500(client: FlaskClient, net: tuple[list[str], str, str, list[float]]) -> None:
+    """Zeros, subnormals, numbers near the end of float64, in every place: an answer, or where there is none."""
+    activations, loss, breakdown, n = net
+    body = {
+        "network": _network(([n[0:2], n[2:4]], activations, n[4:6]), ([n[6:8], n[8:10]], activations[0])),
+        "inputs": n[10:12],
+        "targets": n[12:14],
+        "loss": loss,
+        "breakdown": breakdown,
+    }
+    answer = post(client, json.dumps(body))
+    if answer.status_code == 200:
+        document = json.loads(answer.get_data())
+        assert None not in (document["loss"], *document["outputs"])
+    else:
+        assert problem_in(answer, 422, "non-finite-result")["errors"]

@@ -1,0 +1,422 @@
+"""How much a request may ask: every limit at its edge, what it counts, how it is set, and how it is told beforehand."""
+
+import json
+import os
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from schemas.gradients import GradientRequestSchema
+from schemas.problem import pointer
+from service.app import create_app
+from service.limits import BODY_BYTES, DEFAULTS, LIMITS, Limit, enforce
+from service.problems import Refusal
+from service.settings import PREFIX, SETTINGS, BadSettings, Settings, read_settings
+
+Body = dict[str, Any]
+
+# 5 inputs, 2 units with biases, 3 units without; 4 samples.
+REQUEST: Body = {
+    "network": {
+        "layers": [
+            {"weights": [[0.1, -0.2]] * 5, "biases": [0.3, 0.4], "activation": "tanh"},
+            {"weights": [[0.5, 0.6, 0.7]] * 2, "activation": "softmax"},
+        ]
+    },
+    "inputs": [[1, 2, 3, 4, 5]] * 4,
+    "targets": [[1, 0, 0]] * 4,
+    "loss": "categorical_cross_entropy",
+}
+COUNTS = {  # of that request, counted by hand
+    "body_bytes": len(json.dumps(REQUEST)),
+    "layers": 2,
+    "units": 5,  # the inputs are the widest
+    "parameters": 5 * 2 + 2 + 2 * 3,
+    "samples": 4,
+    "multiply_adds": 3 * 4 * (5 * 2 + 2 * 3),  # forward, for the weights, for what is below
+    "answer_numbers": (10 + 2 + 6)  # dE_dw, dE_db
+    + 4 * 3  # outputs
+    + 4  # sample_losses
+    + 4 * 5  # dE_dx
+    + 4 * (5 + 4 * 2 + 2)  # da_dw; a, o, dE_da, dE_do; do_da, a number a unit
+    + 4 * (2 + 4 * 3 + 9)  # da_dw; a, o, dE_da, dE_do; do_da, a matrix a sample
+    + 10 * (4 + 4 * 3)  # records of the first layer: four numbers, and three lists over the samples
+    + 6 * (4 + 4 * (1 + 3 + 3)),  # records of the softmax: dE_do and do_da of all three units
+}
+LIMITS_OF_REQUESTS = [limit for limit in LIMITS if limit.measure]
+
+
+def with_limits(**limits: int) -> Settings:
+    """The default settings with some limits of our own."""
+    return replace(read_settings(), limits={**DEFAULTS, **limits})
+
+
+def post(settings: Settings, body: Body) -> TestResponse:
+    """The answer of a service with these settings."""
+    return create_app(settings).test_client().post("/v1/gradients", json=body)
+
+
+def by_name(limit: Limit) -> str:
+    return limit.name
+
+
+# Every row, at its edge.
+
+
+def test_every_limit_has_a_count_to_be_held_against() -> None:
+    """A new row of the table needs a number that somebody has counted."""
+    assert set(COUNTS) == {limit.name for limit in LIMITS}
+
+
+@pytest.mark.parametrize("limit", LIMITS_OF_REQUESTS, ids=by_name)
+def test_a_limit_counts_what_a_hand_counts(limit: Limit) -> None:
+    """The numbers stand above, with where they come from. The answer's may be counted up to a tenth too high."""
+    assert limit.measure is not None
+    measured = limit.measure(GradientRequestSchema().load(deepcopy(REQUEST)))
+    counted = COUNTS[limit.name]
+    if limit.name == "answer_numbers":
+        assert counted <= measured <= 1.1 * counted
+    else:
+        assert measured == counted
+
+
+@pytest.mark.parametrize("limit", LIMITS_OF_REQUESTS, ids=by_name)
+def test_a_request_exactly_at_a_limit_passes(limit: Limit) -> None:
+    """The limit is the largest that is allowed."""
+    asked = _measured(limit)
+    assert post(with_limits(**{limit.name: asked}), REQUEST).status_code == 200
+
+
+@pytest.mark.parametrize("limit", LIMITS_OF_REQUESTS, ids=by_name)
+def test_a_request_one_above_a_limit_is_refused_in_words_that_help(limit: Limit) -> None:
+    """422 at its pointer, with the limit's name and value, what was asked, the setting, and the way out."""
+    asked = _measured(limit)
+    answer = post(with_limits(**{limit.name: asked - 1}), REQUEST)
+    document = answer.get_json(force=True)
+    assert (answer.status_code, document["type"]) == (422, "/problems/limit-exceeded")
+    assert answer.content_type == "application/problem+json"
+    [error] = document["errors"]
+    assert error["pointer"] == pointer(limit.where) != "#"
+    assert error["detail"] == document["detail"]
+    for words in (f"{asked} {limit.noun}", f"{asked - 1} allowed", limit.name, limit.setting, limit.way_out):
+        assert words in error["detail"]
+
+
+def _measured(limit: Limit) -> int:
+    assert limit.measure is not None
+    return limit.measure(GradientRequestSchema().load(deepcopy(REQUEST)))
+
+
+def test_a_body_exactly_at_the_limit_passes_and_one_above_does_not() -> None:
+    """413, before anything is read as JSON: the body below is none."""
+    size = len(json.dumps(REQUEST))
+    client = create_app(with_limits(body_bytes=size)).test_client()
+    good = client.post("/v1/gradients", data=json.dumps(REQUEST), content_type="application/json")
+    bad = client.post("/v1/gradients", data="{" * (size + 1), content_type="application/json")
+    assert (good.status_code, bad.status_code) == (200, 413)
+    [limit] = [limit for limit in LIMITS if limit.name == BODY_BYTES]
+    for words in (f"{size + 1} bytes", f"{size} allowed", limit.name, limit.setting, limit.way_out):
+        assert words in bad.get_json(force=True)["detail"]
+
+
+def test_every_limit_that_is_exceeded_is_told() -> None:
+    """All at once, as everywhere: the client mends them in one go."""
+    asked = GradientRequestSchema().load(deepcopy(REQUEST))
+    with pytest.raises(Refusal) as refusal:
+        enforce(dict.fromkeys(DEFAULTS, 1), asked)
+    assert [error["pointer"] for error in refusal.value.errors] == [pointer(l.where) for l in LIMITS_OF_REQUESTS]
+
+
+def test_a_request_within_all_limits_is_let_through() -> None:
+    """With the limits equal to what it asks for."""
+    asked = GradientRequestSchema().load(deepcopy(REQUEST))
+    enforce({limit.name: limit.measure(asked) for limit in LIMITS if limit.measure}, asked)
+
+
+@pytest.mark.parametrize("layout", ["in_out", "out_in"])
+def test_the_layout_does_not_change_what_is_counted(layout: str) -> None:
+    """`out_in` is the same network."""
+    body = deepcopy(REQUEST)
+    body["network"]["weights_layout"] = layout
+    if layout == "out_in":
+        for layer in body["network"]["layers"]:
+            layer["weights"] = [list(column) for column in zip(*layer["weights"], strict=True)]
+    asked = GradientRequestSchema().load(body)
+    assert [limit.measure(asked) for limit in LIMITS if limit.measure] == [_measured(l) for l in LIMITS_OF_REQUESTS]
+
+
+@pytest.mark.parametrize(("name", "where"), [("units", "#/network/layers/1/weights"), ("samples", "#/inputs")])
+def test_a_pointer_leads_to_what_is_too_large(name: str, where: str) -> None:
+    """To the offending value, as the contract has it: the second layer is the wide one here, and only it."""
+    body = deepcopy(REQUEST)
+    body["network"]["layers"][1]["weights"] = [[0.1] * 9] * 2
+    body["targets"] = [[1, 0, 0, 0, 0, 0, 0, 0, 0]] * 4
+    answer = post(with_limits(units=8, samples=3) if name == "samples" else with_limits(units=8), body)
+    pointers = [error["pointer"] for error in answer.get_json(force=True)["errors"]]
+    assert where in pointers
+
+
+def test_the_sentence_counts_one_as_one() -> None:
+    """One layer, two layers: the noun follows the number."""
+    details = {e["pointer"]: e["detail"] for e in _refused(with_limits(layers=1, samples=3))}
+    assert details["#/network/layers"].startswith("2 layers asked, 1 allowed (")
+    assert details["#/inputs"].startswith("4 samples asked, 3 allowed (")
+
+
+def _refused(settings: Settings) -> list[dict[str, str]]:
+    errors: list[dict[str, str]] = post(settings, REQUEST).get_json(force=True)["errors"]
+    return errors
+
+
+# What is told beforehand.
+
+
+def test_the_limits_in_force_are_told_beforehand() -> None:
+    """GET /v1/limits is the table, row by row and in its order, with the values of this deployment."""
+    ours = {limit.name: number for number, limit in enumerate(LIMITS, start=1000)}
+    told = create_app(with_limits(**ours)).test_client().get("/v1/limits").get_json()["limits"]
+    assert told == [
+        {"name": limit.name, "value": ours[limit.name], "meaning": limit.meaning, "setting": limit.setting}
+        for limit in LIMITS
+    ]
+
+
+def test_the_defaults_are_those_of_the_table(client: FlaskClient) -> None:
+    """Without a setting, a limit is what its row says."""
+    told = {row["name"]: row["value"] for row in client.get("/v1/limits").get_json()["limits"]}
+    assert told == {limit.name: limit.default for limit in LIMITS} == DEFAULTS
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=by_name)
+def test_a_limit_is_set_by_the_variable_that_it_names(limit: Limit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The setting that the message tells is the one that helps."""
+    monkeypatch.setenv(limit.setting, "17")
+    assert read_settings().limits == {**DEFAULTS, limit.name: 17}
+
+
+# The numbers of an answer, counted in real answers.
+
+
+def numbers_in(node: Any) -> int:
+    """How many numbers an answer holds in arrays and records; null is one that is not finite."""
+    if isinstance(node, dict):
+        beside = {"activation", "loss_function", "warnings"}  # a few words each, no arrays
+        return sum(numbers_in(value) for key, value in node.items() if key not in beside)
+    if isinstance(node, list):
+        return sum(numbers_in(value) for value in node)
+    return 0 if isinstance(node, str | bool) else 1
+
+
+def spec(name: str, **beside: Any) -> Body:
+    return {"name": name, **beside}
+
+
+def layer(n_in: int, n_out: int, activation: Any, biases: bool = True) -> Body:
+    weights = [[0.01 * (i + 1) * (-1) ** j for j in range(n_out)] for i in range(n_in)]
+    return {"weights": weights, "activation": activation} | ({"biases": [0.1] * n_out} if biases else {})
+
+
+HEADS = [spec("softmax", group="a")] * 3 + ["tanh"] * 2 + [spec("softmax", group="b")] * 4
+NETWORKS = {
+    "two plain layers": [layer(12, 8, "tanh"), layer(8, 6, "identity", biases=False)],
+    "a deep one": [layer(6, 6, "relu") for _ in range(5)],
+    "many inputs, one output": [layer(40, 1, "sigmoid")],
+    "one input, many outputs": [layer(1, 40, "sigmoid")],
+    "a softmax": [layer(7, 9, "tanh"), layer(9, 10, "softmax")],
+    "a hidden softmax": [layer(7, 10, "softmax"), layer(10, 3, "tanh")],
+    "a softmax of two units": [layer(6, 2, "softmax")],
+    "two softmax heads beside tanh": [layer(6, 9, HEADS)],
+    "one softmax unit among many": [layer(6, 12, ["tanh"] * 11 + ["softmax"])],
+}
+
+
+def counted_and_held(client: FlaskClient, layers: list[Body], samples: int, **more: Any) -> tuple[int, int]:
+    """What the limit counts of a request, and what its answer holds; with no samples, one by itself is posted."""
+    n_in, n_out = len(layers[0]["weights"]), len(layers[-1]["weights"][0])
+    inputs, targets = [0.5] * n_in, [0.5] * n_out
+    body = {
+        "network": {"layers": layers},
+        "inputs": [inputs] * samples or inputs,
+        "targets": [targets] * samples or targets,
+        **more,
+    }
+    [limit] = [limit for limit in LIMITS if limit.name == "answer_numbers"]
+    assert limit.measure is not None
+    answer = client.post("/v1/gradients", json=body).get_json()
+    arrays = {key: value for key, value in answer.items() if not isinstance(value, float)}  # the loss is none
+    return limit.measure(GradientRequestSchema().load(deepcopy(body))), numbers_in(arrays)
+
+
+@pytest.mark.parametrize("samples", [0, 10], ids=["one sample", "a batch of 10"])
+@pytest.mark.parametrize("breakdown", ["per_weight", "per_unit", "none"])
+@pytest.mark.parametrize("layers", NETWORKS.values(), ids=NETWORKS)
+def test_the_answers_numbers_are_counted_as_they_are(
+    client: FlaskClient, layers: list[Body], breakdown: str, samples: int
+) -> None:
+    """Never fewer than the answer holds, or the limit is none; at most a tenth more, or it refuses too much."""
+    counted, held = counted_and_held(client, layers, samples, breakdown=breakdown)
+    assert held <= counted <= 1.1 * held
+
+
+@pytest.mark.parametrize("layers", NETWORKS.values(), ids=NETWORKS)
+def test_the_updated_network_is_counted_too(client: FlaskClient, layers: list[Body]) -> None:
+    """A step adds as many numbers as the network has parameters: exactly those."""
+    counted, held = counted_and_held(client, layers, 3)
+    counted_with_step, held_with_step = counted_and_held(client, layers, 3, step={"learning_rate": 0.1})
+    assert counted_with_step - counted == held_with_step - held > 0
+
+
+def test_a_large_batch_without_breakdown_is_counted_in_full(client: FlaskClient) -> None:
+    """1000 samples of one output: 1000 outputs, 1000 sample losses, and the derivatives by one weight and one bias."""
+    counted, held = counted_and_held(client, [layer(1, 1, "tanh")], 1000, breakdown="none")
+    assert held == 2002
+    assert 2002 <= counted <= 2202
+
+
+# Settings.
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """An environment without a setting of ours in it."""
+    for name in os.environ:
+        if name.startswith(PREFIX):
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+def refusal(environment: pytest.MonkeyPatch, **values: str) -> str:
+    """What the service refuses to start with."""
+    for name, value in values.items():
+        environment.setenv(PREFIX + name, value)
+    with pytest.raises(BadSettings) as error:
+        read_settings()
+    return str(error.value)
+
+
+def test_an_empty_environment_is_enough(environment: pytest.MonkeyPatch) -> None:
+    """Every setting has a default; the address is one that nobody else can reach."""
+    settings = read_settings()
+    assert settings.bind == "127.0.0.1:8000"
+    assert settings.limits == DEFAULTS
+    assert settings.workers >= 1 <= settings.threads
+
+
+COUNTED = [setting.name for setting in SETTINGS if isinstance(setting.default, int)]
+NO_COUNTS = {
+    "a word": "many",
+    "nothing": "",
+    "a fraction": "1.5",
+    "an exponent": "1e6",
+    "a unit": "32M",
+    "zero": "0",
+    "negative": "-1",
+    "hexadecimal": "0x10",
+}
+
+
+@pytest.mark.parametrize("value", NO_COUNTS.values(), ids=NO_COUNTS)
+def test_a_count_that_is_none_is_refused_with_what_was_expected(environment: pytest.MonkeyPatch, value: str) -> None:
+    """The variable by its whole name, and what it must be."""
+    assert refusal(environment, WORKERS=value) == "CHAINRULE_WORKERS: must be a whole number of at least 1"
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_every_count_is_checked(environment: pytest.MonkeyPatch, name: str) -> None:
+    """Each row that is a number refuses 0."""
+    assert refusal(environment, **{name: "0"}) == f"{PREFIX}{name}: must be a whole number of at least 1"
+
+
+ADDRESSES = {
+    "no port": "127.0.0.1",
+    "an empty port": "127.0.0.1:",
+    "no address": ":8000",
+    "nothing": "",
+    "a word for a port": "127.0.0.1:http",
+    "a port beyond 65535": "127.0.0.1:65536",
+    "a port of five nines": "127.0.0.1:99999",
+    "a space": "127.0.0.1 :8000",
+    "a line break": "127.0.0.1:8000\n",
+}
+
+
+@pytest.mark.parametrize("value", ADDRESSES.values(), ids=ADDRESSES)
+def test_an_address_that_is_none_is_refused_with_an_example(environment: pytest.MonkeyPatch, value: str) -> None:
+    """Before gunicorn would, in words of its own."""
+    words = refusal(environment, BIND=value)
+    assert words == "CHAINRULE_BIND: must be an address and a port, such as 127.0.0.1:8000"
+
+
+@pytest.mark.parametrize("value", ["0.0.0.0:8000", "localhost:1", "[::1]:8000", "chainrule.internal:65535"])
+def test_an_address_may_be_a_name_or_ipv6(environment: pytest.MonkeyPatch, value: str) -> None:
+    """Whatever gunicorn binds to."""
+    environment.setenv("CHAINRULE_BIND", value)
+    assert read_settings().bind == value
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("WORKER", "WORKERS"),
+        ("MAX_LAYER", "MAX_LAYERS"),
+        ("MAX_BODYBYTES", "MAX_BODY_BYTES"),
+        ("max_layers", "MAX_LAYERS"),
+    ],
+)
+def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(
+    environment: pytest.MonkeyPatch, name: str, meant: str
+) -> None:
+    """A setting that is silently ignored is a limit that is not in force."""
+    assert refusal(environment, **{name: "3"}) == f'{PREFIX}{name} is not a setting; did you mean "{PREFIX}{meant}"?'
+
+
+def test_a_setting_like_no_other_is_refused_with_all_there_are(environment: pytest.MonkeyPatch) -> None:
+    """No guess where there is none to make."""
+    words = refusal(environment, ZZZ="3")
+    assert words.startswith("CHAINRULE_ZZZ is not a setting; known here: CHAINRULE_BIND, CHAINRULE_WORKERS")
+    assert all(PREFIX + setting.name in words for setting in SETTINGS)
+
+
+def test_all_that_is_wrong_with_the_settings_is_told_at_once(environment: pytest.MonkeyPatch) -> None:
+    """Two names and three values: five lines."""
+    words = refusal(environment, FOO="1", BAR="2", BIND="x", WORKERS="0", MAX_LAYERS="-3")
+    assert sorted(line.split()[0].rstrip(":") for line in words.splitlines()) == [
+        "CHAINRULE_BAR",
+        "CHAINRULE_BIND",
+        "CHAINRULE_FOO",
+        "CHAINRULE_MAX_LAYERS",
+        "CHAINRULE_WORKERS",
+    ]
+
+
+def test_the_variables_that_kubernetes_injects_are_ignored(environment: pytest.MonkeyPatch) -> None:
+    """A Service named "chainrule" puts these into every pod of its namespace, ours included."""
+    for name, value in {
+        "SERVICE_HOST": "10.0.0.1",
+        "SERVICE_PORT": "80",
+        "SERVICE_PORT_HTTP": "80",
+        "PORT": "tcp://10.0.0.1:80",
+        "PORT_80_TCP": "tcp://10.0.0.1:80",
+        "PORT_80_TCP_PROTO": "tcp",
+        "PORT_80_TCP_PORT": "80",
+        "PORT_80_TCP_ADDR": "10.0.0.1",
+    }.items():
+        environment.setenv(PREFIX + name, value)
+    assert read_settings().limits == DEFAULTS
+
+
+def test_no_setting_has_a_name_that_kubernetes_would_overwrite() -> None:
+    """`<SERVICE>_PORT...` and `<SERVICE>_SERVICE_...` are taken."""
+    assert not [setting.name for setting in SETTINGS if setting.name.startswith(("PORT", "SERVICE"))]
+
+
+def test_a_name_that_only_begins_like_ours_is_none_of_our_business(environment: pytest.MonkeyPatch) -> None:
+    """`CHAINRULES` and `MY_CHAINRULE_BIND` belong to others."""
+    environment.setenv("CHAINRULES", "x")
+    environment.setenv("MY_CHAINRULE_BIND", "x")
+    assert read_settings().bind == "127.0.0.1:8000"
