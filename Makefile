@@ -9,7 +9,7 @@ PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check --no-inpu
 COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --prerelease disallow --custom-compile-command "make lock" $(LOCK_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock clean
+.PHONY: help run test check faults format lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ check: .venv/.test  ## lint, formatting and types
 	@.venv/bin/ruff check -q
 	@.venv/bin/ruff format -q --check
 	@.venv/bin/mypy --strict
+
+faults: .venv/.torch  ## plant faults in a copy of the code, and see the tests catch every one
+	@.venv/bin/python -m tests.faults.plant
 
 format: .venv/.test  ## format the code, and mend what the linter can mend
 	@.venv/bin/ruff check -q --fix

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chainrule.catalogue import Array
 from chainrule.jacobian import Jacobian
@@ -32,6 +33,10 @@ class LayerJacobian:
         return _join(
             self.layer, [part.dE_da(dE_do[:, g.units]) for g, part in zip(self.layer.groups, self.parts, strict=True)]
         )
+
+    def finite(self) -> NDArray[np.bool_]:
+        """Whether the derivatives of each unit's output are finite, (s, j), without making a matrix."""
+        return _join(self.layer, [np.asarray(part.finite(), dtype=np.float64) for part in self.parts]) > 0.0
 
     def array(self) -> Array:
         """do/da: (s, j) where all activations are elementwise, else the matrices `[s, j, m]` = do_j/da_m."""
@@ -91,7 +96,8 @@ class Gradients:
     """What one request asks for: the loss, every factor, every derivative. Layers are first to last."""
 
     loss: float
-    sample_losses: Array  # (s,), each sample's share of the loss
+    losses: Array  # (s, j), the share of each sample and output in the loss
+    sample_losses: Array  # (s,), the share of each sample
     layers: tuple[LayerGradient, ...]
     dE_dx: Array  # (s, i) of the first layer
 
@@ -109,10 +115,11 @@ def gradients(network: Network, inputs: Array, targets: Array, loss: LossSpec) -
     """
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         activities = forward(network, inputs)
-        sample_losses, dE_do, dE_da = loss_and_slopes(activities[-1], targets, loss)
+        losses, dE_do, dE_da = loss_and_slopes(activities[-1], targets, loss)
+        sample_losses = losses.sum(axis=1)
         layers = tuple(backward(activities, dE_do, dE_da))[::-1]
         dE_dx = _through_weights(layers[0].dE_da, network.layers[0])
-        return Gradients(float(sample_losses.sum()), sample_losses, layers, dE_dx)
+        return Gradients(float(sample_losses.sum()), losses, sample_losses, layers, dE_dx)
 
 
 def forward(network: Network, inputs: Array) -> list[Activity]:
@@ -157,7 +164,7 @@ def _through_weights(dE_da: Array, layer: Layer) -> Array:
 
 
 def loss_and_slopes(last: Activity, targets: Array, loss: LossSpec) -> tuple[Array, Array, Array]:
-    """Each sample's share of E, (s,), and dE/do and dE/da of the last layer, (s, j), reduced.
+    """What each sample and output adds to E, and dE/do and dE/da of the last layer, all (s, j) and reduced.
 
     In closed form where loss and activation are a stable pair. Raises ValueError where the targets do not fit.
     """
@@ -167,7 +174,7 @@ def loss_and_slopes(last: Activity, targets: Array, loss: LossSpec) -> tuple[Arr
     parts = [_group_loss_and_slopes(group, last, t[:, group.units], loss) for group in last.layer.groups]
     losses, dE_do, dE_da = (_join(last.layer, list(arrays)) for arrays in zip(*parts, strict=True))
     divisor = loss.divisor(t)
-    return losses.sum(axis=1) / divisor, dE_do / divisor, dE_da / divisor
+    return losses / divisor, dE_do / divisor, dE_da / divisor
 
 
 def _group_loss_and_slopes(group: Group, last: Activity, t: Array, loss: LossSpec) -> tuple[Array, Array, Array]:

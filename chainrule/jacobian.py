@@ -10,6 +10,7 @@ sample; the n² of the full matrix are made only for who asks to see them.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chainrule.catalogue import Array
 
@@ -32,6 +33,11 @@ class Jacobian:
         if self.left is None or self.right is None:
             return own
         return own - sum_of_others(dE_do * self.left) * self.right
+
+    def finite(self) -> NDArray[np.bool_]:
+        """Whether the derivatives of each unit's output are finite, (s, j)."""
+        finite = np.isfinite(self.diagonal)
+        return finite if self.left is None else finite & np.isfinite(self.left)
 
     def array(self) -> Array:
         """The diagonal, (s, j), of an elementwise activation; the matrix `[s, j, m]` = do_j/da_m of any other."""

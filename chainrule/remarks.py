@@ -55,6 +55,7 @@ def _in_order(result: Gradients) -> Iterator[Named]:
     for k, layer in enumerate(result.layers):
         yield k, "a", units, layer.a
         yield k, "o", units, layer.o
+    yield len(result.layers) - 1, "loss", units, result.losses
     yield None, "sample_loss", ("sample",), result.sample_losses
     yield None, "loss", (), np.array(result.loss)
     for k, layer in reversed(list(enumerate(result.layers))):
@@ -97,11 +98,13 @@ def units_on_kinks(result: Gradients) -> Iterator[OnKink]:
                     yield OnKink(k, int(units[column]), samples, phi.activation.name, kink, phi.slope(kink.at))
 
 
-def factors_not_finite(result: Gradients) -> Iterator[tuple[int, int, int]]:
-    """(layer, sample, unit) of every dE/do that float64 cannot hold."""
+def factors_not_finite(result: Gradients) -> Iterator[tuple[str, int, int, int]]:
+    """(factor, layer, sample, unit) of every dE/do and do/da that float64 cannot hold."""
     for k, layer in enumerate(result.layers):
         for sample, unit in _positions(~np.isfinite(layer.dE_do)):
-            yield k, sample, unit
+            yield "dE_do", k, sample, unit
+        for sample, unit in _positions(~layer.do_da.finite()):
+            yield "do_da", k, sample, unit
 
 
 def targets_out_of_range(loss: LossSpec, targets: Array) -> Iterator[tuple[int, int]]:

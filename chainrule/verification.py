@@ -67,8 +67,9 @@ def _compare(
             if numeric is None:
                 yield None
                 continue
-            error = abs(numeric - analytic[index]) / scale
-            yield Comparison(k, index[0] if name == "weights" else None, index[-1], analytic[index], numeric, error)
+            exact = float(analytic[index])
+            unit_before = index[0] if name == "weights" else None
+            yield Comparison(k, unit_before, index[-1], exact, numeric, abs(numeric - exact) / scale)
 
 
 @dataclass(frozen=True)
@@ -106,16 +107,18 @@ def _numeric(moved: _Moved) -> float | None:
 
 
 def _cross_a_kink(below: Activity, above: Activity) -> bool:
-    """Whether some unit's pre-activation is on different sides of a kink of its activation, or on one."""
+    """Whether some unit's pre-activation lies on different sides of a kink of its activation."""
     return any(
-        bool((np.sign(below.a[:, group.units] - kink.at) * np.sign(above.a[:, group.units] - kink.at) <= 0).any())
+        _sides_differ(below.a[:, group.units] - kink.at, above.a[:, group.units] - kink.at)
         for group in below.layer.groups
         for kink in group.activation.kinks()
     )
 
 
 def _loss_crosses_a_kink(moved: _Moved, below: Array, above: Array) -> bool:
-    if moved.loss.loss.kink is None:
-        return False
-    t = moved.targets
-    return bool((np.sign(below - t) * np.sign(above - t) <= 0).any())
+    return moved.loss.loss.kink is not None and _sides_differ(below - moved.targets, above - moved.targets)
+
+
+def _sides_differ(below: Array, above: Array) -> bool:
+    """Whether some number changes its sign, or leaves 0; one that stays on 0 is not touched by the step."""
+    return bool(((np.sign(below) * np.sign(above) <= 0) & (below != above)).any())

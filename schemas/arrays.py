@@ -16,13 +16,12 @@ import numpy as np
 from marshmallow import ValidationError
 
 from chainrule.catalogue import Array
-from schemas.strict import Path, as_messages
+from schemas.strict import MOST_COMPLAINTS, Path, as_messages
 from schemas.words import counted, did_you_mean, kind, shown
 
-MOST_COMPLAINTS = 20
 _NUMBERS = {float, int}  # by identity: bool is a subclass of int
 _BEYOND = "is beyond the range of float64, ±1.8e308"
-_RANK_NAMES = ("a number", "a list of numbers", "a matrix, a list of rows of numbers")
+_RANK_NAMES = ("a number", "a list of numbers", "a matrix (a list of rows of numbers)")
 
 
 def read_array(value: Any, ranks: tuple[int, ...]) -> Array:
@@ -33,7 +32,7 @@ def read_array(value: Any, ranks: tuple[int, ...]) -> Array:
     in_base64 = type(value) is dict
     array = _from_base64(value, ranks) if in_base64 else _from_lists(value, ranks)
     if not np.isfinite(array).all():
-        places = np.argwhere(~np.isfinite(array)).tolist()
+        places = np.argwhere(~np.isfinite(array))[:MOST_COMPLAINTS].tolist()
         if in_base64:
             raise _refusal((("base64",), f"element {place} is not a finite number") for place in places)
         raise _refusal((tuple(place), _BEYOND) for place in places)
@@ -140,7 +139,7 @@ def _from_base64(value: dict[str, Any], ranks: tuple[int, ...]) -> Array:
 
 
 def _complaints_about_keys(value: dict[str, Any], ranks: tuple[int, ...]) -> Iterator[tuple[Path, str]]:
-    for key in value.keys() - {"shape", "base64"}:
+    for key in islice((key for key in value if key not in {"shape", "base64"}), MOST_COMPLAINTS):
         yield (key,), f"unknown key {shown(key)}{did_you_mean(key, ('shape', 'base64'))}"
     for key in ("shape", "base64"):
         if key not in value:
@@ -150,7 +149,8 @@ def _complaints_about_keys(value: dict[str, Any], ranks: tuple[int, ...]) -> Ite
     if "shape" in value:
         shape = value["shape"]
         if type(shape) is not list or len(shape) not in ranks:
-            yield ("shape",), f"must be a list of {' or '.join(map(str, ranks))} lengths"
+            lengths = counted(ranks[0], "length") if len(ranks) == 1 else f"{' or '.join(map(str, ranks))} lengths"
+            yield ("shape",), f"must be a list of {lengths}"
         elif not all(type(length) is int and length > 0 for length in shape):
             yield ("shape",), "must hold whole numbers greater than 0"
 

@@ -3,9 +3,11 @@
 marshmallow's own Float takes "1_000" and True, its Boolean takes "yes"; these take what JSON calls by that name.
 """
 
+import difflib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 from marshmallow import ValidationError, fields
@@ -14,7 +16,7 @@ from chainrule.activations import ACTIVATIONS, ActivationSpec
 from chainrule.catalogue import Array, Parameter, Row, Table, Value
 from chainrule.losses import LOSSES, REDUCTIONS, LossSpec
 from schemas.arrays import read_array
-from schemas.strict import Path, as_messages
+from schemas.strict import MOST_COMPLAINTS, Path, as_messages
 from schemas.words import did_you_mean, kind, shown
 
 MESSAGES: dict[str, str | list[Any] | dict[Any, Any]] = {"required": "is required", "null": "must not be null"}
@@ -93,6 +95,8 @@ class ActivationField(fields.Field[ActivationSpec | tuple[ActivationSpec, ...]])
                 specs.append(_activation(entry))
             except ValidationError as error:
                 messages[unit] = error.messages
+            if len(messages) == MOST_COMPLAINTS:
+                break
         if messages:
             raise ValidationError(messages)
         return tuple(specs)
@@ -163,14 +167,16 @@ def _named(
     if type(value) is not dict:
         return _word(value, table.all_names, f"the name of {_a(noun)}, or an object with name and parameters"), {}
     if "name" not in value:
-        raise ValidationError({"name": ["is required"]})
+        misspelt = difflib.get_close_matches("name", value, n=1)
+        hints = [((key,), f'unknown key {shown(key)}; did you mean "name"?') for key in misspelt]
+        raise ValidationError(as_messages([(("name",), "is required"), *hints]))
     try:
         name = _word(value["name"], table.all_names, f"the name of {_a(noun)}")
     except ValidationError as error:
         raise ValidationError({"name": error.messages}) from error
     given = {key: entry for key, entry in value.items() if key != "name"}
     checks = {parameter.name: parameter for parameter in table[name].parameters} | beside(table[name])
-    if complaints := list(_complaints(table[name], given, checks)):
+    if complaints := list(islice(_complaints(table[name], given, checks), MOST_COMPLAINTS)):
         raise ValidationError(as_messages(complaints))
     return name, given
 

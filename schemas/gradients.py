@@ -17,8 +17,8 @@ from schemas.fields import (
     LossField,
     NumberField,
 )
-from schemas.network import LAYOUTS, Complaints, NetworkSchema, misfits, to_network, units_of
-from schemas.strict import StrictSchema, as_messages
+from schemas.network import Complaints, NetworkSchema, misfits, outputs_of, to_network
+from schemas.strict import MOST_COMPLAINTS, StrictSchema, as_messages
 from schemas.words import counted
 
 BREAKDOWNS = ("per_weight", "per_unit", "none")
@@ -65,7 +65,7 @@ class GradientRequestSchema(StrictSchema):
         network, inputs = loaded.get("network", {}), loaded.get("inputs")
         complaints = [(("network", *path), words) for path, words in misfits(network, inputs)]
         if inputs is not None and "targets" in loaded and "loss" in loaded:
-            targets = _target_misfits(loaded["loss"], loaded["targets"], inputs, _outputs(network, inputs))
+            targets = _target_misfits(loaded["loss"], loaded["targets"], inputs, outputs_of(network, inputs))
             complaints += [(("targets", *path), words) for path, words in targets]
         if complaints:
             raise ValidationError(as_messages(complaints))
@@ -90,14 +90,6 @@ class GradientRequestSchema(StrictSchema):
             one_sample=one_sample,
             encoding=loaded["encoding"],
         )
-
-
-def _outputs(network: dict[str, Any], inputs: Array) -> int | None:
-    """How many outputs a loaded network has, as far as can be told."""
-    width: int | None = inputs.shape[-1]
-    for layer in network.get("layers", []):
-        width = units_of(layer, width, network.get("weights_layout", LAYOUTS[0]))
-    return width if network.get("layers") else None
 
 
 def _target_misfits(loss: LossSpec, targets: Array, inputs: Array, outputs: int | None) -> Complaints:
@@ -127,5 +119,5 @@ def _class_misfits(loss: LossSpec, targets: Array, samples: tuple[int, ...], out
     last = np.inf if outputs is None else outputs - 1
     wrong = (targets < 0) | (targets > last) | (targets != np.floor(targets))
     words = "must be a class index, a whole number" + ("" if outputs is None else f" from 0 to {last}")
-    for where in np.argwhere(wrong).tolist():
+    for where in np.argwhere(wrong)[:MOST_COMPLAINTS].tolist():
         yield tuple(where), words

@@ -1,10 +1,12 @@
 """The answer of POST /v1/gradients, as a document with arrays in it."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from chainrule.backprop import Gradients, LayerGradient
 from chainrule.catalogue import Array
 from chainrule.network import Network
+from chainrule.verification import METHOD, Comparison, Verification
 from schemas.arrays import as_base64
 from schemas.fields import resolved_activation, resolved_loss
 from schemas.gradients import GradientRequest
@@ -13,8 +15,18 @@ from schemas.records import weight_records
 from schemas.warnings import warnings
 
 
-def answer(request: GradientRequest, result: Gradients, stepped: Network | None) -> dict[str, Any]:
-    """The answer to a request, as a document with arrays in it; `stepped` is the network after the step asked for."""
+@dataclass(frozen=True)
+class Computed:
+    """What a request asked for: the gradients, the network after a step, the verification; None where not asked."""
+
+    result: Gradients
+    stepped: Network | None = None
+    verification: Verification | None = None
+
+
+def answer(request: GradientRequest, computed: Computed) -> dict[str, Any]:
+    """The answer to a request, as a document with arrays in it."""
+    result, stepped = computed.result, computed.stepped
     document: dict[str, Any] = {
         "loss": result.loss,
         "sample_losses": mirrored(result.sample_losses, request),
@@ -26,6 +38,8 @@ def answer(request: GradientRequest, result: Gradients, stepped: Network | None)
         document["dE_dx"] = mirrored(result.dE_dx, request)
     if stepped is not None:
         document["updated_network"] = _network_document(stepped, request.weights_layout)
+    if computed.verification is not None:
+        document["verification"] = _verification_document(computed.verification)
     document["warnings"] = warnings(request, result)
     return as_base64(document) if request.encoding == "base64" else document
 
@@ -56,6 +70,24 @@ def _network_document(network: Network, layout: str) -> dict[str, Any]:
         activation = resolved_activation(layer.activation)
         layers.append({"activation": activation, "weights": as_in_out(layer.weights, layout), **biases})
     return {"layers": layers, "weights_layout": layout}
+
+
+def _verification_document(verification: Verification) -> dict[str, Any]:
+    worst = verification.worst
+    return {
+        "method": METHOD,
+        "checked": verification.checked,
+        "left_out": verification.left_out,
+        "max_relative_error": None if worst is None else worst.relative_error,
+        "worst": None if worst is None else _comparison_document(worst),
+    }
+
+
+def _comparison_document(worst: Comparison) -> dict[str, Any]:
+    """The derivative that agrees least, named as `weight` and `bias` are named elsewhere in the contract."""
+    ends = {"to": worst.unit} if worst.unit_before is None else {"from": worst.unit_before, "to": worst.unit}
+    numbers = {"analytic": worst.analytic, "numeric": worst.numeric, "relative_error": worst.relative_error}
+    return {"layer": worst.layer, **ends, **numbers}
 
 
 def mirrored(array: Array, request: GradientRequest) -> Any:

@@ -60,43 +60,62 @@ def misfits(loaded: dict[str, Any], inputs: Array | None) -> Complaints:
     """
     layout = loaded.get("weights_layout", LAYOUTS[0])
     width = None if inputs is None else inputs.shape[-1]
-    giver = "the inputs have {} a sample".format(counted(width, "number")) if width else ""
+    giver = f"the inputs have {counted(width, 'number')} a sample" if width else ""
     for k, layer in enumerate(loaded.get("layers", [])):
         for path, words in _layer_misfits(layer, width, giver, layout):
             yield ("layers", k, *path), words
-        width = units_of(layer, width, layout)
+        width = _units(layer, width, layout)
         giver = f"layer {k} has {counted(width, 'unit')}" if width else ""
 
 
-def units_of(layer: dict[str, Any], width: int | None, layout: str) -> int | None:
+def outputs_of(loaded: dict[str, Any], inputs: Array) -> int | None:
+    """How many outputs a loaded network has, as far as can be told."""
+    units: int | None = None
+    width: int | None = inputs.shape[-1]
+    for layer in loaded.get("layers", []):
+        width = units = _units(layer, width, loaded.get("weights_layout", LAYOUTS[0]))
+    return units
+
+
+def _units(layer: dict[str, Any], width: int | None, layout: str) -> int | None:
     """How many units a loaded layer has, as far as can be told; a plainly transposed matrix is read as meant."""
     if "weights" not in layer:
         return None
     n_in, n_out = as_in_out(layer["weights"], layout).shape
-    return int(n_in if _is_transposed(n_in, n_out, width) else n_out)
+    return int(n_in if _is_transposed(layer, width, layout) else n_out)
 
 
-def _is_transposed(n_in: int, n_out: int, width: int | None) -> bool:
-    return width is not None and n_in != width == n_out
+def _is_transposed(layer: dict[str, Any], width: int | None, layout: str) -> bool:
+    """Whether a matrix fits the layer before it, and its own biases and activations, only the other way round."""
+    n_in, n_out = as_in_out(layer["weights"], layout).shape
+    return n_in != width == n_out and all(entries == n_in for _, entries in _lists_of_units(layer))
+
+
+def _lists_of_units(layer: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Key and length of what a layer lists unit by unit."""
+    for key in ("biases", "activation"):
+        if isinstance(layer.get(key), np.ndarray | tuple):
+            yield key, len(layer[key])
 
 
 def _layer_misfits(layer: dict[str, Any], width: int | None, giver: str, layout: str) -> Complaints:
     if "weights" not in layer:
         return
     n_in, n_out = as_in_out(layer["weights"], layout).shape
+    transposed = _is_transposed(layer, width, layout)
     if width is not None and n_in != width:
-        yield ("weights",), _wrong_matrix(n_in, n_out, width, giver, layout)
-    units = n_in if _is_transposed(n_in, n_out, width) else n_out
-    for key, noun in (("biases", "number"), ("activation", "activation")):
-        entries = layer.get(key)
-        if isinstance(entries, np.ndarray | tuple) and len(entries) != units:
-            yield (key,), f"has {counted(len(entries), noun)}, but the weights lead to {counted(units, 'unit')}"
+        yield ("weights",), _wrong_matrix(n_in, giver, layout, transposed)
+    units = n_in if transposed else n_out
+    for key, entries in _lists_of_units(layer):
+        if entries != units:
+            noun = "number" if key == "biases" else "activation"
+            yield (key,), f"has {counted(entries, noun)}, but the weights lead to {counted(units, 'unit')}"
 
 
-def _wrong_matrix(n_in: int, n_out: int, width: int, giver: str, layout: str) -> str:
+def _wrong_matrix(n_in: int, giver: str, layout: str, transposed: bool) -> str:
     side, other = ("column", LAYOUTS[0]) if layout == OUT_IN else ("row", OUT_IN)
     words = f"has {counted(n_in, side)}, but {giver}: one {side} for each is needed"
-    if not _is_transposed(n_in, n_out, width):
+    if not transposed:
         return words
     form = "n_out × n_in" if other == OUT_IN else "n_in × n_out"
     return f'{words}. It looks transposed; "weights_layout": "{other}" takes matrices as {form}'

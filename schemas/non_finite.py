@@ -10,8 +10,8 @@ from schemas.strict import Path
 _QUANTITIES = {
     "a": "the pre-activation a",
     "o": "the output o",
-    "sample_loss": "the loss",
-    "loss": "the loss, summed over the samples,",
+    "loss": "the loss",
+    "sample_loss": "the loss, summed over the outputs,",
     "dE_da": "the derivative dE/da",
     "dE_dw": "the derivative dE/dw",
     "dE_db": "the derivative dE/db",
@@ -32,19 +32,22 @@ def sentence(found: NonFinite, one_sample: bool) -> str:
         place += f" of layer {found.layer}"
     if found.sample is not None and not one_sample:
         place += f" in sample {found.sample}"
+    if found.quantity == "loss" and found.unit is None:
+        place = ", summed over the samples,"
     kind = "undefined (NaN)" if math.isnan(found.value) else "beyond float64"
     return f"{_QUANTITIES[found.quantity]}{place} is {kind}"
 
 
-def members(found: NonFinite) -> dict[str, Any]:
+def members(found: NonFinite, one_sample: bool) -> dict[str, Any]:
     """The place as members of the problem document, for programs."""
-    places = {"layer": found.layer, "unit": found.unit, "unit_before": found.unit_before, "sample": found.sample}
+    sample = None if one_sample else found.sample
+    places = {"layer": found.layer, "unit": found.unit, "unit_before": found.unit_before, "sample": sample}
     return {"quantity": found.quantity, **{name: index for name, index in places.items() if index is not None}}
 
 
 def place(found: NonFinite, one_sample: bool) -> str:
-    """A pointer to what in the request it comes from: the layer, else the sample's targets, else its inputs."""
+    """A pointer to what in the request it comes from: the sample's targets or inputs, or the layer."""
     step: Path = () if found.sample is None or one_sample else (found.sample,)
-    if found.layer is not None:
-        return pointer(("network", "layers", found.layer))
-    return pointer(("inputs" if found.quantity == "dE_dx" else "targets", *step))
+    if found.quantity in {"loss", "sample_loss"}:
+        return pointer(("targets", *step))
+    return pointer(("inputs", *step) if found.layer is None else ("network", "layers", found.layer))

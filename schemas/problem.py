@@ -1,14 +1,11 @@
 """Problem details (RFC 9457): what an error answer says, and where in the request each mistake is."""
 
-from collections.abc import Iterator
-from typing import Any
+from itertools import islice
 from urllib.parse import quote
 
 from marshmallow import ValidationError
 
-from schemas.strict import Path, flatten
-
-MOST_ERRORS = 20
+from schemas.strict import MOST_COMPLAINTS, Path, flatten
 
 
 def pointer(path: Path) -> str:
@@ -19,11 +16,5 @@ def pointer(path: Path) -> str:
 
 def errors_of(refusal: ValidationError) -> list[dict[str, str]]:
     """Every mistake of a refused request, at most 20: `{"pointer": ..., "detail": ...}`."""
-    return list(_first(refusal.messages))
-
-
-def _first(messages: Any) -> Iterator[dict[str, str]]:
-    for number, (path, words) in enumerate(flatten(messages)):
-        if number == MOST_ERRORS:
-            return
-        yield {"pointer": pointer(path), "detail": words}
+    first = islice(flatten(refusal.messages), MOST_COMPLAINTS)
+    return [{"pointer": pointer(path), "detail": words} for path, words in first]

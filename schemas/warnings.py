@@ -43,13 +43,13 @@ def _in_sample(request: GradientRequest, sample: int) -> tuple[str, Path]:
 
 
 def _null_factors(request: GradientRequest, result: Gradients) -> Iterator[Warning_]:
-    for layer, sample, unit in factors_not_finite(result):
+    for factor, layer, sample, unit in factors_not_finite(result):
         where, step = _in_sample(request, sample)
         detail = (
-            f"dE_do of unit {unit} of layer {layer}{where} is beyond float64 and given as null; "
+            f"{factor} of unit {unit} of layer {layer}{where} is beyond float64 and given as null; "
             "dE_da and the gradients come from the closed form and are right"
         )
-        yield _warning("factor-not-finite", detail, ("layers", layer, "factors", "dE_do", *step, unit))
+        yield _warning("factor-not-finite", detail, ("layers", layer, "factors", factor, *step, unit))
 
 
 def _targets_out_of_range(request: GradientRequest) -> Iterator[Warning_]:

@@ -26,10 +26,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
     """The end of a sentence that names the nearest known word, or else all of them: "; did you mean "weights"?"."""
     known = tuple(known)
-    near = difflib.get_close_matches(word[:LONGEST_SHOWN].lower(), known, n=1)
+    by_lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word[:LONGEST_SHOWN].lower(), by_lower, n=1, cutoff=likeness)
     if near:
-        return f'; did you mean "{near[0]}"?'
+        return f'; did you mean "{by_lower[near[0]]}"?'
     return f"; known here: {', '.join(known)}" if known else ""

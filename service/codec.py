@@ -13,6 +13,10 @@ from typing import Any
 import numpy as np
 import orjson
 
+from schemas.problem import pointer
+from schemas.strict import Path
+from schemas.words import shown
+
 DEEPEST = 32  # objects within each other; the contract's own requests need 5
 
 _NOT_JSON = re.compile(r"NaN|-?Infinity")
@@ -88,8 +92,8 @@ def _decode_with_care(body: bytes) -> Any:
         raise MalformedJSON(_not_utf8(body, error)) from error
     except RecursionError as error:
         raise MalformedJSON("lists and objects are nested too deep") from error
-    for where, refused in _refused(document, "#"):
-        raise MalformedJSON(f"at {where}: {refused.why}")
+    for path, refused in _refused(document):
+        raise MalformedJSON(f"at {pointer(path)}: {refused.why}")
     return document
 
 
@@ -97,20 +101,20 @@ def _object(pairs: list[tuple[str, Any]]) -> Any:
     document = dict(pairs)
     if len(document) == len(pairs):
         return document
-    keys = [key for key, _ in pairs]
-    twice = next(key for key in keys if keys.count(key) > 1)
-    return _Refused(f"the key {json.dumps(twice[:60])} is given twice in one object")
+    seen: set[str] = set()
+    twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    return _Refused(f"the key {shown(twice)} is given twice in one object")
 
 
-def _refused(document: Any, where: str) -> Iterator[tuple[str, _Refused]]:
-    """What was refused in a document, with the JSON Pointer to it."""
-    remaining = [(document, where)]  # a stack of our own: a document may be nested deeper than Python recurses
+def _refused(document: Any) -> Iterator[tuple[Path, _Refused]]:
+    """What was refused in a document, with the path to it."""
+    remaining: list[tuple[Any, Path]] = [(document, ())]  # our own stack: a document may be deeper than Python recurses
     while remaining:
-        document, where = remaining.pop()
+        document, path = remaining.pop()
         if isinstance(document, _Refused):
-            yield where, document
+            yield path, document
         items = document.items() if type(document) is dict else enumerate(document) if type(document) is list else ()
-        remaining += [(value, f"{where}/{step}") for step, value in items if isinstance(value, dict | list | _Refused)]
+        remaining += [(value, (*path, step)) for step, value in items if isinstance(value, dict | list | _Refused)]
 
 
 def _explanation(body: bytes, error: json.JSONDecodeError) -> str:
@@ -121,11 +125,11 @@ def _explanation(body: bytes, error: json.JSONDecodeError) -> str:
         return _not_utf8(body, not_utf8)
     if not text.strip():
         return "the body is empty"
-    return f"line {error.lineno}, column {error.colno}: {_plain_words(text, error)}"
+    minus = 1 if error.pos and text[error.pos - 1] == "-" else 0  # a bad number begins at its sign
+    return f"line {error.lineno}, column {error.colno - minus}: {_plain_words(text, error, error.pos - minus)}"
 
 
-def _plain_words(text: str, error: json.JSONDecodeError) -> str:
-    at = max(0, error.pos - 1) if text[error.pos - 1 : error.pos] == "-" else error.pos
+def _plain_words(text: str, error: json.JSONDecodeError, at: int) -> str:
     if token := _NOT_JSON.match(text, at):
         return f"{token[0]} is not JSON; there is no JSON for numbers that are not finite"
     if text[at : at + 1] == "'":

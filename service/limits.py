@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from schemas.gradients import GradientRequest
 from schemas.problem import pointer
+from schemas.strict import Path
 from schemas.words import counted
 from service.problems import LIMIT_EXCEEDED, Refusal
 
@@ -20,13 +21,22 @@ class Limit:
     noun: str  # what is counted, in the singular
     meaning: str
     way_out: str
-    where: tuple[str, ...] = ()
+    where: Path | Callable[[GradientRequest], Path] = ()
     measure: Callable[[GradientRequest], int] | None = None  # None: checked elsewhere, before the request is read
+
+    def place(self, request: GradientRequest) -> Path:
+        """The path to what is too much."""
+        return self.where(request) if callable(self.where) else self.where
 
     @property
     def setting(self) -> str:
         """The environment variable that sets it."""
         return f"CHAINRULE_MAX_{self.name.upper()}"
+
+
+def _widths(request: GradientRequest) -> list[int]:
+    """The longer side of every layer's matrix."""
+    return [max(layer.weights.shape) for layer in request.network.layers]
 
 
 def _parameters(request: GradientRequest) -> int:
@@ -35,17 +45,20 @@ def _parameters(request: GradientRequest) -> int:
 
 
 def _multiply_adds(request: GradientRequest) -> int:
-    """Forward, by the weights and by the inputs: three products of matrices a layer, and the softmaxes' Jacobians."""
-    return 3 * len(request.inputs) * sum(layer.weights.size for layer in request.network.layers)
+    """Three products of matrices a layer, or four forward passes for each parameter that is verified."""
+    passes = 3 + (4 * _parameters(request) if request.verify else 0)
+    return passes * len(request.inputs) * sum(layer.weights.size for layer in request.network.layers)
 
 
 def _answer_numbers(request: GradientRequest) -> int:
     """The numbers of every array and record of the answer."""
     samples, steps = len(request.inputs), 1 if request.learning_rate is None else 2
-    total = steps * _parameters(request) + samples * request.network.layers[-1].units
+    layers = request.network.layers
+    total = steps * _parameters(request) + samples * (layers[-1].units + 1)
     if request.breakdown == "none":
         return total
-    for layer in request.network.layers:
+    total += request.inputs.size
+    for layer in layers:
         n_in, n_out = layer.weights.shape
         coupled = sum(not spec.activation.elementwise for spec in layer.activations)
         total += samples * (n_in + 4 * n_out + (n_out * n_out if coupled else n_out))
@@ -78,8 +91,8 @@ LIMITS: tuple[Limit, ...] = (
         "unit",
         "units of one layer, or numbers of one sample",
         "send narrower layers",
-        ("network", "layers"),
-        lambda request: max(max(layer.weights.shape) for layer in request.network.layers),
+        lambda request: ("network", "layers", _widths(request).index(max(_widths(request))), "weights"),
+        lambda request: max(_widths(request)),
     ),
     Limit(
         "parameters",
@@ -109,6 +122,15 @@ LIMITS: tuple[Limit, ...] = (
         _multiply_adds,
     ),
     Limit(
+        "verified_parameters",
+        2_000,
+        "parameter",
+        "weights and biases whose derivatives are verified by differences",
+        'leave out "verify", or verify a smaller network',
+        ("verify",),
+        lambda request: _parameters(request) if request.verify else 0,
+    ),
+    Limit(
         "answer_numbers",
         8_000_000,
         "number",
@@ -126,7 +148,10 @@ def enforce(limits: Mapping[str, int], request: GradientRequest) -> None:
     """Refuse a request that asks for more than `limits`, with every limit that it is over."""
     measured = ((limit, limit.measure(request)) for limit in LIMITS if limit.measure)
     errors = [
-        {"pointer": pointer(limit.where), "detail": words(limit, asked, limits[limit.name])}
+        {
+            "pointer": pointer(limit.place(request)),
+            "detail": words(limit, asked, limits[limit.name]),
+        }
         for limit, asked in measured
         if asked > limits[limit.name]
     ]

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask import Flask, Response, g
-from werkzeug.exceptions import HTTPException
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from schemas import ValidationError
 from schemas.problem import errors_of
+from schemas.words import shown
 from service.codec import MalformedJSON, encode
 
 MEDIA_TYPE = "application/problem+json"
@@ -184,11 +185,21 @@ def _http(error: HTTPException) -> Response:
     """Flask's and werkzeug's own errors; what they put into headers (Allow, say) is kept."""
     status = error.code or INTERNAL_ERROR.status
     problem = _BY_STATUS.get(status, BAD_REQUEST if status < INTERNAL_ERROR.status else INTERNAL_ERROR)
-    answer = _answer(Refusal(problem, error.description or problem.explanation))
+    answer = _answer(Refusal(problem, _words(error) or problem.explanation))
     for name, value in error.get_response().headers:
         if name not in {"Content-Type", "Content-Length"}:  # those of the page that is not sent
             answer.headers[name] = value
     return answer
+
+
+def _words(error: HTTPException) -> str | None:
+    """What is wrong, in words that name the path and the method where werkzeug's do not."""
+    if isinstance(error, NotFound):
+        return f"there is nothing at {shown(request.path)}; GET /v1 lists what there is"
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(error.valid_methods or ()))
+        return f"{request.method} is not allowed at {shown(request.path)}, which takes {allowed}"
+    return error.description
 
 
 def _unexpected(error: Exception) -> Response:

@@ -6,14 +6,14 @@ from flask import Blueprint, Response, current_app, request
 
 from chainrule import __version__
 from chainrule.activations import ACTIVATIONS
-from chainrule.backprop import Gradients, descend, gradients
+from chainrule.backprop import descend, gradients
 from chainrule.catalogue import Table
 from chainrule.losses import LOSSES
-from chainrule.network import Network
 from chainrule.remarks import NonFinite, first_non_finite, first_non_finite_parameter
+from chainrule.verification import verify
 from schemas.catalogue import activation_document, loss_document
 from schemas.gradients import GradientRequest, GradientRequestSchema
-from schemas.gradients_answer import answer
+from schemas.gradients_answer import Computed, answer
 from schemas.non_finite import members, place, sentence
 from schemas.words import did_you_mean, shown
 from service.body import read_body
@@ -40,9 +40,9 @@ def post_gradients() -> Response:
         asked: GradientRequest = GRADIENT_REQUEST.load(document)
         enforce(_limits(), asked)
     with stage("compute"):
-        result, stepped = _compute(asked)
+        computed = _compute(asked)
     with stage("encode"):
-        return _json(answer(asked, result, stepped))
+        return _json(answer(asked, computed))
 
 
 @v1.get("/activations")
@@ -125,19 +125,20 @@ def _row(table: Table[Any], name: str, noun: str) -> Any:
     return table[name]
 
 
-def _compute(asked: GradientRequest) -> tuple[Gradients, Network | None]:
-    """The gradients, and the network after the step if one was asked for; all of it finite."""
+def _compute(asked: GradientRequest) -> Computed:
+    """The gradients, and what else was asked for; all of it finite."""
     result = gradients(asked.network, asked.inputs, asked.targets, asked.loss)
     _refuse_non_finite(first_non_finite(result), asked)
-    if asked.learning_rate is None:
-        return result, None
-    stepped = descend(asked.network, result.layers, asked.learning_rate)
-    _refuse_non_finite(first_non_finite_parameter(stepped), asked)
-    return result, stepped
+    stepped = None
+    if asked.learning_rate is not None:
+        stepped = descend(asked.network, result.layers, asked.learning_rate)
+        _refuse_non_finite(first_non_finite_parameter(stepped), asked)
+    verification = verify(asked.network, result.layers, asked.targets, asked.loss) if asked.verify else None
+    return Computed(result, stepped, verification)
 
 
 def _refuse_non_finite(found: NonFinite | None, asked: GradientRequest) -> None:
     if found is not None:
         detail = sentence(found, asked.one_sample)
         errors = [{"pointer": place(found, asked.one_sample), "detail": detail}]
-        raise Refusal(NON_FINITE_RESULT, detail, errors, members(found))
+        raise Refusal(NON_FINITE_RESULT, detail, errors, members(found, asked.one_sample))

@@ -2,19 +2,21 @@
 
 import math
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from environs import Env, EnvValidationError, validate
+from environs import Env, EnvValidationError, ValidationError, validate
 
 from schemas.words import did_you_mean
 from service.limits import LIMITS
 
 PREFIX = "CHAINRULE_"
 
-_WANTED_ADDRESS = "must be an address and a port, such as 127.0.0.1:8000"
+# What Kubernetes puts into every container beside a service of this name, such as CHAINRULE_PORT=tcp://10.0.0.1:80
+_SERVICE_LINK = re.compile(r"CHAINRULE_(SERVICE_(HOST|PORT\w*)|PORT(_\w+)?)")
 
 
 class BadSettings(ValueError):
@@ -32,11 +34,20 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Kind:
+    """What a setting must be: in words, environs' reader for it, and what else is checked."""
+
+    expects: str
+    reader: Callable[[Env], Callable[..., Any]]
+    check: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
 class Setting:
     """One row: its name without the prefix, its default, what it must be, what it is for."""
 
     name: str
-    read: Callable[[Env, str, Any], Any]
+    kind: Kind
     default: Any
     meaning: str
 
@@ -51,39 +62,44 @@ def available_cores() -> int:
     return cores if quota == "max" else min(cores, math.ceil(int(quota) / int(period)))
 
 
-def _address(env: Env, name: str, default: str) -> str:
-    return env.str(name, default, validate=validate.Regexp(r"^\S+:\d{1,5}$", error=_WANTED_ADDRESS))
+def _address(value: str) -> None:
+    host, colon, port = value.rpartition(":")
+    if not (host and colon and re.fullmatch(r"[0-9]{1,5}", port) and int(port) < 2**16) or re.search(r"\s", value):
+        raise ValidationError("no address and port")
 
 
-def _count(env: Env, name: str, default: int) -> int:
-    return env.int(name, default, validate=validate.Range(min=1, error="must be a whole number of at least 1"))
-
+ADDRESS = Kind("an address and a port, such as 127.0.0.1:8000", lambda env: env.str, _address)
+COUNT = Kind("a whole number of at least 1", lambda env: env.int, validate.Range(min=1))
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("BIND", _address, "127.0.0.1:8000", "address and port of the service"),
-    Setting("WORKERS", _count, available_cores(), "processes; by default one for each core"),
-    Setting("THREADS", _count, 8, "threads of each process"),
-    *(Setting(f"MAX_{limit.name.upper()}", _count, limit.default, f"limit: {limit.meaning}") for limit in LIMITS),
+    Setting("BIND", ADDRESS, "127.0.0.1:8000", "address and port of the service"),
+    Setting("WORKERS", COUNT, available_cores(), "processes; by default one for each core"),
+    Setting("THREADS", COUNT, 8, "threads of each process"),
+    *(Setting(f"MAX_{limit.name.upper()}", COUNT, limit.default, f"limit: {limit.meaning}") for limit in LIMITS),
 )
 
 
 def read_settings() -> Settings:
     """The settings of this environment, defaults filled in. Raises BadSettings with everything that is wrong."""
-    known = [PREFIX + setting.name for setting in SETTINGS]
-    complaints = [
-        f"{name} is not a setting{did_you_mean(name, known)}"
-        for name in sorted(os.environ)
-        if name.startswith(PREFIX) and name not in known
-    ]
-    env = Env(eager=False)
+    complaints = list(_unknown_names())
+    env = Env(eager=False)  # every bad value is found before any is complained of
+    values = {}
     with env.prefixed(PREFIX):
-        values = {setting.name: setting.read(env, setting.name, setting.default) for setting in SETTINGS}
+        for row in SETTINGS:
+            values[row.name] = row.kind.reader(env)(row.name, row.default, validate=row.kind.check)
     try:
         env.seal()
     except EnvValidationError as error:
-        found: Any = error.error_messages  # by name, as all of them were read before sealing
-        complaints += [f"{name}: {' '.join(words)}" for name, words in sorted(found.items())]
+        bad = [row for row in SETTINGS if PREFIX + row.name in error.error_messages]
+        complaints += [f"{PREFIX}{row.name}: must be {row.kind.expects}" for row in bad]
     if complaints:
         raise BadSettings("\n".join(complaints))
     limits = {limit.name: values[f"MAX_{limit.name.upper()}"] for limit in LIMITS}
     return Settings(values["BIND"], values["WORKERS"], values["THREADS"], limits)
+
+
+def _unknown_names() -> Iterator[str]:
+    known = [PREFIX + row.name for row in SETTINGS]
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known and not _SERVICE_LINK.fullmatch(name):
+            yield f"{name} is not a setting{did_you_mean(name, known, likeness=0.85)}"  # they begin alike

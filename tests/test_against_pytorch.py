@@ -2,7 +2,7 @@
 
 Everything is drawn from a seed: depth to 6, one activation per layer or one per unit, softmax groups beside others,
 every loss, reduction, layout and breakdown, with and without biases, batches and single samples, JSON and base64.
-A failure names its seed and prints the request; `draw_case(loss, reduction, seed)` draws it again.
+A failure tells the seed, by the call of `draw_case` that draws the case again, and prints the request.
 """
 
 import base64
@@ -82,6 +82,7 @@ class Case:
 
     loss: Loss
     seed: int
+    only: str | None
     units: Sequence[Sequence[Unit]]
     layers: Sequence[Layer]
     inputs: Array
@@ -91,7 +92,8 @@ class Case:
     body: Body
 
     def __str__(self) -> str:
-        return f"loss {self.loss.name}, reduction {self.loss.reduction}, seed {self.seed}: {json.dumps(self.body)}"
+        drawn_from = (self.loss.name, self.loss.reduction, self.seed, self.only)
+        return f"draw_case{drawn_from} posts {json.dumps(self.body, separators=(',', ':'))}"
 
 
 def chance(rng: Random, probability: float) -> bool:
@@ -204,8 +206,9 @@ def draw_targets(rng: Random, kind: str, shape: tuple[int, int]) -> Array:
     raise ValueError(f"no targets of the kind {kind}")
 
 
-def draw_network(rng: Random, loss: Loss, names: Sequence[str], seed: int) -> Case:
+def draw_network(rng: Random, loss: Loss, seed: int, only: str | None) -> Case:
     """A case without a body."""
+    names = [only] if only else list(ACTIVATIONS)
     units = [draw_units(rng, names, may_be_alone=True) for _ in range(rng.integers(DEPTH))]
     last_may_be_alone = LOSSES[loss.name].outputs != "probability"  # it would be 1, and log(1 - 1) no number
     units.append(draw_units(rng, last_layer_names(rng, loss, names), last_may_be_alone))
@@ -216,7 +219,8 @@ def draw_network(rng: Random, loss: Loss, names: Sequence[str], seed: int) -> Ca
     samples = 1 if is_single else int(rng.integers(1, SAMPLES + 1))
     inputs = rng.normal(size=(samples, n_in))
     targets = draw_targets(rng, LOSSES[loss.name].targets, (samples, widths[-1]))
-    return Case(loss, seed, units, layers, inputs, targets, is_single, judge(layers, inputs, targets, loss), {})
+    judgement = judge(layers, inputs, targets, loss)
+    return Case(loss, seed, only, units, layers, inputs, targets, is_single, judgement, {})
 
 
 @cache
@@ -225,7 +229,7 @@ def draw_case(loss_name: str, reduction: str, seed: int, only: str | None = None
     rng = np.random.default_rng([seed, *f"{loss_name} {reduction} {only}".encode()])
     loss = Loss(loss_name, draw_parameters(rng, LOSSES[loss_name].parameters), reduction)
     while True:
-        case = draw_network(rng, loss, [only] if only else list(ACTIVATIONS), seed)
+        case = draw_network(rng, loss, seed, only)
         if keeps_its_digits(case.layers, case.judgement):
             return replace(case, body=draw_body(rng, case))
 
@@ -507,10 +511,16 @@ def complaints(case: Case) -> list[str]:
 
 def assert_agreement(cases: Iterable[Case]) -> None:
     """Every case is answered without a complaint, or the first that is not is told in full."""
-    failures = {case.seed: (case, found) for case in cases if (found := complaints(case))}
+    failures = {}
+    for case in cases:
+        try:
+            if found := complaints(case):
+                failures[case.seed] = [*found, str(case)]
+        except Exception as error:
+            error.add_note(str(case))
+            raise
     if failures:
-        case, found = next(iter(failures.values()))
-        pytest.fail("\n".join([f"seeds {list(failures)} fail, the first of them:", *found, str(case)]))
+        pytest.fail("\n".join([f"seeds {list(failures)} fail, the first of them:", *next(iter(failures.values()))]))
 
 
 def fitting_losses(name: str) -> list[str]:

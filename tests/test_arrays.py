@@ -90,7 +90,7 @@ def test_base64_is_row_major_and_little_endian() -> None:
 
 # Bad ones.
 
-A_MATRIX = "must be a matrix, a list of rows of numbers"
+A_MATRIX = "must be a matrix (a list of rows of numbers)"
 BEYOND = "is beyond the range of float64, ±1.8e308"
 BAD: dict[str, tuple[Any, tuple[int, ...], list[tuple[tuple[str | int, ...], str]]]] = {
     "null for a number": (None, SCALAR, [((), "must be a number, not null")]),
@@ -152,12 +152,12 @@ BAD: dict[str, tuple[Any, tuple[int, ...], list[tuple[tuple[str | int, ...], str
     "true where either may be": (
         True,
         INPUTS,
-        [((), "must be a list of numbers or a matrix, a list of rows of numbers, not a boolean")],
+        [((), "must be a list of numbers or a matrix (a list of rows of numbers), not a boolean")],
     ),
     "a number where either may be": (
         1,
         INPUTS,
-        [((), "must be a list of numbers or a matrix, a list of rows of numbers, not a number")],
+        [((), "must be a list of numbers or a matrix (a list of rows of numbers), not a number")],
     ),
     "three lists deep where either may be": ([[[1]]], INPUTS, [((0, 0), "must be a number, not a list")]),
     "mixed where either may be": ([1, [2]], INPUTS, [((1,), "must be a number, not a list")]),

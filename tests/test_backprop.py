@@ -126,7 +126,7 @@ def test_a_batch_is_the_sum_of_its_samples() -> None:
 
 
 def test_stable_pairs_apply_unit_by_unit_in_a_mixed_last_layer() -> None:
-    """A saturated sigmoid beside a tanh under binary cross-entropy: dE/da of the one is -1, of the other the table's."""
+    """A saturated sigmoid beside a tanh under binary cross-entropy: -1 for the one, the table's for the other."""
     network = Network((dense([[-40.0, 0.5]], ["sigmoid", "tanh"]),))
     t = np.array([[1.0, 0.25]])
     (layer,) = gradients(network, np.array([[1.0]]), t, loss_spec("binary_cross_entropy")).layers

@@ -125,7 +125,7 @@ FIELDS = {  # what each field says that it must be, and the kinds of JSON values
     "network/layers": ("must be a list of layers", {"a list"}),
     "network/weights_layout": ('must be "in_out" or "out_in"', {"a string"}),
     LAYER: ("must be an object", {"an object"}),
-    f"{LAYER}/weights": ("must be a matrix, a list of rows of numbers", {"a list", "an object"}),
+    f"{LAYER}/weights": ("must be a matrix (a list of rows of numbers)", {"a list", "an object"}),
     f"{LAYER}/biases": (NUMBERS, {"a list", "an object"}),
     f"{LAYER}/activation": (f"{NAME}, or an object", {"a string", "a list", "an object"}),
     f"{LAYER}/activation/name": (NAME, {"a string"}),
@@ -205,7 +205,7 @@ ELEMENTS = [
 ]
 
 W, B, W1 = f"{LAYER}/weights", f"{LAYER}/biases", "network/layers/1/weights"
-ROWS_TO_ONE = "must be a matrix, a list of rows of numbers, not a list"
+ROWS_TO_ONE = "must be a matrix (a list of rows of numbers), not a list"
 SHAPES = [
     Row("a short row of inputs", put("inputs/1", [3]), "#/inputs/1", "has 1 number where row 0 has 2"),
     Row("a long row of inputs", put("inputs/2", [6, 7, 8]), "#/inputs/2", "has 3 numbers where row 0 has 2"),
@@ -895,21 +895,21 @@ NON_FINITE: dict[str, tuple[Body, Body, str, str]] = {
     ),
     "the logarithm of a negative output": (
         _one_weight(-1, [[-0.5], [0.5]], [[1], [1]], loss="binary_cross_entropy"),
-        {"quantity": "sample_loss", "sample": 1},
+        {"quantity": "loss", "layer": 0, "unit": 0, "sample": 1},
         "#/targets/1",
-        "the loss in sample 1 is undefined (NaN)",
+        "the loss of unit 0 of layer 0 in sample 1 is undefined (NaN)",
     ),
     "the logarithm of 0": (
         _one_weight(1, [0], [1], loss="binary_cross_entropy"),
-        {"quantity": "sample_loss"},
+        {"quantity": "loss", "layer": 0, "unit": 0},
         "#/targets",
-        "the loss is beyond float64",
+        "the loss of unit 0 of layer 0 is beyond float64",
     ),
     "a square": (
         _one_weight(1, [[1], [1e200]], [[0], [0]]),
-        {"quantity": "sample_loss", "sample": 1},
+        {"quantity": "loss", "layer": 0, "unit": 0, "sample": 1},
         "#/targets/1",
-        "the loss in sample 1 is beyond float64",
+        "the loss of unit 0 of layer 0 in sample 1 is beyond float64",
     ),
     "the sum over the samples": (
         _one_weight(1, [[1e154]] * 2, [[0]] * 2, loss="sse"),

@@ -31,6 +31,7 @@ REQUEST: Body = {
     "inputs": [[1, 2, 3, 4, 5]] * 4,
     "targets": [[1, 0, 0]] * 4,
     "loss": "categorical_cross_entropy",
+    "verify": True,
 }
 COUNTS = {  # of that request, counted by hand
     "body_bytes": len(json.dumps(REQUEST)),
@@ -38,7 +39,8 @@ COUNTS = {  # of that request, counted by hand
     "units": 5,  # the inputs are the widest
     "parameters": 5 * 2 + 2 + 2 * 3,
     "samples": 4,
-    "multiply_adds": 3 * 4 * (5 * 2 + 2 * 3),  # forward, for the weights, for what is below
+    "multiply_adds": (3 + 4 * 18) * 4 * (5 * 2 + 2 * 3),  # forward, weights, what is below; and to verify each of 18
+    "verified_parameters": 5 * 2 + 2 + 2 * 3,
     "answer_numbers": (10 + 2 + 6)  # dE_dw, dE_db
     + 4 * 3  # outputs
     + 4  # sample_losses
@@ -96,12 +98,13 @@ def test_a_request_exactly_at_a_limit_passes(limit: Limit) -> None:
 def test_a_request_one_above_a_limit_is_refused_in_words_that_help(limit: Limit) -> None:
     """422 at its pointer, with the limit's name and value, what was asked, the setting, and the way out."""
     asked = _measured(limit)
+    place = limit.place(GradientRequestSchema().load(deepcopy(REQUEST)))
     answer = post(with_limits(**{limit.name: asked - 1}), REQUEST)
     document = answer.get_json(force=True)
     assert (answer.status_code, document["type"]) == (422, "/problems/limit-exceeded")
     assert answer.content_type == "application/problem+json"
     [error] = document["errors"]
-    assert error["pointer"] == pointer(limit.where) != "#"
+    assert error["pointer"] == pointer(place) != "#"
     assert error["detail"] == document["detail"]
     for words in (f"{asked} {limit.noun}", f"{asked - 1} allowed", limit.name, limit.setting, limit.way_out):
         assert words in error["detail"]
@@ -129,7 +132,16 @@ def test_every_limit_that_is_exceeded_is_told() -> None:
     asked = GradientRequestSchema().load(deepcopy(REQUEST))
     with pytest.raises(Refusal) as refusal:
         enforce(dict.fromkeys(DEFAULTS, 1), asked)
-    assert [error["pointer"] for error in refusal.value.errors] == [pointer(l.where) for l in LIMITS_OF_REQUESTS]
+    pointers = [error["pointer"] for error in refusal.value.errors]
+    assert pointers == [pointer(limit.place(asked)) for limit in LIMITS_OF_REQUESTS]
+
+
+def test_verification_counts_only_where_it_is_asked_for() -> None:
+    """Without `verify`: no parameter is verified, and three products of matrices are all there is to do."""
+    asked = GradientRequestSchema().load(deepcopy(REQUEST) | {"verify": False})
+    measured = {limit.name: limit.measure(asked) for limit in LIMITS_OF_REQUESTS if limit.measure}
+    assert measured["verified_parameters"] == 0
+    assert measured["multiply_adds"] == 3 * 4 * (5 * 2 + 2 * 3)
 
 
 def test_a_request_within_all_limits_is_let_through() -> None:

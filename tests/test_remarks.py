@@ -28,7 +28,7 @@ def test_a_finite_result_has_no_such_number() -> None:
     assert first_non_finite(_run([dense([[1.0]], "tanh", [0.0])], [[1.0]], [[0.0]])) is None
     saturated = _run([dense([[1.0]], "sigmoid")], [[-800.0]], [[1.0]], "binary_cross_entropy")
     assert first_non_finite(saturated) is None
-    assert list(factors_not_finite(saturated)) == [(0, 0, 0)]
+    assert list(factors_not_finite(saturated)) == [("dE_do", 0, 0, 0)]
 
 
 BIG = 1e200
@@ -56,7 +56,7 @@ BIG = 1e200
             [[0.0], [BIG]],
             [[0.0], [0.0]],
             "half_squared_error",
-            NonFinite("sample_loss", np.inf, sample=1),
+            NonFinite("loss", np.inf, layer=0, sample=1, unit=0),
         ),
         (
             [dense([[1.0]], "identity")],
@@ -107,7 +107,7 @@ def test_an_undefined_loss_is_located_in_its_sample() -> None:
     """The logarithm of a negative output is NaN."""
     found = first_non_finite(_run([dense([[1.0]], "tanh")], [[1.0], [-1.0]], [[1.0], [1.0]], "binary_cross_entropy"))
     assert found is not None
-    assert (found.quantity, found.sample) == ("sample_loss", 1)
+    assert (found.quantity, found.layer, found.sample, found.unit) == ("loss", 0, 1, 0)
     assert np.isnan(found.value)
 
 

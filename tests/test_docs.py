@@ -1,0 +1,199 @@
+"""The documents, executed: every fenced block is run, posted or compared, every table and link held against the code.
+
+python          is run; a `text output` that follows it is what it prints
+json request    is posted to /v1/gradients; the `json answer` or `json problem` that follows is what comes back
+sh              is a list of make targets, or a curl command that is posted
+"""
+
+import contextlib
+import io
+import json
+import math
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from flask.testing import FlaskClient
+from markdown_it import MarkdownIt
+
+from chainrule.losses import STABLE_PAIRS
+from service.problems import PROBLEMS
+from service.settings import SETTINGS
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+MARKDOWN = MarkdownIt("commonmark").enable("table")
+ANSWERS = {"json answer": 200, "json problem": 422}
+FOLLOWERS = {**dict.fromkeys(ANSWERS, ("json request", "sh")), "text output": ("python",)}
+ENDPOINT = "/v1/gradients"
+MALFORMED = 400
+CODE_PATH = re.compile(r"(?:chainrule|schemas|service|tests|requirements|docs)/[\w./-]*")
+
+
+@dataclass(frozen=True)
+class Fence:
+    """A fenced block: what it says it is, what it holds, where it stands."""
+
+    info: str
+    text: str
+    page: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def _fences(page: Path) -> list[Fence]:
+    tokens = MARKDOWN.parse(page.read_text("utf-8"))
+    return [Fence(t.info.strip(), t.content, page, t.map[0] + 1) for t in tokens if t.type == "fence" and t.map]
+
+
+FENCES = [fence for page in PAGES for fence in _fences(page)]
+FOLLOWING = {a: b for a, b in pairwise(FENCES) if a.page == b.page and a.info in FOLLOWERS.get(b.info, ())}
+PYTHON = [fence for fence in FENCES if fence.info == "python"]
+REQUESTS = [fence for fence in FENCES if fence.info == "json request"]
+CURLS = [fence for fence in FENCES if fence.info == "sh" and fence.text.startswith("curl")]
+MAKES = [fence for fence in FENCES if fence.info == "sh" and not fence.text.startswith("curl")]
+
+
+def _differences(shown: Any, real: Any, where: str = "#") -> Iterator[str]:
+    """Where two JSON documents differ; numbers may by 1e-12 of their size, as BLAS adds up in its own order."""
+    if isinstance(shown, dict) and isinstance(real, dict):
+        for key in shown.keys() ^ real.keys():
+            yield f"{where}/{key} is only {'shown' if key in shown else 'answered'}"
+        for key in shown.keys() & real.keys():
+            yield from _differences(shown[key], real[key], f"{where}/{key}")
+    elif isinstance(shown, list) and isinstance(real, list) and len(shown) == len(real):
+        for index, pair in enumerate(zip(shown, real, strict=True)):
+            yield from _differences(*pair, f"{where}/{index}")
+    elif type(shown) is type(real) is float:
+        if not math.isclose(shown, real, rel_tol=1e-12, abs_tol=1e-15):
+            yield f"{where}: {shown} shown, {real} answered"
+    elif shown != real or type(shown) is not type(real):
+        yield f"{where}: {shown!r} shown, {real!r} answered"
+
+
+def _expect(client: FlaskClient, body: str, shown: Fence | None, content_type: str = "application/json") -> None:
+    """Post a body; what comes back is what the fence shows, or at least a success where none follows."""
+    document = json.loads(shown.text) if shown else {}
+    headers = {"X-Request-ID": document["instance"]} if "instance" in document else {}
+    answer = client.post(ENDPOINT, data=body.encode(), content_type=content_type, headers=headers)
+    assert answer.status_code == document.get("status", 200), answer.text
+    if shown:
+        assert (shown.info == "json problem") == (answer.status_code >= MALFORMED)
+        assert list(_differences(document, answer.get_json(force=True))) == []
+
+
+@pytest.mark.parametrize("fence", PYTHON, ids=str)
+def test_python_prints_what_the_page_shows(fence: Fence) -> None:
+    """A reader who pastes the block sees the same output."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(fence.text, str(fence), "exec"), {})
+    shown = FOLLOWING.get(fence)
+    assert printed.getvalue() == (shown.text if shown else "")
+
+
+@pytest.mark.parametrize("fence", REQUESTS, ids=str)
+def test_a_request_gets_the_answer_that_the_page_shows(fence: Fence, client: FlaskClient) -> None:
+    """Every key of the answer is shown, every number to 1e-12."""
+    _expect(client, fence.text, FOLLOWING.get(fence))
+
+
+@pytest.mark.parametrize("fence", CURLS, ids=str)
+def test_a_curl_command_gets_the_answer_that_the_page_shows(fence: Fence, client: FlaskClient) -> None:
+    """The command is ready to paste: a shell's words, a URL of the default address, a header curl would not send."""
+    words = shlex.split(fence.text)
+    url = urlsplit(next(word for word in words if word.startswith("http")))
+    default = next(setting.default for setting in SETTINGS if setting.name == "BIND")
+    assert (url.netloc, url.path) == (default, ENDPOINT)
+    name, value = words[words.index("-H") + 1].split(": ")
+    assert name == "Content-Type"
+    _expect(client, words[words.index("-d") + 1], FOLLOWING[fence], value)
+
+
+def test_the_readme_shows_a_curl_command() -> None:
+    """A reader's first request is one paste away."""
+    assert [fence for fence in CURLS if fence.page == ROOT / "README.md"]
+
+
+@pytest.mark.parametrize("fence", MAKES, ids=str)
+def test_a_make_target_that_is_named_exists(fence: Fence) -> None:
+    """`make faults` in a page is a target of the Makefile."""
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    for line in fence.text.splitlines():
+        command, target = line.split()
+        assert command == "make"
+        assert target in targets
+
+
+@pytest.mark.parametrize("fence", FENCES, ids=str)
+def test_no_fence_goes_unchecked(fence: Fence) -> None:
+    """A fence is of a kind that is executed, or follows one that is."""
+    if fence.info in FOLLOWERS:
+        assert fence in FOLLOWING.values()
+    else:
+        assert fence.info in {"python", "json request", "sh"}
+
+
+def _tables(page: str) -> Iterator[list[list[str]]]:
+    """Every table of a page, as rows of the text in its cells; the header is the first row."""
+    rows: list[list[str]] = []
+    for before, token in pairwise(MARKDOWN.parse((ROOT / page).read_text("utf-8"))):
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type == "inline" and before.type in {"th_open", "td_open"}:
+            rows[-1].append(token.content.replace("`", ""))
+        elif token.type == "table_close":
+            yield rows
+            rows = []
+
+
+def _rows(page: str, *header: str) -> list[list[str]]:
+    """The rows below this header."""
+    return next(rows for first, *rows in _tables(page) if first == list(header))
+
+
+def test_the_table_of_settings_is_the_codes() -> None:
+    """Every setting with its default and meaning, in the code's order; the number of cores is the machine's."""
+    defaults = {setting.name: str(setting.default) for setting in SETTINGS} | {"WORKERS": "the cores"}
+    real = [[f"CHAINRULE_{setting.name}", defaults[setting.name], setting.meaning] for setting in SETTINGS]
+    assert _rows("README.md", "setting", "default", "meaning") == real
+
+
+def test_the_table_of_problems_is_the_codes() -> None:
+    """Every type with its status, meaning and remedy, in the code's order."""
+    real = [[str(problem.status), problem.name, problem.explanation, problem.remedy] for problem in PROBLEMS.values()]
+    assert _rows("docs/errors.md", "status", "type", "meaning", "what helps") == real
+
+
+def test_the_table_of_stable_pairs_is_the_codes() -> None:
+    """Every loss and activation that have a closed form together."""
+    assert _rows("docs/numbers.md", "loss", "activation") == [list(pair) for pair in STABLE_PAIRS]
+
+
+def _links(page: Path) -> Iterator[str]:
+    for token in MARKDOWN.parse(page.read_text("utf-8")):
+        yield from (str(child.attrs["href"]) for child in token.children or () if child.type == "link_open")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_link_leads_to_a_file(page: Path) -> None:
+    """Links between the pages are relative and lead somewhere; others are https."""
+    for link in _links(page):
+        assert link.startswith("https://") or (page.parent / link.partition("#")[0]).exists(), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_path_into_the_code_exists(page: Path) -> None:
+    """`chainrule/jacobian.py` in a page is a file of the repository; `*` stands for some."""
+    for token in MARKDOWN.parse(page.read_text("utf-8")):
+        for child in token.children or ():
+            if child.type == "code_inline" and CODE_PATH.match(child.content):
+                assert list(ROOT.glob(child.content.rstrip("/"))), child.content
