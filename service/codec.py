@@ -6,7 +6,7 @@ and a key given twice in one object, of which every fast parser would keep the l
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from schemas.words import shown
 DEEPEST = 32  # objects within each other; the contract's own requests need 5
 
 _NOT_JSON = re.compile(r"NaN|-?Infinity")
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _OVERFLOW = "number is infinity when parsed as double"  # orjson's words for 1e400
 _LONGEST_INTEGER = 300  # digits; beyond, float64 has no number for it, and Python takes long to read it
 
@@ -46,7 +47,8 @@ def decode(body: bytes) -> Any:
         if error.msg == _OVERFLOW:
             return _decode_with_care(body)
         raise MalformedJSON(_explanation(body, error)) from error
-    if body.count(b":") != _number_of_keys(document):  # a colon in a string also leads here, which only costs time
+    keys = _number_of_keys(document)
+    if body.count(b":") != keys and _STRING.sub(b"", body).count(b":") != keys:  # colons in strings are no keys
         _decode_with_care(body)
     return document
 
@@ -79,11 +81,17 @@ def _number_of_keys(document: Any, depth: int = 0) -> int:
 
 def _decode_with_care(body: bytes) -> Any:
     """As `decode`, by the standard library: slow, but it sees a key that is given twice, and reads 1e400."""
+    refused: list[_Refused] = []
+
+    def refuse(why: str) -> _Refused:
+        refused.append(_Refused(why))
+        return refused[-1]
+
     try:
         document = json.loads(
             body.decode("utf-8"),
-            object_pairs_hook=_object,
-            parse_constant=lambda token: _Refused(f"{token} is not JSON"),
+            object_pairs_hook=lambda pairs: _object(pairs, refuse),
+            parse_constant=lambda token: refuse(f"{token} is not JSON"),
             parse_int=lambda digits: int(digits) if len(digits) < _LONGEST_INTEGER else float(digits),
         )
     except json.JSONDecodeError as error:
@@ -92,21 +100,22 @@ def _decode_with_care(body: bytes) -> Any:
         raise MalformedJSON(_not_utf8(body, error)) from error
     except RecursionError as error:
         raise MalformedJSON("lists and objects are nested too deep") from error
-    for path, refused in _refused(document):
-        raise MalformedJSON(f"at {pointer(path)}: {refused.why}")
+    if refused:
+        path, first = next(_places(document))
+        raise MalformedJSON(f"at {pointer(path)}: {first.why}")
     return document
 
 
-def _object(pairs: list[tuple[str, Any]]) -> Any:
+def _object(pairs: list[tuple[str, Any]], refuse: Callable[[str], _Refused]) -> Any:
     document = dict(pairs)
     if len(document) == len(pairs):
         return document
     seen: set[str] = set()
     twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-    return _Refused(f"the key {shown(twice)} is given twice in one object")
+    return refuse(f"the key {shown(twice)} is given twice in one object")
 
 
-def _refused(document: Any) -> Iterator[tuple[Path, _Refused]]:
+def _places(document: Any) -> Iterator[tuple[Path, _Refused]]:
     """What was refused in a document, with the path to it."""
     remaining: list[tuple[Any, Path]] = [(document, ())]  # our own stack: a document may be deeper than Python recurses
     while remaining:
