@@ -8,6 +8,7 @@ from gunicorn.app.base import BaseApplication
 
 from service.app import create_app
 from service.settings import Settings
+from service.worker import DrainingWorker
 
 _MEMORY_DISK = Path("/dev/shm")  # noqa: S108  workers tell of life by touching a file; on a disk that can block
 
@@ -25,7 +26,7 @@ class Server(BaseApplication):
             "bind": self.settings.bind,
             "workers": self.settings.workers,
             "threads": self.settings.threads,
-            "worker_class": "gthread",
+            "worker_class": DrainingWorker,
             "preload_app": True,
             "pre_fork": lambda _server, _worker: gc.freeze(),  # pages that the workers share stay shared
             "control_socket_disable": True,  # it wants a home directory to write to
