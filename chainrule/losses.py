@@ -2,9 +2,9 @@
 
     E = Σ ℓ(o, t) / divisor        the divisor is 1, the number of samples, or of single losses: the reduction
 
-Where a unit saturates, the product dE/do · do/da has lost the digits that its factors cannot hold: with target 1 and
-a = -40, sigmoid and binary cross-entropy give o = 4e-18, and from the rounded 1 - o no derivative can be had. A stable
-pair has the loss and dE/da in closed form, from a. The factors stay what the tables say, and agree with it.
+Where a unit saturates, o no longer holds what the loss needs of it: a sigmoid at a = 40 gives o = 1, and with target 0
+binary cross-entropy divides by 1 - o = 0, where dE/da is 1. A stable pair has the loss and dE/da in closed form, from
+a. The factors stay what the tables say, and their product agrees with it.
 
 A new loss is one row of `LOSSES`, a new pair one of `STABLE_PAIRS`.
 """

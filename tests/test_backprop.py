@@ -97,6 +97,15 @@ def test_the_matrix_of_a_mixed_layer_holds_each_group_at_its_units() -> None:
     np.testing.assert_allclose(matrix[:, 0, 0], -matrix[:, 0, 2], rtol=1e-14)
 
 
+def test_the_matrix_of_a_mixed_layer_has_outputs_in_rows() -> None:
+    """do_0/da_2 of a log_softmax of units 0 and 2 is -softmax_2, not -softmax_0: its Jacobian is not symmetric."""
+    network = Network((dense([[1.0, 5.0, 2.0]], ["log_softmax", "tanh", "log_softmax"]),))
+    result = gradients(network, np.array([[1.0]]), np.ones((1, 3)), loss_spec("dot_product"))
+    matrix = result.layers[0].do_da.array()[0]
+    o = 1.0 / (1.0 + np.e)
+    np.testing.assert_allclose(matrix[[0, 0, 2, 2], [0, 2, 0, 2]], [1.0 - o, o - 1.0, -o, o], rtol=1e-15)
+
+
 def test_a_layer_of_elementwise_units_never_has_a_matrix() -> None:
     """n numbers for n units, also where several activations are mixed."""
     network = Network((dense(np.ones((2, 3)), ["tanh", "relu", "tanh"]),))
@@ -126,13 +135,13 @@ def test_a_batch_is_the_sum_of_its_samples() -> None:
 
 
 def test_stable_pairs_apply_unit_by_unit_in_a_mixed_last_layer() -> None:
-    """A saturated sigmoid beside a tanh under binary cross-entropy: -1 for the one, the table's for the other."""
-    network = Network((dense([[-40.0, 0.5]], ["sigmoid", "tanh"]),))
-    t = np.array([[1.0, 0.25]])
+    """A saturated sigmoid beside a tanh under binary cross-entropy: 1 for the one, the table's for the other."""
+    network = Network((dense([[40.0, 0.5]], ["sigmoid", "tanh"]),))
+    t = np.array([[0.0, 0.25]])
     (layer,) = gradients(network, np.array([[1.0]]), t, loss_spec("binary_cross_entropy")).layers
     o = np.tanh(0.5)
     expected = ((1 - 0.25) / (1 - o) - 0.25 / o) * (1 - o * o)
-    np.testing.assert_allclose(layer.dE_da, [[-1.0, expected]], rtol=1e-15)
+    np.testing.assert_allclose(layer.dE_da, [[1.0, expected]], rtol=1e-15)
 
 
 def test_a_layer_without_biases_has_no_derivative_by_them() -> None:

@@ -859,6 +859,13 @@ def test_the_instance_of_a_problem_is_the_requests_id(client: FlaskClient, given
     assert (document["instance"] == given) == kept
 
 
+@pytest.mark.parametrize(("length", "status"), [(0, 422), (1, 200), (64, 200), (65, 422)])
+def test_a_label_has_1_to_64_characters(client: FlaskClient, length: int, status: int) -> None:
+    """Both ends are allowed."""
+    label = json.dumps({"name": "softmax", "group": "g" * length})
+    assert post(client, TEXT.replace('"tanh"', label)).status_code == status
+
+
 # Results that float64 cannot hold.
 
 

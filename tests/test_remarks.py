@@ -44,6 +44,20 @@ BIG = 1e200
             "half_squared_error",
             NonFinite("a", np.inf, layer=0, sample=1, unit=1),
         ),
+        (  # the first of four
+            [dense([[1.0, BIG, BIG]], "tanh")],
+            [[0.0], [1e150], [1e150]],
+            [[0, 0, 0]] * 3,
+            "half_squared_error",
+            NonFinite("a", np.inf, layer=0, sample=1, unit=1),
+        ),
+        (  # on the way down the last layer comes first
+            [dense([[1.0]], "identity"), dense([[1.0]], {"name": "leaky_relu", "negative_slope": BIG})],
+            [[-1e-200]],
+            [[1e200]],
+            "dot_product",
+            NonFinite("dE_da", np.inf, layer=1, sample=0, unit=0),
+        ),
         (
             [dense([[1.0]], "tanh"), dense([[1e308]], {"name": "leaky_relu", "negative_slope": 10.0})],
             [[-3.0]],

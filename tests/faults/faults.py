@@ -32,8 +32,14 @@ _SATURATION = ("tests/test_saturation.py",)
 _WORKED = ("tests/test_worked_examples.py",)
 _WARNINGS = ("tests/test_warnings.py",)
 _VERIFICATION = ("tests/test_verification.py",)
-_TORCH = ("tests/test_against_pytorch.py::test_networks_of_one_activation_agree_with_pytorch",)
-_MIXED = ("tests/test_against_pytorch.py::test_random_mixed_networks_agree_with_pytorch[dot_product-sum]",)
+_TORCH = (
+    "tests/test_routes.py",
+    "tests/test_against_pytorch.py::test_networks_of_one_activation_agree_with_pytorch",
+)
+_MIXED = (
+    "tests/test_backprop.py",
+    "tests/test_against_pytorch.py::test_random_mixed_networks_agree_with_pytorch[dot_product-sum]",
+)
 
 FAULTS: tuple[Fault, ...] = (
     # The activations.

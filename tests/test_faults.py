@@ -1,0 +1,24 @@
+"""The table of planted faults stays true to the code. Planting them takes minutes: `make faults`."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.faults.faults import FAULTS, Fault
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_can_be_planted(fault: Fault) -> None:
+    """Its text stands in the code exactly once, and its tests exist."""
+    assert (ROOT / fault.file).read_text("utf-8").count(fault.old) == 1
+    assert fault.new != fault.old
+    assert all((ROOT / test.split("::")[0]).exists() for test in fault.tests)
+
+
+def test_there_are_many_faults_and_none_twice() -> None:
+    """At least 40, each with a name of its own."""
+    assert len(FAULTS) >= 40
+    assert max(Counter(fault.name for fault in FAULTS).values()) == 1
