@@ -891,7 +891,7 @@ FAULTS: tuple[Fault, ...] = (
         "schemas/records.py",
         "do_da[:, :, j]",
         "do_da[:, j]",
-        (*_WORKED, f"{_TORCH[0]}[log_softmax]"),
+        (*_WORKED, f"{_TORCH[-1]}[log_softmax]"),
     ),
     # The service.
     Fault(
