@@ -19,6 +19,10 @@ from schemas.words import shown
 
 DEEPEST = 32  # objects within each other; the contract's own requests need 5
 
+ORJSON_DEEPEST = 1024  # lists and objects within each other
+
+_TOO_DEEP = "lists and objects are nested too deep"
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _NOT_JSON = re.compile(r"NaN|-?Infinity")
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _OVERFLOW = "number is infinity when parsed as double"  # orjson's words for 1e400
@@ -81,6 +85,7 @@ def _number_of_keys(document: Any, depth: int = 0) -> int:
 
 def _decode_with_care(body: bytes) -> Any:
     """As `decode`, by the standard library: slow, but it sees a key that is given twice, and reads 1e400."""
+    _refuse_depths(body)
     refused: list[_Refused] = []
 
     def refuse(why: str) -> _Refused:
@@ -99,11 +104,20 @@ def _decode_with_care(body: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise MalformedJSON(_not_utf8(body, error)) from error
     except RecursionError as error:
-        raise MalformedJSON("lists and objects are nested too deep") from error
+        raise MalformedJSON(_TOO_DEEP) from error
     if refused:
         path, first = next(_places(document))
         raise MalformedJSON(f"at {pointer(path)}: {first.why}")
     return document
+
+
+def _refuse_depths(body: bytes) -> None:
+    """Refuse what orjson would refuse; how deep the standard library goes differs from one Python to the next."""
+    depth = 0
+    for bracket in _STRING.sub(b"", body).translate(None, delete=_NO_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > ORJSON_DEEPEST:
+            raise MalformedJSON(_TOO_DEEP)
 
 
 def _object(pairs: list[tuple[str, Any]], refuse: Callable[[str], _Refused]) -> Any:
@@ -144,7 +158,7 @@ def _plain_words(text: str, error: json.JSONDecodeError, at: int) -> str:
     if text[at : at + 1] == "'":
         return "strings and keys are written in double quotes"
     if error.msg.startswith("depth limit"):
-        return "lists and objects are nested too deep"
+        return _TOO_DEEP
     return error.msg
 
 

