@@ -22,7 +22,7 @@ _QUANTITIES = {
 
 
 def sentence(found: NonFinite, one_sample: bool) -> str:
-    """What is not finite, and where: "the output o of unit 1 of layer 0 in sample 3 is inf"."""
+    """What is not finite, and where: "the output o of unit 1 of layer 0 in sample 3 is infinite in float64"."""
     place = ""
     if found.unit_before is not None:
         place += f" from unit {found.unit_before} to unit {found.unit}"
@@ -34,7 +34,7 @@ def sentence(found: NonFinite, one_sample: bool) -> str:
         place += f" in sample {found.sample}"
     if found.quantity == "loss" and found.unit is None:
         place = ", summed over the samples,"
-    kind = "undefined (NaN)" if math.isnan(found.value) else "beyond float64"
+    kind = "undefined (NaN)" if math.isnan(found.value) else "infinite in float64"
     return f"{_QUANTITIES[found.quantity]}{place} is {kind}"
 
 

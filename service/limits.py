@@ -45,7 +45,7 @@ def _parameters(request: GradientRequest) -> int:
 
 
 def _multiply_adds(request: GradientRequest) -> int:
-    """Three products of matrices a layer, or four forward passes for each parameter that is verified."""
+    """Three products of matrices a layer, and four forward passes for each parameter that is verified."""
     passes = 3 + (4 * _parameters(request) if request.verify else 0)
     return passes * len(request.inputs) * sum(layer.weights.size for layer in request.network.layers)
 

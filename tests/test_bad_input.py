@@ -882,13 +882,13 @@ NON_FINITE: dict[str, tuple[Body, Body, str, str]] = {
         {"network": _network(([[1, 1], [1, 1e308]], "tanh")), "inputs": [[1, 1], [0, 2]], "targets": [[0, 0]] * 2},
         {"quantity": "a", "layer": 0, "unit": 1, "sample": 1},
         "#/network/layers/0",
-        "the pre-activation a of unit 1 of layer 0 in sample 1 is beyond float64",
+        "the pre-activation a of unit 1 of layer 0 in sample 1 is infinite in float64",
     ),
     "a pre-activation of a later layer": (
         {"network": _network(([[1e200]], "identity"), ([[0, 1e200]], "relu")), "inputs": [1], "targets": [0, 0]},
         {"quantity": "a", "layer": 1, "unit": 1},
         "#/network/layers/1",
-        "the pre-activation a of unit 1 of layer 1 is beyond float64",
+        "the pre-activation a of unit 1 of layer 1 is infinite in float64",
     ),
     "an output": (
         {
@@ -898,7 +898,7 @@ NON_FINITE: dict[str, tuple[Body, Body, str, str]] = {
         },
         {"quantity": "o", "layer": 0, "unit": 0, "sample": 2},
         "#/network/layers/0",
-        "the output o of unit 0 of layer 0 in sample 2 is beyond float64",
+        "the output o of unit 0 of layer 0 in sample 2 is infinite in float64",
     ),
     "the logarithm of a negative output": (
         _one_weight(-1, [[-0.5], [0.5]], [[1], [1]], loss="binary_cross_entropy"),
@@ -910,19 +910,19 @@ NON_FINITE: dict[str, tuple[Body, Body, str, str]] = {
         _one_weight(1, [0], [1], loss="binary_cross_entropy"),
         {"quantity": "loss", "layer": 0, "unit": 0},
         "#/targets",
-        "the loss of unit 0 of layer 0 is beyond float64",
+        "the loss of unit 0 of layer 0 is infinite in float64",
     ),
     "a square": (
         _one_weight(1, [[1], [1e200]], [[0], [0]]),
         {"quantity": "loss", "layer": 0, "unit": 0, "sample": 1},
         "#/targets/1",
-        "the loss of unit 0 of layer 0 in sample 1 is beyond float64",
+        "the loss of unit 0 of layer 0 in sample 1 is infinite in float64",
     ),
     "the sum over the samples": (
         _one_weight(1, [[1e154]] * 2, [[0]] * 2, loss="sse"),
         {"quantity": "loss"},
         "#/targets",
-        "the loss, summed over the samples, is beyond float64",
+        "the loss, summed over the samples, is infinite in float64",
     ),
     "dE/da of a hidden unit": (
         {
@@ -932,39 +932,39 @@ NON_FINITE: dict[str, tuple[Body, Body, str, str]] = {
         },
         {"quantity": "dE_da", "layer": 0, "unit": 0, "sample": 1},
         "#/network/layers/0",
-        "the derivative dE/da of unit 0 of layer 0 in sample 1 is beyond float64",
+        "the derivative dE/da of unit 0 of layer 0 in sample 1 is infinite in float64",
     ),
     "dE/dw": (
         _one_weight(1e-200, [[1e200], [1]], [[1e150], [0]]),
         {"quantity": "dE_dw", "layer": 0, "unit": 0, "unit_before": 0},
         "#/network/layers/0",
-        "the derivative dE/dw from unit 0 to unit 0 of layer 0 is beyond float64",
+        "the derivative dE/dw from unit 0 to unit 0 of layer 0 is infinite in float64",
     ),
     "dE/dx": (
         _one_weight(1e200, [[0], [0]], [[0], [1e150]]),
         {"quantity": "dE_dx", "unit": 0, "sample": 1},
         "#/inputs/1",
-        "the derivative dE/dx of input 0 in sample 1 is beyond float64",
+        "the derivative dE/dx of input 0 in sample 1 is infinite in float64",
     ),
     "dE/db": (
         {"network": _network(([[1]], "identity", [0])), "inputs": [[0]] * 2, "targets": [[1e308]] * 2}
         | {"loss": "dot_product"},
         {"quantity": "dE_db", "layer": 0, "unit": 0},
         "#/network/layers/0",
-        "the derivative dE/db of unit 0 of layer 0 is beyond float64",
+        "the derivative dE/db of unit 0 of layer 0 is infinite in float64",
     ),
     "an updated weight": (
         _one_weight(1, [[1]], [[10]], step={"learning_rate": 1e308}),
         {"quantity": "weight", "layer": 0, "unit": 0, "unit_before": 0},
         "#/network/layers/0",
-        "the updated weight from unit 0 to unit 0 of layer 0 is beyond float64",
+        "the updated weight from unit 0 to unit 0 of layer 0 is infinite in float64",
     ),
     "an updated bias": (
         {"network": _network(([[1]], "identity", [0])), "inputs": [[0]], "targets": [[10]]}
         | {"step": {"learning_rate": 1e308}},
         {"quantity": "bias", "layer": 0, "unit": 0},
         "#/network/layers/0",
-        "the updated bias of unit 0 of layer 0 is beyond float64",
+        "the updated bias of unit 0 of layer 0 is infinite in float64",
     ),
 }
 
