@@ -5,19 +5,20 @@ UV ?= uv
 PYTEST_ARGS ?=
 LOCK_ARGS ?=
 
+JUDGES := .venv/.torch .venv/.frameworks
 PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input
 COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --prerelease disallow --custom-compile-command "make lock" $(LOCK_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check faults format lock clean
+.PHONY: help run test check faults frameworks format lock clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/.run  ## serve on 127.0.0.1:8000, or where CHAINRULE_BIND says
 	@exec .venv/bin/chainrule serve  # exec: the SIGTERM that make passes on reaches the server, not a shell
 
-test: .venv/.torch  ## run the tests, some of them with PYTEST_ARGS="-k softmax"
+test: $(JUDGES)  ## run the tests, some of them with PYTEST_ARGS="-k softmax"
 	@.venv/bin/python -m pytest $(PYTEST_ARGS)
 
 check: .venv/.test  ## lint, formatting and types
@@ -25,8 +26,11 @@ check: .venv/.test  ## lint, formatting and types
 	@.venv/bin/ruff format -q --check
 	@.venv/bin/mypy --strict
 
-faults: .venv/.torch  ## plant faults in a copy of the code, and see the tests catch every one
+faults: $(JUDGES)  ## plant faults in a copy of the code, and see the tests catch every one
 	@.venv/bin/python -m tests.faults.plant
+
+frameworks: $(JUDGES)  ## measure PyTorch, JAX, Keras and ONNX anew, and write docs/frameworks.md
+	@.venv/bin/python -m tests.frameworks.report
 
 format: .venv/.test  ## format the code, and mend what the linter can mend
 	@.venv/bin/ruff check -q --fix
@@ -37,6 +41,7 @@ lock:  ## write requirements/ anew from pyproject.toml, with newer versions by L
 	$(COMPILE) pyproject.toml -o requirements/run.txt
 	$(COMPILE) --group build -c requirements/run.txt -o requirements/build.txt
 	$(COMPILE) pyproject.toml --group test --group check --group torch -c requirements/run.txt -c requirements/build.txt -o requirements/test.txt
+	$(COMPILE) --group frameworks -c requirements/test.txt -o requirements/frameworks.txt
 
 clean:  ## remove .venv and all caches
 	@rm -rf .venv .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
@@ -59,8 +64,9 @@ clean:  ## remove .venv and all caches
 	@$(PIP) --require-hashes -r requirements/test.txt
 	@touch $@
 
-# Left without a stamp where it fails: to ask again costs a second or two, and tells again why tests are skipped.
-.venv/.torch: .venv/.test requirements/torch.txt
-	@if $(PIP) --no-deps --only-binary :all: --require-hashes -r requirements/torch.txt 2>.venv/torch.log; then touch $@; \
-	elif [ -n "$$TESTS_MAY_NOT_SKIP" ]; then cat .venv/torch.log >&2; exit 1; \
-	else echo "No CPU build of PyTorch for this machine: the tests that compare with it are skipped."; fi
+# The judges of the tests. Left without a stamp where that fails: to ask again costs a second or two, and tells again why
+# tests are skipped.
+$(JUDGES): .venv/.%: .venv/.test requirements/%.txt
+	@if $(PIP) --no-deps --only-binary :all: --require-hashes -r requirements/$*.txt 2>.venv/$*.log; then touch $@; \
+	elif [ -n "$$TESTS_MAY_NOT_SKIP" ]; then cat .venv/$*.log >&2; exit 1; \
+	else echo "No build of everything in requirements/$*.txt for this machine: the tests that need it are skipped."; fi

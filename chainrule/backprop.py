@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from chainrule.catalogue import Array
 from chainrule.jacobian import Jacobian
-from chainrule.losses import STABLE_PAIRS, LossSpec
-from chainrule.network import Group, Layer, Network
+from chainrule.losses import LossSpec
+from chainrule.network import Layer, Network, Units
+from chainrule.stable_pairs import STABLE_PAIRS
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,15 @@ class Activity:
 
 
 @dataclass(frozen=True)
+class LossGradient:
+    """What the loss says of the last layer. `closed` has dE/da of the units that it makes a stable pair with."""
+
+    losses: Array  # (s, j), or (s, 1) where outputs have no share of their own
+    dE_do: Array  # (s, j)
+    closed: tuple[tuple[Units, Array], ...]
+
+
+@dataclass(frozen=True)
 class LayerGradient:
     """One layer's derivatives. dE/dw_ij is the sum over the samples of dE/do · do/da · da/dw."""
 
@@ -96,7 +106,7 @@ class Gradients:
     """What one request asks for: the loss, every factor, every derivative. Layers are first to last."""
 
     loss: float
-    losses: Array  # (s, j), the share of each sample and output in the loss
+    losses: Array  # (s, j), the share of each sample and output; (s, 1) where outputs have none of their own
     sample_losses: Array  # (s,), the share of each sample
     layers: tuple[LayerGradient, ...]
     dE_dx: Array  # (s, i) of the first layer
@@ -115,11 +125,11 @@ def gradients(network: Network, inputs: Array, targets: Array, loss: LossSpec) -
     """
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         activities = forward(network, inputs)
-        losses, dE_do, dE_da = loss_and_slopes(activities[-1], targets, loss)
-        sample_losses = losses.sum(axis=1)
-        layers = tuple(backward(activities, dE_do, dE_da))[::-1]
+        top = loss_gradient(activities[-1], targets, loss)
+        layers = tuple(backward(activities, top))[::-1]
         dE_dx = _through_weights(layers[0].dE_da, network.layers[0])
-        return Gradients(float(sample_losses.sum()), losses, sample_losses, layers, dE_dx)
+        sample_losses = top.losses.sum(axis=1)
+        return Gradients(float(sample_losses.sum()), top.losses, sample_losses, layers, dE_dx)
 
 
 def forward(network: Network, inputs: Array) -> list[Activity]:
@@ -136,14 +146,16 @@ def forward(network: Network, inputs: Array) -> list[Activity]:
     return activities
 
 
-def backward(activities: list[Activity], dE_do: Array, dE_da: Array) -> Iterator[LayerGradient]:
-    """The derivatives of every layer, LAST to first, from those of the last layer's outputs and pre-activations."""
+def backward(activities: list[Activity], top: LossGradient) -> Iterator[LayerGradient]:
+    """The derivatives of every layer, LAST to first, from those of the loss."""
     above: LayerGradient | None = None
     for activity in reversed(activities):
         do_da = _jacobian(activity)
-        if above is not None:
-            dE_do = _through_weights(above.dE_da, above.activity.layer)
-            dE_da = do_da.dE_da(dE_do)
+        dE_do = top.dE_do if above is None else _through_weights(above.dE_da, above.activity.layer)
+        dE_da = do_da.dE_da(dE_do)
+        if above is None:
+            for units, closed in top.closed:
+                dE_da[:, units] = closed
         above = _layer_gradient(activity, dE_do, do_da, dE_da)
         yield above
 
@@ -163,29 +175,25 @@ def _through_weights(dE_da: Array, layer: Layer) -> Array:
     return dE_da @ layer.weights.T
 
 
-def loss_and_slopes(last: Activity, targets: Array, loss: LossSpec) -> tuple[Array, Array, Array]:
-    """What each sample and output adds to E, and dE/do and dE/da of the last layer, all (s, j) and reduced.
+def loss_gradient(last: Activity, targets: Array, loss: LossSpec) -> LossGradient:
+    """What each sample and output adds to E, and the derivatives of that, reduction included.
 
-    In closed form where loss and activation are a stable pair. Raises ValueError where the targets do not fit.
+    Raises ValueError where the targets do not fit.
     """
     t = loss.dense_targets(targets, last.layer.units)
-    if t.shape != last.o.shape:
+    if t.shape != (len(last.o), last.layer.units // loss.loss.outputs_per_target):
         raise ValueError(f"targets of the shape {t.shape} for outputs of {last.o.shape}")
-    parts = [_group_loss_and_slopes(group, last, t[:, group.units], loss) for group in last.layer.groups]
-    losses, dE_do, dE_da = (_join(last.layer, list(arrays)) for arrays in zip(*parts, strict=True))
     divisor = loss.divisor(t)
-    return losses / divisor, dE_do / divisor, dE_da / divisor
-
-
-def _group_loss_and_slopes(group: Group, last: Activity, t: Array, loss: LossSpec) -> tuple[Array, Array, Array]:
-    """The single losses ℓ, dℓ/do and dℓ/da of one group, (s, j) each, not yet reduced."""
-    a, o, phi = last.a[:, group.units], last.o[:, group.units], group.activation
-    pair = STABLE_PAIRS.get((loss.loss.name, phi.activation.name))
-    if pair is None:
-        dE_do = loss.derivative(o, t)
-        return loss.value(o, t), dE_do, phi.jacobian(a).dE_da(dE_do)
-    dE_do = pair.dE_do(a, t, *phi.values) if pair.dE_do else loss.derivative(o, t)
-    return pair.value(a, t, *phi.values), dE_do, pair.dE_da(a, t, *phi.values)
+    losses, dE_do, closed = loss.value(last.o, t), loss.derivative(last.o, t), []
+    for group in last.layer.groups:
+        phi, units = group.activation, group.units
+        if pair := STABLE_PAIRS.get((loss.loss.name, phi.activation.name)):
+            given = (last.a[:, units], t[:, units], *phi.values, *loss.values)
+            losses[:, units] = pair.value(*given)
+            closed.append((units, pair.dE_da(*given) / divisor))
+            if pair.dE_do:
+                dE_do[:, units] = pair.dE_do(*given)
+    return LossGradient(losses / divisor, dE_do / divisor, tuple(closed))
 
 
 def _join(layer: Layer, parts: list[Array]) -> Array:

@@ -1,7 +1,7 @@
 """What the tables of activations and losses share: arrays, parameters with their bounds, names and aliases."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -9,19 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Value = float | str  # of a parameter: a number, or one of a few words
+Value = float | str | None  # of a parameter: a number, one of a few words, or nothing where it may be left out
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of an activation or a loss: a number within bounds, or one word of `choices`."""
+    """A parameter of an activation or a loss: a number within bounds, or one word of `choices`.
+
+    One whose default is None may be left out, and then has no value. `symbol` is its name in the formulas, in LaTeX.
+    """
 
     name: str
     default: Value
     meaning: str
+    symbol: str = ""
     minimum: float | None = None
     exclusive_minimum: float | None = None
     maximum: float | None = None
+    whole: bool = False
     choices: tuple[str, ...] = ()
 
     @property
@@ -38,13 +43,15 @@ class Parameter:
             )
             if bound is not None
         ]
-        return " ".join(["a finite number", " and ".join(bounds)]).rstrip()
+        return " ".join(["a whole number" if self.whole else "a finite number", " and ".join(bounds)]).rstrip()
 
     def allows(self, value: object) -> bool:
         """Whether `value` is of the right type and within the bounds; True and False are no numbers."""
         if self.choices:
             return isinstance(value, str) and value in self.choices
         if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
+            return False
+        if self.whole and value != math.floor(value):
             return False
         return (
             (self.minimum is None or value >= self.minimum)
@@ -60,8 +67,45 @@ def _is_finite(value: float) -> bool:
         return False
 
 
+@dataclass(frozen=True)
+class Rule:
+    """What one parameter of a row must be, given the others: "max_value" must be "greater than min_value".
+
+    `words` may show the parameters, by their position: "greater than min_value, which is {0:g}".
+    """
+
+    parameter: str
+    words: str
+    holds: Callable[..., bool]  # of the parameters in the row's order
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A default of the same function in another library that is not ours."""
+
+    library: str
+    function: str
+    parameter: str
+    default: Value
+
+
+@dataclass(frozen=True)
+class Border:
+    """Where a function of several numbers has no derivative: at the zeros of a distance.
+
+    `distance` has the shape of the derivative, and takes what the derivative takes. `where`, and the derivatives where
+    the distance is below 0, above 0, and 0, are LaTeX.
+    """
+
+    distance: Callable[..., Array]
+    where: str
+    below: str
+    above: str
+    taken: str
+
+
 class Row(Protocol):
-    """What a row of either table has: a name, other names for it, parameters."""
+    """What a row of either table has: a name, other names for it, parameters, and at most one rule between them."""
 
     @property
     def name(self) -> str: ...
@@ -69,6 +113,8 @@ class Row(Protocol):
     def aliases(self) -> Iterable[str]: ...
     @property
     def parameters(self) -> tuple[Parameter, ...]: ...
+    @property
+    def rule(self) -> Rule | None: ...
 
 
 R = TypeVar("R", bound=Row)
@@ -106,4 +152,7 @@ def parameter_values(row: Row, given: Mapping[str, Any]) -> tuple[Value, ...]:
     for parameter in row.parameters:
         if parameter.name in given and not parameter.allows(given[parameter.name]):
             raise ValueError(f"{parameter.name} of {row.name} must be {parameter.expects}")
-    return tuple(given.get(parameter.name, parameter.default) for parameter in row.parameters)
+    values = tuple(given.get(parameter.name, parameter.default) for parameter in row.parameters)
+    if row.rule and not row.rule.holds(*values):
+        raise ValueError(f"{row.rule.parameter} of {row.name} must be {row.rule.words.format(*values)}")
+    return values

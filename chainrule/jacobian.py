@@ -43,7 +43,8 @@ class Jacobian:
         """The diagonal, (s, j), of an elementwise activation; the matrix `[s, j, m]` = do_j/da_m of any other."""
         if self.left is None or self.right is None:
             return self.diagonal
-        matrix = -self.left[:, :, None] * self.right[:, None, :]
+        with np.errstate(over="ignore"):  # a temperature of 5e-324 divides by next to nothing
+            matrix = -self.left[:, :, None] * self.right[:, None, :]
         units = np.arange(self.diagonal.shape[1])
         matrix[:, units, units] = self.diagonal
         return matrix

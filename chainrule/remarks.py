@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.activations import Kink
+from chainrule.activations import ActivationSpec, Kink
 from chainrule.backprop import Gradients
-from chainrule.catalogue import Array
+from chainrule.catalogue import Array, Border
 from chainrule.losses import LossSpec
 from chainrule.network import Network
 
@@ -55,7 +55,8 @@ def _in_order(result: Gradients) -> Iterator[Named]:
     for k, layer in enumerate(result.layers):
         yield k, "a", units, layer.a
         yield k, "o", units, layer.o
-    yield len(result.layers) - 1, "loss", units, result.losses
+    has_parts = result.losses.shape == result.outputs.shape  # a loss of the whole sample belongs to no unit
+    yield len(result.layers) - 1, "loss", units, result.losses if has_parts else result.losses[:, :0]
     yield None, "sample_loss", ("sample",), result.sample_losses
     yield None, "loss", (), np.array(result.loss)
     for k, layer in reversed(list(enumerate(result.layers))):
@@ -75,14 +76,13 @@ def _parameters(network: Network) -> Iterator[Named]:
 
 @dataclass(frozen=True)
 class OnKink:
-    """A unit that sits exactly on a kink of its activation in some samples, and the derivative taken there."""
+    """A unit that sits exactly on a kink of its activation in some samples, or on a border of its group."""
 
     layer: int
     unit: int
     samples: tuple[int, ...]
-    activation: str
-    kink: Kink
-    taken: float
+    activation: ActivationSpec
+    kink: Kink | Border
 
 
 def units_on_kinks(result: Gradients) -> Iterator[OnKink]:
@@ -91,11 +91,11 @@ def units_on_kinks(result: Gradients) -> Iterator[OnKink]:
         every_unit = np.arange(layer.a.shape[1])
         for group in layer.activity.layer.groups:
             phi, units = group.activation, every_unit[group.units]
-            for kink in phi.kinks():
-                there = layer.a[:, units] == kink.at
+            for kink, distance in phi.distances(layer.a[:, units]):
+                there = distance == 0.0
                 for column in np.flatnonzero(there.any(axis=0)):
                     samples = tuple(np.flatnonzero(there[:, column]).tolist())
-                    yield OnKink(k, int(units[column]), samples, phi.activation.name, kink, phi.slope(kink.at))
+                    yield OnKink(k, int(units[column]), samples, phi, kink)
 
 
 def factors_not_finite(result: Gradients) -> Iterator[tuple[str, int, int, int]]:
@@ -114,10 +114,12 @@ def targets_out_of_range(loss: LossSpec, targets: Array) -> Iterator[tuple[int, 
         yield from _positions((targets < lowest) | (targets > highest))
 
 
-def outputs_on_kinks(loss: LossSpec, outputs: Array, targets: Array) -> Iterator[tuple[int, int]]:
-    """(sample, output) of every output at which the loss itself has no derivative."""
-    if loss.loss.kink is not None:
-        yield from _positions(loss.loss.kink(outputs, targets, *loss.values))
+def outputs_on_kinks(loss: LossSpec, outputs: Array, targets: Array) -> Iterator[tuple[int, int, Border]]:
+    """(sample, output, border) of every output at which the loss itself has no derivative, for dense targets."""
+    distances = loss.distances(outputs, targets)
+    for border, distance in zip(loss.loss.borders, distances, strict=True):
+        for sample, output in _positions(distance == 0.0):
+            yield sample, output, border
 
 
 def _positions(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from chainrule.backprop import Activity, LayerGradient, forward, loss_and_slopes
+from chainrule.backprop import Activity, LayerGradient, forward, loss_gradient
 from chainrule.catalogue import Array
 from chainrule.losses import LossSpec
 from chainrule.network import Layer, Network
@@ -89,7 +89,7 @@ class _Moved:
         array[self.index] += step
         moved = Network((replace(self.layers[0], **{self.name: array}), *self.layers[1:]))
         activities = forward(moved, self.x)
-        return float(loss_and_slopes(activities[-1], self.targets, self.loss)[0].sum()), activities
+        return float(loss_gradient(activities[-1], self.targets, self.loss).losses.sum()), activities
 
 
 def _numeric(moved: _Moved) -> float | None:
@@ -108,15 +108,18 @@ def _numeric(moved: _Moved) -> float | None:
 
 def _cross_a_kink(below: Activity, above: Activity) -> bool:
     """Whether some unit's pre-activation lies on different sides of a kink of its activation."""
-    return any(
-        _sides_differ(below.a[:, group.units] - kink.at, above.a[:, group.units] - kink.at)
-        for group in below.layer.groups
-        for kink in group.activation.kinks()
-    )
+    for group in below.layer.groups:
+        phi = group.activation
+        pairs = zip(phi.distances(below.a[:, group.units]), phi.distances(above.a[:, group.units]), strict=True)
+        if any(_sides_differ(one, other) for (_, one), (_, other) in pairs):
+            return True
+    return False
 
 
 def _loss_crosses_a_kink(moved: _Moved, below: Array, above: Array) -> bool:
-    return moved.loss.loss.kink is not None and _sides_differ(below - moved.targets, above - moved.targets)
+    t = moved.loss.dense_targets(moved.targets, below.shape[1])
+    pairs = zip(moved.loss.distances(below, t), moved.loss.distances(above, t), strict=True)
+    return any(_sides_differ(one, other) for one, other in pairs)
 
 
 def _sides_differ(below: Array, above: Array) -> bool:

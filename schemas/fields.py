@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from marshmallow import ValidationError, fields
 
-from chainrule.activations import ACTIVATIONS, ActivationSpec
+from chainrule.activations import ACTIVATIONS, Activation, ActivationSpec
 from chainrule.catalogue import Array, Parameter, Row, Table, Value
 from chainrule.losses import LOSSES, REDUCTIONS, LossSpec
 from schemas.arrays import read_array
@@ -126,7 +126,7 @@ def resolved_loss(spec: LossSpec) -> dict[str, Any]:
     return {"name": spec.loss.name, **_parameters(spec.loss, spec.values), "reduction": spec.reduction}
 
 
-class _Check(Protocol):
+class Check(Protocol):
     """What a key beside the name must hold."""
 
     @property
@@ -147,21 +147,36 @@ _REDUCTION = Parameter("reduction", "sum", "over samples and outputs", choices=R
 
 def _activation(value: Any) -> ActivationSpec:
     name, given = _named(value, ACTIVATIONS, "activation", lambda row: {} if row.elementwise else {"group": _Label()})
-    return ActivationSpec(ACTIVATIONS[name], _values(ACTIVATIONS[name], given), given.get("group"))
+    return activation_of(ACTIVATIONS[name], given)
+
+
+def activation_of(row: Activation, given: dict[str, Any]) -> ActivationSpec:
+    """An activation with the given parameters, each known to be within bounds. Raises ValidationError for its rule."""
+    return ActivationSpec(row, _values(row, given), given.get("group"))
 
 
 def _parameters(row: Row, values: tuple[Value, ...]) -> dict[str, Value]:
-    return {parameter.name: value for parameter, value in zip(row.parameters, values, strict=True)}
+    """The parameters by name; one that was left out, and has no default, is left out here too."""
+    named = zip(row.parameters, values, strict=True)
+    return {parameter.name: value for parameter, value in named if value is not None}
 
 
 def _values(row: Row, given: dict[str, Any]) -> tuple[Value, ...]:
-    """One value for each parameter, as the core keeps them; numbers are float64 there."""
-    values = (given.get(parameter.name, parameter.default) for parameter in row.parameters)
-    return tuple(value if isinstance(value, str) else float(value) for value in values)
+    """One value for each parameter, as the core keeps them; numbers are float64 there, but for whole ones."""
+    values = tuple(_as_kept(parameter, given.get(parameter.name, parameter.default)) for parameter in row.parameters)
+    if row.rule and not row.rule.holds(*values):
+        raise ValidationError({row.rule.parameter: [f"must be {row.rule.words.format(*values)}"]})
+    return values
+
+
+def _as_kept(parameter: Parameter, value: Any) -> Value:
+    if value is None or isinstance(value, str):
+        return value
+    return int(value) if parameter.whole else float(value)
 
 
 def _named(
-    value: Any, table: Table[Any], noun: str, beside: Callable[[Any], dict[str, _Check]]
+    value: Any, table: Table[Any], noun: str, beside: Callable[[Any], dict[str, Check]]
 ) -> tuple[str, dict[str, Any]]:
     """The name, and what stands beside it, of `"tanh"` or `{"name": "elu", "alpha": 2}`; all known and in bounds."""
     if type(value) is not dict:
@@ -176,12 +191,12 @@ def _named(
         raise ValidationError({"name": error.messages}) from error
     given = {key: entry for key, entry in value.items() if key != "name"}
     checks = {parameter.name: parameter for parameter in table[name].parameters} | beside(table[name])
-    if complaints := list(islice(_complaints(table[name], given, checks), MOST_COMPLAINTS)):
-        raise ValidationError(as_messages(complaints))
+    if found := list(islice(complaints(table[name], given, checks), MOST_COMPLAINTS)):
+        raise ValidationError(as_messages(found))
     return name, given
 
 
-def _complaints(row: Row, given: dict[str, Any], checks: Mapping[str, _Check]) -> Iterator[tuple[Path, str]]:
+def complaints(row: Row, given: Mapping[str, Any], checks: Mapping[str, Check]) -> Iterator[tuple[Path, str]]:
     """(path, what is wrong) of every key beside the name that is unknown, or holds what it must not."""
     for key, value in given.items():
         if key not in checks:

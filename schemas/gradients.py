@@ -93,7 +93,7 @@ class GradientRequestSchema(StrictSchema):
 
 
 def _target_misfits(loss: LossSpec, targets: Array, inputs: Array, outputs: int | None) -> Complaints:
-    """(path, what is wrong) where targets do not have the shape that the loss, inputs and network call for."""
+    """(path, what is wrong) where targets are not of the shape or the values that loss, inputs and network want."""
     samples = () if inputs.ndim == 1 else (len(inputs),)
     if loss.loss.class_indices:
         yield from _class_misfits(loss, targets, samples, outputs)
@@ -101,11 +101,32 @@ def _target_misfits(loss: LossSpec, targets: Array, inputs: Array, outputs: int 
     if targets.ndim != inputs.ndim:
         form = "one list for each sample" if samples else "one list of numbers"
         yield (), f"must be {form}, like the outputs"
-    elif samples and len(targets) != len(inputs):
+        return
+    if samples and len(targets) != len(inputs):
         yield (), f"has {counted(len(targets), 'sample')}, but the inputs have {len(inputs)}"
-    if targets.ndim and outputs is not None and targets.ndim == inputs.ndim and targets.shape[-1] != outputs:
-        given = counted(targets.shape[-1], "number")
-        yield (), f"has {given}{' a sample' if samples else ''}, but the network has {counted(outputs, 'output')}"
+    yield from _width_misfits(loss, targets, bool(samples), outputs)
+    yield from _value_misfits(loss, targets)
+
+
+def _width_misfits(loss: LossSpec, targets: Array, batch: bool, outputs: int | None) -> Complaints:
+    """Whether a sample has as many targets as the loss wants for that many outputs."""
+    if not targets.ndim or outputs is None:
+        return
+    wanted, odd = divmod(outputs, loss.loss.outputs_per_target)
+    has = f"the network has {counted(outputs, 'output')}"
+    if odd:
+        yield (), f"cannot fit: {loss.loss.name} takes the outputs in pairs, but {has}"
+    elif targets.shape[-1] != wanted:
+        given = f"has {counted(targets.shape[-1], 'number')}{' a sample' if batch else ''}"
+        pairs = f", of which {loss.loss.name} takes {counted(wanted, 'pair')}"
+        yield (), f"{given}, but {has}{pairs if wanted != outputs else ''}"
+
+
+def _value_misfits(loss: LossSpec, targets: Array) -> Complaints:
+    if loss.loss.target_values:
+        words = " or ".join(f"{value:g}" for value in loss.loss.target_values)
+        for where in np.argwhere(~np.isin(targets, loss.loss.target_values))[:MOST_COMPLAINTS].tolist():
+            yield tuple(where), f"must be {words} for {loss.loss.name}"
 
 
 def _class_misfits(loss: LossSpec, targets: Array, samples: tuple[int, ...], outputs: int | None) -> Complaints:
@@ -117,7 +138,12 @@ def _class_misfits(loss: LossSpec, targets: Array, samples: tuple[int, ...], out
         yield (), f"must be {wanted}, not {counted(targets.size, 'number') if targets.ndim else 'a number'}"
         return
     last = np.inf if outputs is None else outputs - 1
-    wrong = (targets < 0) | (targets > last) | (targets != np.floor(targets))
+    ignored = loss.ignored(targets)
+    wrong = ((targets < 0) | (targets > last) | (targets != np.floor(targets))) & ~ignored
     words = "must be a class index, a whole number" + ("" if outputs is None else f" from 0 to {last}")
+    ignore_index = loss.parameter("ignore_index")
+    also = "" if ignore_index is None else f", or {ignore_index:g}, which is ignored"
     for where in np.argwhere(wrong)[:MOST_COMPLAINTS].tolist():
-        yield tuple(where), words
+        yield tuple(where), words + also
+    if ignored.all() and loss.reduction == "mean":
+        yield (), f"must not all be {ignore_index:g}, the ignored class: there is no mean over no sample"

@@ -1,10 +1,10 @@
 """The warnings of an answer: what is right, but has to be known. At most 20, then that there are more."""
 
+import math
 from collections.abc import Iterator
 from itertools import islice
 
-import numpy as np
-
+from chainrule.activations import Kink
 from chainrule.backprop import Gradients
 from chainrule.remarks import OnKink, factors_not_finite, outputs_on_kinks, targets_out_of_range, units_on_kinks
 from schemas.gradients import GradientRequest
@@ -53,36 +53,55 @@ def _null_factors(request: GradientRequest, result: Gradients) -> Iterator[Warni
 
 
 def _targets_out_of_range(request: GradientRequest) -> Iterator[Warning_]:
-    name, limits = request.loss.loss.name, request.loss.loss.target_range
     for sample, output in targets_out_of_range(request.loss, request.targets):
         where, step = _in_sample(request, sample)
         detail = (
-            f"target {output}{where} is {request.targets[sample, output]:g}; {name} is meant for targets from "
-            f"{limits[0]:g} to {limits[1]:g}, and was computed as it stands"  # type: ignore[index]
+            f"target {output}{where} is {request.targets[sample, output]:g}; {request.loss.loss.name} is meant for "
+            f"targets {_range(request.loss.loss.target_range)}, and was computed as it stands"
         )
         yield _warning("target-out-of-range", detail, ("targets", *step, output))
 
 
+def _range(limits: tuple[float, float] | None) -> str:
+    lowest, highest = limits or (-math.inf, math.inf)
+    return f"of at least {lowest:g}" if highest == math.inf else f"from {lowest:g} to {highest:g}"
+
+
 def _loss_kinks(request: GradientRequest, result: Gradients) -> Iterator[Warning_]:
-    for sample, output in outputs_on_kinks(request.loss, result.outputs, request.targets):
+    t = request.loss.dense_targets(request.targets, result.outputs.shape[1])
+    on_kinks = list(islice(outputs_on_kinks(request.loss, result.outputs, t), MOST_WARNINGS + 1))
+    taken = request.loss.derivative(result.outputs, t) if on_kinks else result.outputs
+    for sample, output, _ in on_kinks:
         where, step = _in_sample(request, sample)
-        o, t = result.outputs[sample, output], request.targets[sample, output]
-        taken = request.loss.derivative(np.array([[o]]), np.array([[t]]))[0, 0]
         detail = (
             f"output {output}{where} sits exactly on the kink of {request.loss.loss.name}; "
-            f"the derivative taken is {taken:g}"
+            f"the derivative taken is {taken[sample, output]:g}"
         )
-        yield _warning("kink", detail, ("targets", *step, output))
+        yield _warning(
+            "kink", detail, ("targets", *step) if request.loss.loss.class_indices else ("targets", *step, output)
+        )
 
 
 def _on_kink(unit: OnKink, request: GradientRequest) -> Warning_:
     listed = isinstance(request.network.layers[unit.layer].activation, tuple)
     where = _in_sample(request, unit.samples[0])[0]
     others = f" and {len(unit.samples) - 1} more" if len(unit.samples) > 1 else ""
-    left, right = unit.kink.left, unit.kink.right
-    side = {left: ", the left-hand one", right: ", the right-hand one"}.get(unit.taken, "")
-    detail = (
-        f"unit {unit.unit} of layer {unit.layer} sits exactly on the kink of {unit.activation} at a = {unit.kink.at:g}"
-        f"{where}{others}; the derivative taken is {unit.taken:g}{side} (left {left:g}, right {right:g})"
-    )
+    detail = f"unit {unit.unit} of layer {unit.layer} sits exactly on the {_place(unit)}{where}{others}; {_taken(unit)}"
     return _warning("kink", detail, ("network", "layers", unit.layer, "activation", *((unit.unit,) if listed else ())))
+
+
+def _place(unit: OnKink) -> str:
+    name = unit.activation.activation.name
+    if not isinstance(unit.kink, Kink):
+        return f"border of the support of {name}"
+    return f"{'jump' if unit.kink.jump else 'kink'} of {name} at a = {unit.kink.at:g}"
+
+
+def _taken(unit: OnKink) -> str:
+    """Which derivative was taken: one of the two sides', where they differ and it is one of them."""
+    if not isinstance(unit.kink, Kink):
+        return "the derivatives taken are those of a unit outside"
+    left, right = unit.kink.left, unit.kink.right
+    taken = unit.activation.slope(unit.kink.at)
+    side = {left: ", the left-hand one", right: ", the right-hand one"}.get(taken, "") if left != right else ""
+    return f"the derivative taken is {taken:g}{side} (left {left:g}, right {right:g})"

@@ -12,6 +12,7 @@ from chainrule.losses import LOSSES
 from chainrule.remarks import NonFinite, first_non_finite, first_non_finite_parameter
 from chainrule.verification import verify
 from schemas.catalogue import activation_document, loss_document
+from schemas.curve import curve, read_curve
 from schemas.gradients import GradientRequest, GradientRequestSchema
 from schemas.gradients_answer import Computed, answer
 from schemas.non_finite import members, place, sentence
@@ -55,6 +56,12 @@ def get_activations() -> Response:
 def get_activation(name: str) -> Response:
     """One activation, by name or alias."""
     return _json(activation_document(_row(ACTIVATIONS, name, "activation")))
+
+
+@v1.get("/activations/<name>/curve")
+def get_curve(name: str) -> Response:
+    """One activation of single units, drawn."""
+    return _json(curve(read_curve(_row(ACTIVATIONS, name, "activation"), request.args.to_dict(flat=False))))
 
 
 @v1.get("/losses")

@@ -175,6 +175,28 @@ def test_inputs_and_weights_are_left_as_they_were() -> None:
     assert not np.shares_memory(result.layers[0].a, result.layers[0].o)
 
 
+def test_smoothed_labels_reach_the_loss_and_its_derivative() -> None:
+    """Logits 0 and log 3, softmax ¼ and ¾; half of (1, 0) spread is (¾, ¼): ¾·log 4 + ¼·log(4/3), and (-½, ½)."""
+    network = Network((dense([[0.0, np.log(3.0)]], "identity"),))
+    loss = loss_spec("categorical_cross_entropy_with_logits", label_smoothing=0.5)
+    result = gradients(network, np.array([[1.0]]), np.array([[1.0, 0.0]]), loss)
+    assert result.loss == pytest.approx(0.75 * np.log(4.0) + 0.25 * np.log(4.0 / 3.0), rel=1e-15, abs=0)
+    np.testing.assert_allclose(result.layers[0].dE_do, [[-0.5, 0.5]], rtol=1e-15)
+
+
+def test_the_mean_is_over_every_sample_but_those_of_the_ignored_class() -> None:
+    """Three samples of log 2: with the second ignored, 2·log 2 / 2; a row of targets 0 is a sample, 2·log 2 / 3."""
+    network, x = Network((dense([[0.0, 0.0]], "softmax"),)), np.ones((3, 1))
+    ignoring = loss_spec("sparse_categorical_cross_entropy", "mean", ignore_index=1)
+    assert gradients(network, x, np.array([0.0, 1.0, 0.0]), ignoring).sample_losses.tolist() == pytest.approx(
+        [0.5 * np.log(2.0), 0.0, 0.5 * np.log(2.0)], rel=1e-15, abs=0
+    )
+    rows = np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
+    assert gradients(network, x, rows, loss_spec("cce", "mean")).sample_losses.tolist() == pytest.approx(
+        [np.log(2.0) / 3.0, 0.0, np.log(2.0) / 3.0], rel=1e-15, abs=0
+    )
+
+
 def test_targets_of_another_shape_are_refused() -> None:
     """NumPy would broadcast a column of targets over the outputs without a word."""
     with pytest.raises(ValueError, match="targets of the shape"):

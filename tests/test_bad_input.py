@@ -264,6 +264,11 @@ FIT = [
 
 BATCH_OF_LISTS = "must be one list for each sample, like the outputs"
 CLASS = "must be a class index, a whole number from 0 to 1"
+IGNORING = {"loss": {"name": "nll", "ignore_index": -100}}
+OR_IGNORED = f"{CLASS}, or -100, which is ignored"
+NO_MEAN = "must not all be -100, the ignored class: there is no mean over no sample"
+AVERAGED = {"loss": {"name": "nll", "ignore_index": -100, "reduction": "mean"}}
+PAIRS = {"loss": "gaussian_nll"}
 ONE_SAMPLE = {"inputs": [1, 2]}
 TARGETS: dict[str, tuple[Any, Body, str, str]] = {  # targets, other fields, pointer, words
     "one row for a batch": ([1, 0], {}, "", BATCH_OF_LISTS),
@@ -288,7 +293,33 @@ TARGETS: dict[str, tuple[Any, Body, str, str]] = {  # targets, other fields, poi
     "one sample's class too large, in a list": ([2], {"loss": CLASSES, **ONE_SAMPLE}, "/0", CLASS),
     "two classes for one sample": ([0, 1], {"loss": CLASSES, **ONE_SAMPLE}, "", "must be one class index, not 2"),
     "a row for one sample's class": ([[1, 0]], {"loss": CLASSES, **ONE_SAMPLE}, "", "does not take rows of numbers"),
+    "a class too large beside an ignored one": ([0, -100, 1, 2], IGNORING, "/3", OR_IGNORED),
+    "a negative class beside an ignored one": ([0, -100, -1, 1], IGNORING, "/2", OR_IGNORED),
+    "a fractional class beside an ignored one": ([0.5, -100, 1, 1], IGNORING, "/0", OR_IGNORED),
+    "every class ignored, under mean": ([-100] * 4, AVERAGED, "", NO_MEAN),
+    "the one class ignored, under mean": (-100, AVERAGED | ONE_SAMPLE, "", NO_MEAN),
+    "0 for a hinge": ([[1, -1], [1, 0], [-1, 1], [1, 1]], {"loss": "hinge"}, "/1/1", "must be -1 or 1 for hinge"),
+    "0 for one sample's hinge": ([0, 1], {"loss": "hinge", **ONE_SAMPLE}, "/0", "must be -1 or 1 for hinge"),
+    "0.5 for a squared hinge": (
+        [[1, -1], [1, 1], [-1, 1], [0.5, 1]],
+        {"loss": "squared_hinge"},
+        "/3/0",
+        "must be -1 or 1 for squared_hinge",
+    ),
+    "a target for each number of a pair": (
+        [[1, 0]] * 4,
+        PAIRS,
+        "",
+        "has 2 numbers a sample, but the network has 2 outputs, of which gaussian_nll takes 1 pair",
+    ),
+    "one sample's target for each number of a pair": (
+        [1, 0],
+        PAIRS | ONE_SAMPLE,
+        "",
+        "has 2 numbers, but the network has 2 outputs, of which gaussian_nll takes 1 pair",
+    ),
 }
+ODD = "cannot fit: gaussian_nll takes the outputs in pairs, but the network has 3 outputs"
 
 
 def spec(name: str, **beside: Any) -> Body:
@@ -297,7 +328,9 @@ def spec(name: str, **beside: Any) -> Body:
 
 
 FINITE, POSITIVE = "must be a finite number", "must be a finite number greater than 0"
+NOT_NEGATIVE, SHARE = "must be a finite number at least 0", "must be a finite number at least 0 and at most 1"
 LABEL = "must be a label of 1 to 64 characters"
+ABOVE = "must be greater than min_value, which is"
 ACTIVATIONS: dict[str, tuple[Any, str, str]] = {  # activation, pointer, words
     "a misspelt activation": ("sigmiod", "", '"sigmiod" is not known; did you mean "sigmoid"?'),
     "an activation in capitals": ("TANH", "", '"TANH" is not known; did you mean "tanh"?'),
@@ -331,6 +364,19 @@ ACTIVATIONS: dict[str, tuple[Any, str, str]] = {  # activation, pointer, words
     "a null group label": (spec("softmax", group=None), "/group", LABEL),
     "a listed group label": (spec("softmax", group=["a"]), "/group", LABEL),
     "a group label of 65 characters": (spec("softmax", group="x" * 65), "/group", LABEL),
+    "a celu with alpha 0": (spec("celu", alpha=0), "/alpha", POSITIVE),
+    "a squareplus with b 0": (spec("squareplus", b=0), "/b", POSITIVE),
+    "a hard_sigmoid with slope 0": (spec("hard_sigmoid", slope=0), "/slope", POSITIVE),
+    "a negative lambda": (spec("soft_shrink", **{"lambda": -0.5}), "/lambda", NOT_NEGATIVE),
+    "a negative theta": (spec("thresholded_relu", theta=-1), "/theta", NOT_NEGATIVE),
+    "a misspelt lambda": (spec("hard_shrink", lamda=1), "/lamda", 'no parameter "lamda"; did you mean "lambda"?'),
+    "a threshold for theta": (spec("thresholded_relu", threshold=1), "/threshold", 'has no parameter "threshold"'),
+    "a temperature of sparsemax": (spec("sparsemax", temperature=2), "/temperature", 'has no parameter "temperature"'),
+    "hard_tanh from 2 to 2": (spec("hard_tanh", min_value=2, max_value=2), "/max_value", f"{ABOVE} 2"),
+    "hard_tanh from 2 to -2": (spec("hard_tanh", min_value=2, max_value=-2), "/max_value", f"{ABOVE} 2"),
+    "hard_tanh from 1": (spec("hard_tanh", min_value=1), "/max_value", f"{ABOVE} 1"),
+    "hard_tanh up to -1.5": (spec("hard_tanh", max_value=-1.5), "/max_value", f"{ABOVE} -1"),
+    "hard_tanh of one unit": (["tanh", spec("hard_tanh", min_value=3), "tanh"], "/1/max_value", f"{ABOVE} 3"),
 }
 LOSSES: dict[str, tuple[Any, str, str]] = {  # loss, pointer, words
     "a misspelt loss": ("hubre", "", '"hubre" is not known; did you mean "huber"?'),
@@ -349,6 +395,23 @@ LOSSES: dict[str, tuple[Any, str, str]] = {  # loss, pointer, words
         )
         for value in ("avg", "Mean", "", None, True, 1, ["sum"])
     },
+    **{
+        f"the ignore_index {value!r}": (spec("nll", ignore_index=value), "/ignore_index", "must be a whole number")
+        for value in (1.5, True, "x", "1", None, [1])
+    },
+    "the ignore_index 10^400": (spec("nll", ignore_index=10**400), "/ignore_index", "must be a whole number"),
+    "a label_smoothing of 1.5": (spec("cce", label_smoothing=1.5), "/label_smoothing", SHARE),
+    "a label_smoothing of -0.1": (spec("cce", label_smoothing=-0.1), "/label_smoothing", SHARE),
+    "a tau of -0.1": (spec("pinball", tau=-0.1), "/tau", SHARE),
+    "a tau of 1.1": (spec("pinball", tau=1.1), "/tau", SHARE),
+    "an alpha of 1.5": (spec("binary_focal", alpha=1.5), "/alpha", SHARE),
+    "a negative gamma": (spec("categorical_focal", gamma=-1), "/gamma", NOT_NEGATIVE),
+    "a negative pos_weight": (spec("binary_cross_entropy_with_logits", pos_weight=-1), "/pos_weight", NOT_NEGATIVE),
+    "a beta of 0": (spec("smooth_l1", beta=0), "/beta", POSITIVE),
+    "an epsilon of 0": (spec("mape", epsilon=0), "/epsilon", POSITIVE),
+    "a misspelt tau": (spec("quantile", tua=0.5), "/tua", 'quantile has no parameter "tua"; did you mean "tau"?'),
+    "label_smoothing of class indices": (spec("nll", label_smoothing=0.1), "/label_smoothing", "has no parameter"),
+    "an ignore_index of rows": (spec("cce", ignore_index=1), "/ignore_index", "has no parameter"),
 }
 CHOICES = (
     ("breakdown", "per_weights", '"per_weights" is not known; did you mean "per_weight"?'),
@@ -446,6 +509,7 @@ ROWS = [
     *(Row(m, put("inputs", value), f"#/inputs/{key}", words) for m, (value, key, words) in PACKED.items()),
     Row("weights of rank 1 in base64", put(W, packed([6], range(6))), f"#/{W}/shape", "must be a list of 2 lengths"),
     Row("targets of rank 1 in base64", put("targets", packed([8])), "#/targets", BATCH_OF_LISTS),
+    Row("an odd number of outputs for pairs", put(W1, [[1, 2, 3]] * 3, **PAIRS), "#/targets", ODD),
     *(Row(f"the key {key!r}", with_key("", key), p, f'unknown key "{key}"') for key, p in POINTERS.items()),
     Row("a key of 100 characters", with_key("", "x" * 100), "#/" + "x" * 100, f'unknown key "{"x" * 60}…"'),
     *SCHEMA_KEYS,

@@ -3,6 +3,7 @@
 python          is run; a `text output` that follows it is what it prints
 json request    is posted to /v1/gradients; the `json answer` or `json problem` that follows is what comes back
 sh              is a list of make targets, or a curl command that is posted
+python FILE     is code to be put into a file: test_adding.py does it
 """
 
 import contextlib
@@ -22,7 +23,9 @@ import pytest
 from flask.testing import FlaskClient
 from markdown_it import MarkdownIt
 
-from chainrule.losses import STABLE_PAIRS
+from chainrule.activations import ACTIVATIONS, Activation, activation_spec
+from chainrule.losses import LOSSES, Loss
+from chainrule.stable_pairs import STABLE_PAIRS
 from service.problems import PROBLEMS
 from service.settings import SETTINGS
 
@@ -113,7 +116,12 @@ def test_a_curl_command_gets_the_answer_that_the_page_shows(fence: Fence, client
     words = shlex.split(fence.text)
     url = urlsplit(next(word for word in words if word.startswith("http")))
     default = next(setting.default for setting in SETTINGS if setting.name == "BIND")
-    assert (url.netloc, url.path) == (default, ENDPOINT)
+    assert url.netloc == default
+    if "-d" not in words:
+        answer = client.get(f"{url.path}?{url.query}")
+        assert list(_differences(json.loads(FOLLOWING[fence].text), answer.get_json(force=True))) == []
+        return
+    assert url.path == ENDPOINT
     name, value = words[words.index("-H") + 1].split(": ")
     assert name == "Content-Type"
     _expect(client, words[words.index("-d") + 1], FOLLOWING[fence], value)
@@ -140,7 +148,7 @@ def test_no_fence_goes_unchecked(fence: Fence) -> None:
     if fence.info in FOLLOWERS:
         assert fence in FOLLOWING.values()
     else:
-        assert fence.info in {"python", "json request", "sh"}
+        assert fence.info in {"python", "json request", "sh"} or fence.page.name == "adding.md"
 
 
 def _tables(page: str) -> Iterator[list[list[str]]]:
@@ -177,6 +185,69 @@ def test_the_table_of_problems_is_the_codes() -> None:
 def test_the_table_of_stable_pairs_is_the_codes() -> None:
     """Every loss and activation that have a closed form together."""
     assert _rows("docs/numbers.md", "loss", "activation") == [list(pair) for pair in STABLE_PAIRS]
+
+
+def _parameters(row: Activation | Loss) -> str:
+    """Each with its default in four digits: "alpha 1"."""
+    defaults = ((parameter.name, parameter.default) for parameter in row.parameters)
+    shown = (
+        (name, f"{default:.4g}" if isinstance(default, float) else default or "none") for name, default in defaults
+    )
+    return ", ".join(f"{name} {default}" for name, default in shown)
+
+
+def test_the_table_of_activations_is_the_codes() -> None:
+    """Names and aliases, parameters, what it acts on, where its kinks are."""
+    real = [
+        [
+            ", ".join((row.name, *row.aliases)),
+            _parameters(row),
+            "a unit" if row.elementwise else "a group",
+            ", ".join(f"{kink.at:.4g}" for kink in activation_spec(row.name).kinks()),
+        ]
+        for row in ACTIVATIONS.values()
+    ]
+    assert _rows("docs/catalogue.md", "name", "parameters and their defaults", "acts on", "kinks at") == real
+
+
+def _targets(loss: Loss) -> str:
+    if loss.class_indices:
+        return "class indices"
+    if loss.outputs_per_target > 1:
+        return "one for each pair of outputs"
+    if loss.target_values:
+        return " or ".join(f"{value:g}" for value in loss.target_values)
+    lowest, highest = loss.target_range or (-math.inf, math.inf)
+    return (
+        "any"
+        if lowest == -math.inf
+        else f"at least {lowest:g}"
+        if highest == math.inf
+        else f"{lowest:g} to {highest:g}"
+    )
+
+
+def test_the_table_of_losses_is_the_codes() -> None:
+    """Names and aliases with their reduction, parameters, targets, what the mean is over, the stable partners."""
+    real = [
+        [
+            ", ".join([loss.name, *(f"{alias} ({reduction})" for alias, reduction in loss.aliases.items())]),
+            _parameters(loss),
+            _targets(loss),
+            f"{loss.per}s",
+            ", ".join(activation for name, activation in STABLE_PAIRS if name == loss.name),
+        ]
+        for loss in LOSSES.values()
+    ]
+    header = ("name", "parameters and their defaults", "targets", "mean over", "closed form with")
+    assert _rows("docs/catalogue.md", *header) == real
+
+
+def test_the_changelog_counts_right() -> None:
+    """The number of activations, losses and pairs is the tables'."""
+    changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert f"{len(ACTIVATIONS)} activations and {len(LOSSES)} losses" in changes
+    assert (len(STABLE_PAIRS), "twelve pairs" in changes) == (12, True)
 
 
 def _links(page: Path) -> Iterator[str]:

@@ -23,3 +23,11 @@ def test_the_matrix_has_outputs_in_rows_and_pre_activations_in_columns() -> None
     jacobian = Jacobian(np.array([[7.0, 8.0]]), np.array([[2.0, 3.0]]), np.array([[5.0, 11.0]]))
     np.testing.assert_array_equal(jacobian.array(), [[[7.0, -22.0], [-15.0, 8.0]]])
     np.testing.assert_array_equal(jacobian.dE_da(np.array([[1.0, 10.0]])), [[7.0 - 150.0, 80.0 - 22.0]])
+
+
+def test_what_is_not_finite_belongs_to_the_unit_whose_output_it_derives() -> None:
+    """An infinite do_j/da_m is one of unit j's derivatives, whichever m it is by."""
+    finite = Jacobian(np.array([[7.0, np.inf, 8.0]])).finite()
+    np.testing.assert_array_equal(finite, [[True, False, True]])
+    coupled = Jacobian(np.array([[7.0, 8.0]]), np.array([[2.0, np.inf]]), np.array([[5.0, 11.0]]))
+    np.testing.assert_array_equal(coupled.finite(), [[True, False]])

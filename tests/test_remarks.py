@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from chainrule.activations import Kink, activation_spec
 from chainrule.backprop import Gradients, descend, gradients
 from chainrule.losses import loss_spec
 from chainrule.network import Network, dense
@@ -107,6 +108,13 @@ BIG = 1e200
             "dot_product",
             NonFinite("dE_dx", np.inf, sample=0, unit=0),
         ),
+        (  # a loss that the outputs have no shares of: 1 + 1e308 + 1e308
+            [dense([[-1e308, 1e308]], "identity")],
+            [[0.0], [1.0]],
+            [[1.0, 0.0], [1.0, 0.0]],
+            "categorical_hinge",
+            NonFinite("sample_loss", np.inf, sample=1),
+        ),
     ],
     ids=lambda value: value.quantity if isinstance(value, NonFinite) else "",
 )
@@ -143,8 +151,36 @@ def test_a_unit_on_a_kink_is_found_with_all_its_samples() -> None:
     layer = dense([[1.0, 1.0, 1.0]], ["tanh", {"name": "leaky_relu", "negative_slope": 0.5}, "relu"], [0.0, 1.0, 0.0])
     result = _run([layer], [[0.0], [1.0], [-0.0]], [[0, 0, 0]] * 3)
     (found,) = units_on_kinks(result)
-    assert (found.layer, found.unit, found.samples, found.activation) == (0, 2, (0, 2), "relu")
-    assert (found.kink.at, found.kink.left, found.kink.right, found.taken) == (0.0, 0.0, 1.0, 0.0)
+    assert (found.layer, found.unit, found.samples) == (0, 2, (0, 2))
+    assert (found.activation, found.kink) == (activation_spec("relu"), Kink(0.0, left=0.0, right=1.0))
+
+
+def test_every_kink_of_an_activation_counts() -> None:
+    """hard_tanh from -2 to ½: units at -2 and at ½ are on its kinks, those at its defaults, -1 and 1, are not."""
+    spec = {"name": "hard_tanh", "min_value": -2, "max_value": 0.5}
+    result = _run([dense([[-2.0, 0.5, -1.0, 1.0]], spec)], [[1.0]], [[0.0] * 4])
+    assert [(found.unit, found.kink) for found in units_on_kinks(result)] == [
+        (0, Kink(-2.0, left=0.0, right=1.0)),
+        (1, Kink(0.5, left=1.0, right=0.0)),
+    ]
+
+
+def test_a_unit_at_a_jump_is_found() -> None:
+    """hard_shrink leaps by ½ at -½ and ½; the unit one float64 beside is on no kink."""
+    result = _run([dense([[0.5, np.nextafter(0.5, 1.0)]], "hard_shrink")], [[1.0], [-1.0]], [[0.0, 0.0]] * 2)
+    below, above = units_on_kinks(result)
+    assert (below.unit, below.samples, below.kink) == (0, (1,), Kink(-0.5, left=1.0, right=0.0, jump=0.5))
+    assert (above.unit, above.samples, above.kink) == (0, (0,), Kink(0.5, left=0.0, right=1.0, jump=0.5))
+
+
+def test_a_unit_on_the_border_of_its_group_is_found() -> None:
+    """Two sparsemax groups side by side: of (1, 0) unit 2 is on the border, and of (1, 0.5) in layer 1 none is."""
+    head = {"name": "sparsemax", "group": "left"}
+    layer = dense([[1.0, 1.0, 0.0, 0.5]], [head, "sparsemax", head, "sparsemax"])
+    (found,) = units_on_kinks(_run([dense([[1.0]], "identity"), layer], [[1.0], [0.5]], [[0.0] * 4] * 2))
+    assert (found.layer, found.unit, found.samples) == (1, 2, (0,))
+    assert found.activation == activation_spec("sparsemax", group="left")
+    assert found.kink is found.activation.activation.border
 
 
 def test_targets_outside_a_losss_range_are_found() -> None:
@@ -152,10 +188,31 @@ def test_targets_outside_a_losss_range_are_found() -> None:
     t = np.array([[0.0, 1.0, 1.1], [-0.1, 0.5, 0.2]])
     assert list(targets_out_of_range(loss_spec("bce"), t)) == [(0, 2), (1, 0)]
     assert list(targets_out_of_range(loss_spec("sse"), t)) == []
+    assert list(targets_out_of_range(loss_spec("poisson"), t)) == [(1, 0)]  # at least 0, without an upper end
 
 
-def test_outputs_on_a_losss_kink_are_found() -> None:
+@pytest.mark.parametrize(
+    ("loss", "o", "t", "expected"),
+    [
+        ("mae", [1.0, 2.0], [1.5, 2.0], [(0, 1)]),
+        ("huber", [1.0, 2.0], [1.5, 2.0], []),
+        ("pinball", [1.0, 2.0], [1.5, 2.0], [(0, 1)]),
+        ("mape", [1.0, 2.0], [1.5, 2.0], [(0, 1)]),
+        ("hinge", [1.0, -1.0, -1.0], [1.0, 1.0, -1.0], [(0, 0), (0, 2)]),
+        ("squared_hinge", [1.0, -1.0], [1.0, -1.0], []),
+        ("categorical_hinge", [2.0, 2.0, 0.0], [0.0, 0.0, 1.0], [(0, 0), (0, 1)]),  # two are largest
+        ("categorical_hinge", [2.0, 1.0, 0.0], [1.0, 0.0, 0.0], [(0, 0), (0, 1)]),  # just 0
+        ("categorical_hinge", [2.0, 1.5, 0.0], [1.0, 0.0, 0.0], []),
+        ("categorical_hinge", [2.0, 0.5, 0.5], [1.0, 0.0, 0.0], []),  # two are largest, and it costs nothing
+        ("cosine_similarity", [0.0, 0.0], [0.3, 0.4], [(0, 0), (0, 1)]),
+        ("cosine_similarity", [0.0, 1e-300], [0.3, 0.4], []),
+    ],
+)
+def test_outputs_on_a_losss_kink_are_found(
+    loss: str, o: list[float], t: list[float], expected: list[tuple[int, int]]
+) -> None:
     """The absolute error has no derivative where output and target are equal; Huber's loss has one."""
-    o, t = np.array([[1.0, 2.0]]), np.array([[1.5, 2.0]])
-    assert list(outputs_on_kinks(loss_spec("mae"), o, t)) == [(0, 1)]
-    assert list(outputs_on_kinks(loss_spec("huber"), o, t)) == []
+    spec = loss_spec(loss)
+    found = list(outputs_on_kinks(spec, np.array([o]), np.array([t])))
+    assert [(sample, output) for sample, output, _ in found] == expected
+    assert all(border in spec.loss.borders for _, _, border in found)

@@ -9,7 +9,8 @@ from flask.testing import FlaskClient
 
 from chainrule import __version__
 from chainrule.activations import ACTIVATIONS, activation_spec
-from chainrule.losses import LOSSES, STABLE_PAIRS
+from chainrule.losses import LOSSES
+from chainrule.stable_pairs import STABLE_PAIRS
 from service.examples import EXAMPLES
 from service.problems import PROBLEMS
 
@@ -63,15 +64,23 @@ def test_the_catalogue_lists_every_row_of_the_tables(client: FlaskClient) -> Non
 def test_an_entry_tells_what_its_row_tells(client: FlaskClient) -> None:
     """Parameters with default and bounds, kinks with the value taken, formula, derivative, reference."""
     entry = client.get("/v1/activations/leaky_relu").get_json()
-    assert entry["parameters"] == [{"name": "negative_slope", "default": 0.01, "meaning": "the slope for a ≤ 0"}]
-    assert entry["kinks"] == [{"at": 0.0, "left": 0.01, "right": 1.0, "taken": 0.01}]
+    meaning = "the slope for a ≤ 0"
+    assert entry["parameters"] == [{"name": "negative_slope", "symbol": "s", "default": 0.01, "meaning": meaning}]
+    assert entry["kinks"] == [{"at": 0.0, "left": 0.01, "right": 1.0, "jump": 0.0, "taken": 0.01}]
+    keras = {"library": "Keras", "function": "keras.layers.LeakyReLU", "parameter": "negative_slope", "default": 0.3}
+    assert keras in entry["elsewhere"]
+    assert (entry["value_ulps"], entry["derivative_ulps"]) == (4, 16)
     assert entry["elementwise"] is True
-    assert "negative" in entry["formula"]
+    assert entry["formula"].startswith(r"o = \begin{cases} a & a > 0")
     assert "Maas" in entry["reference"]
     assert client.get("/v1/activations/softplus").get_json()["parameters"][0]["exclusive_minimum"] == 0.0
     assert client.get("/v1/activations/elu").get_json()["parameters"][0]["minimum"] == 0.0
     assert client.get("/v1/activations/gelu").get_json()["parameters"][0]["choices"] == ["none", "tanh"]
     assert client.get("/v1/activations/softmax").get_json()["elementwise"] is False
+    (border,) = client.get("/v1/activations/sparsemax").get_json()["kinks"]
+    assert border["where"] == r"a_j = \tau"
+    assert client.get("/v1/activations/hard_shrink").get_json()["kinks"][1]["jump"] == 0.5
+    assert [kink["taken"] for kink in client.get("/v1/activations/hard_silu").get_json()["kinks"]] == [0.0, 1.0]
 
 
 def test_a_loss_tells_its_targets_and_its_stable_partners(client: FlaskClient) -> None:
@@ -79,10 +88,22 @@ def test_a_loss_tells_its_targets_and_its_stable_partners(client: FlaskClient) -
     for name, loss in LOSSES.items():
         entry = client.get(f"/v1/losses/{name}").get_json()
         assert entry["stable_with"] == [activation for paired, activation in STABLE_PAIRS if paired == name]
-        assert entry["targets"] == ("class_indices" if loss.class_indices else "like_outputs")
+        assert (entry["targets"] == "class_indices") == loss.class_indices
         assert entry["aliases"] == [{"name": alias, "reduction": r} for alias, r in loss.aliases.items()]
     assert client.get("/v1/losses/huber").get_json()["parameters"][0]["default"] == 1.0
     assert client.get("/v1/losses/bce").get_json()["target_range"] == [0.0, 1.0]
+    assert client.get("/v1/losses/poisson").get_json()["target_range"] == [0.0, None]
+    assert client.get("/v1/losses/hinge").get_json()["target_values"] == [-1.0, 1.0]
+    assert client.get("/v1/losses/gaussian_nll").get_json()["targets"] == "one_for_each_pair_of_outputs"
+    (kink,) = client.get("/v1/losses/quantile").get_json()["kinks"]
+    assert kink == {"where": "o = t", "below": r"-\tau", "above": r"1 - \tau", "taken": "0"}
+    (ignored,) = client.get("/v1/losses/nll").get_json()["parameters"]
+    assert (ignored["name"], ignored["default"], ignored["whole"]) == ("ignore_index", None, True)
+    (tau,) = client.get("/v1/losses/quantile").get_json()["parameters"]
+    assert {"minimum": 0.0, "maximum": 1.0}.items() <= tau.items()
+    assert "whole" not in tau
+    entry = client.get("/v1/losses/squared_error").get_json()
+    assert (entry["targets"], entry["target_values"], entry["kinks"]) == ("like_outputs", None, [])
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
@@ -177,6 +198,16 @@ def test_a_class_index_for_one_sample_may_stand_in_a_list(client: FlaskClient) -
     answers = [client.post("/v1/gradients", json=body | {"targets": targets}).get_json() for targets in (1, [1])]
     assert answers[0] == answers[1]
     assert answers[0]["loss"] == pytest.approx(-np.log(answers[0]["outputs"][1]), rel=1e-14)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "batch_mean"])
+def test_a_batch_of_nothing_but_the_ignored_class_costs_nothing(client: FlaskClient, reduction: str) -> None:
+    """The ignored class may lie outside the outputs, and comes back as the whole number that it is."""
+    loss = {"name": "nll", "ignore_index": -100.0, "reduction": reduction}
+    answer = client.post("/v1/gradients", json=BATCH | {"targets": [-100] * 3, "loss": loss}).get_json()
+    assert answer["loss"] == 0.0
+    assert all(not np.any(layer["dE_dw"]) for layer in answer["layers"])
+    assert type(answer["loss_function"]["ignore_index"]) is int
 
 
 def test_a_label_reaches_the_core(client: FlaskClient) -> None:

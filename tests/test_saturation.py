@@ -1,7 +1,8 @@
 """Saturated units, judged by mpmath: pre-activations up to ±800, where factors vanish, overflow and lose digits.
 
 The judge knows φ and ℓ as a textbook has them, and no derivative. It takes difference quotients with 400 digits, of
-which 50 are left where 1 - o = e⁻⁸⁰⁰ = 4e-348 is formed, and asks for a relative error of 1e-13 at most.
+which 50 are left where 1 - o = e⁻⁸⁰⁰ = 4e-348 is formed, and asks for a relative error of 4e-15 at most, 2e-14 where
+terms cancel in part.
 
 Every network is one layer with weights of 0 and 1 and no bias, so a is the input, exactly. Where float64 underflows
 (below 2.2e-308) numbers are compared by their distance, in units of the smallest float64, 5e-324.
@@ -18,9 +19,14 @@ from dataclasses import dataclass, field
 import mpmath
 import pytest
 
+from chainrule.stable_pairs import STABLE_PAIRS
+
 JUDGE = mpmath.mp.clone()  # a context of our own: nobody else's precision changes
 JUDGE.dps = 400
 REAL = JUDGE.mpf
+DIGITS = 4e-15  # 18 units in the last place
+CANCELLED = 2e-14  # where the terms of the outputs of a softmax cancel in part
+ROOTS = 1e-13  # (1 - o)^½ where 1 - o = e⁻⁷⁰⁸ is subnormal, from its logarithm
 STEP = REAL(10) ** -20  # a quotient is off by STEP² = 1e-40, and by 1e-400 / STEP / e⁻⁸⁰⁰ = 1e-32 where it is smallest
 
 SIZES = (1e-300, 1e-8, 0.5, 1, 5, 17, 20, 30, 36.5, 37, 40, 100, 300, 360, 700, 709, 720, 745, 750, 800)
@@ -35,13 +41,14 @@ TRIPLES = (
     (750.0, 749.0, -750.0),
     (-800.0, -799.5, -760.0),
     (800.0, 800.0, -800.0),
-    (300.1, 0.1, -0.7),  # a - max is rounded here: 5.7e-14 at most, which is its share of 1e-13
+    (300.1, 0.1, -0.7),  # a - max is rounded here, by up to 5.7e-14, which its exponential must not show
     (-0.2, 0.1, 700.3),
     (0.3, 708.7, -0.6),
 )
 
 BINARY = ((0.0,), (1.0,), (0.3,))  # 0.3 and the mixtures below are far enough from any o that o - t keeps its digits
 ONE_HOT = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+COUNTS = ((0.0,), (3.0,), (0.3,))
 MIXTURES = ((0.2, 0.6, 0.2), (0.0, 0.4, 0.6))
 UPSTREAM = (-1.3, 0.4, 0.5)
 
@@ -74,16 +81,44 @@ def gelu_by_tanh(a):
     return a / 2 * (1 + JUDGE.tanh(JUDGE.sqrt(2 / JUDGE.pi) * (a + REAL("0.044715") * a**3)))
 
 
+def selu(a):
+    """With its constants as they are printed."""
+    scale, alpha = REAL("1.0507009873554805"), REAL("1.6732632423543772")
+    return scale * (a if a > 0 else alpha * JUDGE.expm1(a))
+
+
+def softplus(a):
+    """log(1 + eᵃ)."""
+    return JUDGE.log(1 + JUDGE.exp(a))
+
+
+def scaled_tanh(a):
+    """The amplitude and the slope are float64."""
+    return REAL(1.7159) * JUDGE.tanh(REAL(2 / 3) * a)
+
+
 SOFTENED = {"name": "softmax", "temperature": 4.0}
 SIGMOID = elementwise(lambda a: 1 / (1 + JUDGE.exp(-a)))
+EXPONENTIAL = elementwise(JUDGE.exp)
 ELEMENTWISE = [
-    ("sigmoid", SIGMOID, 1e-13),
-    ("tanh", elementwise(JUDGE.tanh), 1e-13),
-    ("softplus", elementwise(lambda a: JUDGE.log(1 + JUDGE.exp(a))), 1e-13),
-    ({"name": "softplus", "beta": 4.0}, elementwise(lambda a: JUDGE.log(1 + JUDGE.exp(4 * a)) / 4), 1e-13),
-    ("silu", elementwise(lambda a: a / (1 + JUDGE.exp(-a))), 1e-13),
-    ("gelu", elementwise(lambda a: a * JUDGE.erfc(-a / JUDGE.sqrt(2)) / 2), 1e-12),  # a² ulp in the tail
-    ({"name": "gelu", "approximate": "tanh"}, elementwise(gelu_by_tanh), 1e-12),
+    ("sigmoid", SIGMOID),
+    ("tanh", elementwise(JUDGE.tanh)),
+    ("softplus", elementwise(softplus)),
+    ({"name": "softplus", "beta": 4.0}, elementwise(lambda a: softplus(4 * a) / 4)),
+    ("log_sigmoid", elementwise(lambda a: -softplus(-a))),
+    ("squareplus", elementwise(lambda a: (a + JUDGE.sqrt(a**2 + 4)) / 2)),
+    ("silu", elementwise(lambda a: a / (1 + JUDGE.exp(-a)))),
+    ("mish", elementwise(lambda a: a * JUDGE.tanh(softplus(a)))),
+    ("quick_gelu", elementwise(lambda a: a / (1 + JUDGE.exp(-REAL("1.702") * a)))),
+    ("gelu", elementwise(lambda a: a * JUDGE.erfc(-a / JUDGE.sqrt(2)) / 2)),
+    ({"name": "gelu", "approximate": "tanh"}, elementwise(gelu_by_tanh)),
+    ("selu", elementwise(selu)),
+    ({"name": "celu", "alpha": 3.0}, elementwise(lambda a: a if a > 0 else 3 * JUDGE.expm1(a / 3))),
+    ("gaussian", elementwise(lambda a: JUDGE.exp(-(a**2)))),
+    ("scaled_tanh", elementwise(scaled_tanh)),
+    ("tanh_shrink", elementwise(lambda a: a - JUDGE.tanh(a))),
+    ("softsign", elementwise(lambda a: a / (1 + abs(a)))),
+    ("arctan", elementwise(JUDGE.atan)),
 ]
 
 
@@ -94,6 +129,10 @@ class Loss:
     name: str
     value: Callable
     edges: tuple[int, ...] = ()
+    parameters: tuple[tuple[str, float], ...] = ()
+
+    def __str__(self):
+        return self.name + "".join(f" {value}" for _, value in self.parameters)
 
 
 def x_log_y(x, y):
@@ -101,12 +140,35 @@ def x_log_y(x, y):
     return x * JUDGE.log(y) if x else REAL(0)
 
 
+def focal(alpha, gamma):
+    """-α·t·(1 - o)^γ·log o - (1 - α)·(1 - t)·o^γ·log(1 - o), for exact α and γ."""
+
+    def value(o, t):
+        hit, miss = alpha * (1 - o) ** REAL(gamma), (1 - alpha) * o ** REAL(gamma)
+        return -hit * x_log_y(t, o) - miss * x_log_y(1 - t, 1 - o)
+
+    return Loss("binary_focal", value, (0, 1), (("alpha", alpha), ("gamma", gamma)))
+
+
+def categorical_focal(alpha, gamma):
+    """-α·t·(1 - o)^γ·log o."""
+
+    def value(o, t):
+        return -alpha * (1 - o) ** REAL(gamma) * x_log_y(t, o)
+
+    return Loss("categorical_focal", value, (0, 1), (("alpha", alpha), ("gamma", gamma)))
+
+
 DOT_PRODUCT = Loss("dot_product", lambda o, t: t * o)
 HALF_SQUARED_ERROR = Loss("half_squared_error", lambda o, t: (o - t) ** 2 / 2)
 BINARY_CROSS_ENTROPY = Loss("binary_cross_entropy", lambda o, t: -x_log_y(t, o) - x_log_y(1 - t, 1 - o), (0, 1))
 CROSS_ENTROPY = Loss("categorical_cross_entropy", lambda o, t: -x_log_y(t, o), (0,))
 SPARSE_CROSS_ENTROPY = Loss("sparse_categorical_cross_entropy", CROSS_ENTROPY.value, (0,))
+DIVERGENCE = Loss("kl_divergence", lambda o, t: x_log_y(t, t) - x_log_y(t, o), (0,))
+POISSON = Loss("poisson", lambda o, t: o - x_log_y(t, o), (0,))
 LIKELIHOOD = Loss("negative_log_likelihood", lambda o, t: -t * o)
+FOCAL = (focal(0.25, 2.0), focal(0.75, 0.5))
+CATEGORICAL_FOCAL = (categorical_focal(0.25, 2.0), categorical_focal(1.5, 0.5))
 
 
 def title(activation):
@@ -123,10 +185,10 @@ class Case:
     loss: Loss
     t: tuple[float, ...]
     pre_activations: tuple[tuple[float, ...], ...] = field(repr=False)
-    tolerance: float = 1e-13
+    tolerance: float = DIGITS
 
     def __str__(self):
-        return f"{title(self.activation)} {self.loss.name} t={','.join(map(str, self.t))}"
+        return f"{title(self.activation)} {self.loss} t={','.join(map(str, self.t))}"
 
     @property
     def request(self):
@@ -138,7 +200,7 @@ class Case:
             "network": {"layers": [{"activation": self.activation, "weights": weights}]},
             "inputs": self.pre_activations,
             "targets": [self.t.index(1.0) if indices else self.t] * len(self.pre_activations),
-            "loss": self.loss.name,
+            "loss": {"name": self.loss.name, **dict(self.loss.parameters)},
             "breakdown": "per_unit",
         }
 
@@ -159,9 +221,13 @@ class Case:
         return quotient(lambda z: self.outputs((*a[:m], z, *a[m + 1 :]))[j], REAL(a[m]), STEP)
 
     def dE_do(self, a, j):
-        """The derivative of E by one output, as a quotient of differences of ℓ that stay clear of its edges."""
-        o = self.outputs(a)[j]
-        room = min((abs(o - edge) for edge in self.loss.edges), default=REAL(1))
+        """The derivative of E by one output, as a quotient of differences of ℓ that stay clear of its edges.
+
+        A certain target takes an edge away: of log o and log(1 - o) only one counts then. Powers stay.
+        """
+        o, has_powers = self.outputs(a)[j], self.loss in FOCAL + CATEGORICAL_FOCAL
+        edges = [edge for edge in self.loss.edges if has_powers or edge != self.t[j]]
+        room = min((abs(o - edge) for edge in edges), default=REAL(1))
         return quotient(lambda z: self.loss.value(z, REAL(self.t[j])), o, STEP * room)
 
 
@@ -170,21 +236,52 @@ def quotient(f, at, step):
     return (f(at + step) - f(at - step)) / (2 * step)
 
 
+def singles(activation, phi, loss, targets, grid=GRID):
+    """One unit at every place of the grid, with each of the targets."""
+    return [Case(activation, phi, loss, t, tuple((a,) for a in grid)) for t in targets]
+
+
+def triples(activation, phi, loss, targets, tolerance=DIGITS):
+    """Three units together."""
+    return [Case(activation, phi, loss, t, TRIPLES, tolerance) for t in targets]
+
+
+AWAY_FROM_0 = [a for a in GRID if abs(a) > 1e-300]  # where selu has its kink, and tanh_shrink no slope
+
 CASES = [
-    *(Case("sigmoid", SIGMOID, BINARY_CROSS_ENTROPY, t, tuple((a,) for a in GRID)) for t in BINARY),
-    *(Case("softmax", softmax, CROSS_ENTROPY, t, TRIPLES) for t in ONE_HOT + MIXTURES),
-    *(Case("softmax", softmax, SPARSE_CROSS_ENTROPY, t, TRIPLES) for t in ONE_HOT),
-    *(Case(SOFTENED, softened, CROSS_ENTROPY, t, TRIPLES) for t in ONE_HOT + MIXTURES),
-    *(Case("log_softmax", log_softmax, LIKELIHOOD, t, TRIPLES) for t in ONE_HOT),
-    Case("softmax", softmax, DOT_PRODUCT, UPSTREAM, TRIPLES),
-    Case("log_softmax", log_softmax, DOT_PRODUCT, UPSTREAM, TRIPLES),
+    *singles("sigmoid", SIGMOID, BINARY_CROSS_ENTROPY, BINARY),
+    *singles("sigmoid", SIGMOID, CROSS_ENTROPY, BINARY),
+    *singles("sigmoid", SIGMOID, SPARSE_CROSS_ENTROPY, [(1.0,)]),
+    *singles("sigmoid", SIGMOID, DIVERGENCE, BINARY),
+    *(case for loss in FOCAL for case in singles("sigmoid", SIGMOID, loss, BINARY)),
+    *singles("exponential", EXPONENTIAL, POISSON, COUNTS, [a for a in GRID if a <= 700.0]),
+    *triples("softmax", softmax, BINARY_CROSS_ENTROPY, ONE_HOT + MIXTURES, CANCELLED),
+    *triples("softmax", softmax, CROSS_ENTROPY, ONE_HOT + MIXTURES),
+    *triples("softmax", softmax, SPARSE_CROSS_ENTROPY, ONE_HOT),
+    *triples("softmax", softmax, DIVERGENCE, MIXTURES, CANCELLED),
+    *triples("softmax", softmax, CATEGORICAL_FOCAL[0], ONE_HOT[:2] + MIXTURES[1:], CANCELLED),
+    *triples("softmax", softmax, CATEGORICAL_FOCAL[1], ONE_HOT[:2] + MIXTURES[1:], ROOTS),
+    *triples(SOFTENED, softened, CROSS_ENTROPY, ONE_HOT + MIXTURES),
+    *triples(SOFTENED, softened, BINARY_CROSS_ENTROPY, ONE_HOT[:1] + MIXTURES[:1], CANCELLED),
+    *triples("log_softmax", log_softmax, LIKELIHOOD, ONE_HOT),
+    *triples("softmax", softmax, DOT_PRODUCT, [UPSTREAM]),
+    *triples("log_softmax", log_softmax, DOT_PRODUCT, [UPSTREAM]),
     *(
-        Case(activation, phi, loss, (t,), tuple((a,) for a in GRID), tolerance)
-        for activation, phi, tolerance in ELEMENTWISE
-        for loss, t in ((DOT_PRODUCT, -1.3), (HALF_SQUARED_ERROR, 0.3), (HALF_SQUARED_ERROR, -2.0))
+        case
+        for activation, phi in ELEMENTWISE
+        for loss, t in ((DOT_PRODUCT, -1.3), (HALF_SQUARED_ERROR, 0.1), (HALF_SQUARED_ERROR, -2.0))
+        for case in singles(
+            activation, phi, loss, [(t,)], AWAY_FROM_0 if activation in ("selu", "tanh_shrink") else GRID
+        )
     ),
 ]
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+def test_every_stable_pair_is_judged():
+    """A new one needs its line in CASES."""
+    judged = {(case.loss.name, case.activation) for case in CASES if isinstance(case.activation, str)}
+    assert STABLE_PAIRS.keys() - judged == set()
 
 
 def underflow(number, a):
@@ -253,14 +350,13 @@ def test_the_loss_keeps_its_digits_however_far_a_unit_saturates(answer, case):
 def test_the_whole_loss_is_the_sum_of_the_samples_losses(answer, case):
     """Reduction `sum`, the default: E = Σ E_b, though some of the terms are 1e-300 and others 800."""
     losses = [case.E(a) for a in case.pre_activations]
-    assert abs(REAL(answer(case)["loss"]) - sum(losses)) <= 1e-13 * sum(map(abs, losses))
+    assert abs(REAL(answer(case)["loss"]) - sum(losses)) <= DIGITS * sum(map(abs, losses))
 
 
 @every_case
 def test_outputs_are_right_to_a_few_ulp_of_theirs(answer, case):
-    """sigmoid(-700) = 9.9e-305 and tanh(1e-8) = 1e-8: 4 ulp for one unit, 1e-13 for a softmax and gelu's tail."""
-    ulps = 4 * sys.float_info.epsilon / 2  # at least half of what an ulp can be, relative to the number
-    tolerance = ulps if len(case.t) == 1 and case.tolerance == 1e-13 else case.tolerance
+    """sigmoid(-700) = 9.9e-305, tanh(1e-8) = 1e-8, softmax(-700, 0): 9.9e-305, gelu(-37) = -2e-298: 4 ulp for all."""
+    tolerance = 4 * sys.float_info.epsilon / 2  # at least half of what an ulp can be, relative to the number
     outputs = answer(case)["outputs"]
     assert not wrong(case, outputs, lambda a, j: case.outputs(a)[j], tolerance)
 
@@ -279,7 +375,7 @@ def test_the_plain_factor_do_da_keeps_its_digits_too(answer, case):
 def test_the_plain_factor_dE_do_keeps_its_digits_wherever_float64_can_hold_it(answer, case):
     """sigmoid + BCE, t = 0: dE/do = 1/(1 - o) is 2.35e17 at a = 40, 1e304 at 700, null at 745, and 1 at -800."""
     dE_do = answer(case)["layers"][0]["factors"]["dE_do"]
-    assert not wrong(case, dE_do, case.dE_do, 1e-13)
+    assert not wrong(case, dE_do, case.dE_do, case.tolerance)
     for a, numbers in zip(case.pre_activations, dE_do, strict=True):
         for j, number in enumerate(numbers):
             assert (number is None) == (abs(case.dE_do(a, j)) > sys.float_info.max), (a, j, number)
@@ -366,8 +462,8 @@ HIDDEN = (20.0, -20.0, 40.0, 0.5)
 ABOVE = (0.5, -1.0, 2.0, 1.0)
 
 
-@pytest.mark.parametrize(("activation", "phi", "_"), ELEMENTWISE[:3], ids=["sigmoid", "tanh", "softplus"])
-def test_a_saturated_hidden_layer_hands_down_what_is_left_of_its_gradient(post, activation, phi, _):
+@pytest.mark.parametrize(("activation", "phi"), ELEMENTWISE[:3], ids=["sigmoid", "tanh", "softplus"])
+def test_a_saturated_hidden_layer_hands_down_what_is_left_of_its_gradient(post, activation, phi):
     """A tanh unit at a = 40 passes on 4·e⁻⁸⁰ = 7e-35 of its dE/do, not the 0 that 1 - o² would say."""
     output = {"activation": "sigmoid", "weights": [[w] for w in ABOVE]}
     request = one_unit(1.0, 1.0, network={"layers": [{"activation": activation, "weights": [HIDDEN]}, output]})
@@ -379,7 +475,7 @@ def test_a_saturated_hidden_layer_hands_down_what_is_left_of_its_gradient(post, 
 
     for i, w in enumerate(HIDDEN):
         right = quotient(lambda z, i=i: E((*HIDDEN[:i], z, *HIDDEN[i + 1 :])), REAL(w), STEP)
-        assert error(dE_dw[i], right) <= 1e-13
+        assert error(dE_dw[i], right) <= DIGITS
 
 
 DOMINANT = 7
@@ -412,8 +508,8 @@ def test_a_softmax_of_a_thousand_units_keeps_the_digits_of_each(post, activation
         return JUDGE.log(total - powers[j] + JUDGE.exp(z)) - (z if j == target else THOUSAND[target])
 
     right = [quotient(functools.partial(E, j), REAL(a), STEP) for j, a in enumerate(THOUSAND)]
-    assert max(map(error, answer["layers"][0]["dE_dw"][0], right)) <= 1e-13
-    assert error(answer["loss"], E(0, THOUSAND[0])) <= 1e-13
+    assert max(map(error, answer["layers"][0]["dE_dw"][0], right)) <= DIGITS
+    assert error(answer["loss"], E(0, THOUSAND[0])) <= DIGITS
 
 
 MIXED = [(a, 0.75) for a in GRID]
@@ -442,10 +538,10 @@ def test_saturated_and_sane_units_do_not_disturb_each_other_in_a_batch(mixed_ans
     layer = mixed_answer(reduction)["layers"][0]
     right = [[case.dE_da(a, j) / divisor for j in (0, 1)] for case, a in zip(MIXED_CASES, MIXED, strict=True)]
     for a, numbers, slopes in zip(GRID, layer["dE_da"], right, strict=True):
-        assert max(map(error, numbers, slopes, (a, a))) <= 1e-13, a
+        assert max(map(error, numbers, slopes, (a, a))) <= DIGITS, a
     for i, j in itertools.product((0, 1), repeat=2):
         shares = [slopes[j] * REAL(x[i]) for x, slopes in zip(MIXED, right, strict=True)]
-        assert abs(REAL(layer["dE_dw"][i][j]) - sum(shares)) <= 1e-13 * sum(map(abs, shares))
+        assert abs(REAL(layer["dE_dw"][i][j]) - sum(shares)) <= DIGITS * sum(map(abs, shares))
 
 
 @every_reduction
@@ -453,7 +549,7 @@ def test_the_losses_and_the_factor_dE_do_of_a_batch_are_reduced_as_dE_da_is(mixe
     """Nothing is left to rescale: under `mean` sample_losses are E_b / 82 and add up to E, and dE/do is 1/82 too."""
     answer = mixed_answer(reduction)
     losses = [case.E(a) / divisor for case, a in zip(MIXED_CASES, MIXED, strict=True)]
-    assert max(map(error, answer["sample_losses"], losses)) <= 1e-13
-    assert error(answer["loss"], sum(losses)) <= 1e-13
+    assert max(map(error, answer["sample_losses"], losses)) <= DIGITS
+    assert error(answer["loss"], sum(losses)) <= DIGITS
     for case, a, numbers in zip(MIXED_CASES, MIXED, answer["layers"][0]["factors"]["dE_do"], strict=True):
-        assert error(numbers[1], case.dE_do(a, 1) / divisor) <= 1e-13, a
+        assert error(numbers[1], case.dE_do(a, 1) / divisor) <= DIGITS, a

@@ -1,15 +1,18 @@
 """Verification by differences: it agrees with what is right, sees what is wrong, and leaves kinks alone."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
+from chainrule.activations import ACTIVATIONS, activation_spec
 from chainrule.backprop import gradients
-from chainrule.losses import loss_spec
+from chainrule.catalogue import Array
+from chainrule.losses import LOSSES, LossSpec, loss_spec
 from chainrule.network import Network, dense
-from chainrule.verification import verify
+from chainrule.verification import Verification, verify
 
 RNG = np.random.default_rng(7)
 NETWORK = Network(
@@ -67,12 +70,50 @@ def test_parameters_that_cross_a_kink_are_left_out_and_counted() -> None:
     assert found.worst.relative_error < 1e-9
 
 
-def test_a_kink_of_the_loss_is_recognised() -> None:
-    """The output equals its target: the absolute error has no derivative there, so nothing can be checked."""
-    network = Network((dense([[2.0]], "identity"),))
-    x, t, loss = np.array([[1.0]]), np.array([[2.0]]), loss_spec("absolute_error")
-    found = verify(network, gradients(network, x, t, loss).layers, t, loss)
-    assert (found.checked, found.left_out, found.worst) == (0, 1, None)
+def _verified(activation: Any, weights: Any, targets: Any, loss: str = "dot_product") -> Verification:
+    """One layer without biases, given the input 1, so that a = w."""
+    network, spec = Network((dense(weights, activation),)), loss_spec(loss)
+    x, t = np.array([[1.0]]), np.array(targets)
+    return verify(network, gradients(network, x, t, spec).layers, t, spec)
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs", "targets", "left_out"),
+    [
+        ("absolute_error", [2.0], [2.0], 1),
+        ("quantile", [2.0, 3.0], [2.0, 2.0], 1),
+        ("percentage_error", [3.0, 2.0], [2.0, 2.0], 1),
+        ("hinge", [1.0, -1.0, 1.0], [1.0, -1.0, -1.0], 2),
+        ("categorical_hinge", [0.5, 0.5, 1.0], [0.0, 0.0, 1.0], 2),  # two are largest; the third moves neither
+        ("cosine_similarity", [0.0, 0.0], [0.3, 0.4], 2),  # which has no direction, and any other beside it
+        ("categorical_hinge", [0.5, 0.25, 1.5], [0.0, 0.0, 1.0], 2),  # just 0, and the second is far from the largest
+    ],
+)
+def test_a_kink_of_the_loss_is_recognised(loss: str, outputs: list[float], targets: list[float], left_out: int) -> None:
+    """Output and target are equal: the absolute error has no derivative there, so that nothing can be checked."""
+    found = _verified("identity", [outputs], [targets], loss)
+    assert (found.checked, found.left_out) == (len(outputs) - left_out, left_out)
+    assert found.worst is None or found.worst.relative_error < 1e-9
+
+
+@pytest.mark.parametrize("activation", ["step", "hard_shrink", "threshold", "thresholded_relu"])
+def test_a_jump_is_left_out(activation: str) -> None:
+    """A quotient across a step of 1 would be 1/2h, about 700, and the derivative is 0. The unit beside is far off."""
+    at = activation_spec(activation).kinks()[-1].at
+    found = _verified(activation, [[at, at + 1.0]], [[0.5, 0.5]])
+    assert (found.checked, found.left_out) == (1, 1)
+    assert found.worst is not None
+    assert found.worst.relative_error < 1e-9
+
+
+def test_a_border_of_a_group_is_left_out() -> None:
+    """Sparsemax of (1, 0, -2): the second is on the border, which moves with the first; the third is far outside."""
+    found = _verified("sparsemax", [[1.0, 0.0, -2.0]], [[0.3, 0.7, -0.4]])
+    assert (found.checked, found.left_out) == (1, 2)
+    found = _verified("sparsemax", [[1.0, 0.5, -2.0]], [[0.3, 0.7, -0.4]])
+    assert (found.checked, found.left_out) == (3, 0)
+    assert found.worst is not None
+    assert found.worst.relative_error < 1e-9
 
 
 def test_a_unit_that_rests_on_a_kink_does_not_disturb_the_others() -> None:
@@ -81,6 +122,61 @@ def test_a_unit_that_rests_on_a_kink_does_not_disturb_the_others() -> None:
     x, t, loss = np.array([[0.0]]), np.array([[0.5, 0.5]]), loss_spec("half_squared_error")
     found = verify(network, gradients(network, x, t, loss).layers, t, loss)
     assert (found.checked, found.left_out) == (2, 0)
+
+
+def _found(rng: np.random.Generator, hidden: str, last: str, loss: LossSpec) -> Verification:
+    """Two layers, 3 to 3 to 4 units, of small whole and half numbers, of which sums often are where a kink is."""
+    network = Network(
+        (
+            dense(rng.integers(-2, 3, (3, 3)), hidden, rng.integers(-2, 3, 3) / 2),
+            dense(rng.integers(-1, 2, (3, 4)), last, rng.integers(-2, 3, 4) / 2),
+        )
+    )
+    x, t = rng.integers(-1, 2, (2, 3)).astype(float), _targets(rng, loss)
+    return verify(network, gradients(network, x, t, loss).layers, t, loss)
+
+
+def _targets(rng: np.random.Generator, loss: LossSpec) -> Array:
+    """Targets of two samples that the loss takes for four outputs, none of them 0 or 1 where it takes fractions."""
+    row = loss.loss
+    if row.class_indices:
+        return rng.integers(0, 4, 2).astype(float)
+    if row.target_values:
+        return rng.choice(row.target_values, (2, 4))
+    if row.name == "categorical_hinge":
+        return np.eye(4)[rng.integers(0, 4, 2)]
+    return np.full((2, 4 // row.outputs_per_target), 0.5)
+
+
+def _judged(found: list[Verification]) -> tuple[int, float]:
+    """How many parameters were left out, of 28 a network, and the largest error of all the others."""
+    assert {verification.checked + verification.left_out for verification in found} == {28}
+    errors = [verification.worst.relative_error for verification in found if verification.worst is not None]
+    return sum(verification.left_out for verification in found), max(errors)
+
+
+# Where the slope is continuous but bends at once, the quotient is right to h = 7e-4 or so of the bend.
+BENT_SLOPES = {"elu", "celu", "sparse_plus", "softsign", "huber", "smooth_l1", "squared_hinge"}
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_networks_of_every_activation_agree_or_leave_out_what_is_near_a_kink(activation: str) -> None:
+    """To 1e-6, where many a unit is on a kink: the parameters that move it are left out, and nothing else is."""
+    rng, row = np.random.default_rng(11), ACTIVATIONS[activation]
+    left_out, worst = _judged([_found(rng, activation, "identity", loss_spec("dot_product")) for _ in range(6)])
+    assert worst < (1e-3 if activation in BENT_SLOPES else 1e-6)
+    assert bool(left_out) == bool(row.border or activation_spec(activation).kinks())
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_networks_of_every_loss_agree_or_leave_out_what_is_near_a_kink(name: str) -> None:
+    """To 1e-6, where outputs and targets are whole or half numbers, so that hinge's t·o = 1 and o = t are met."""
+    rng, row = np.random.default_rng(3), LOSSES[name]
+    is_of_scores = row.target_range is None and not row.class_indices and name != "squared_log_error"
+    last = "identity" if is_of_scores or row.borders else "sigmoid"
+    left_out, worst = _judged([_found(rng, "identity", last, loss_spec(name)) for _ in range(6)])
+    assert worst < (1e-3 if name in BENT_SLOPES else 1e-6)
+    assert bool(left_out) == (bool(row.borders) and name != "cosine_similarity")  # all four outputs would have to be 0
 
 
 def test_the_answer_holds_the_verification_where_it_was_asked_for(client: FlaskClient) -> None:

@@ -48,6 +48,51 @@ CASES = {
         "unit 1 of layer 0 sits exactly on the kink of elu at a = 0 in sample 1 and 1 more; "
         "the derivative taken is 2, the left-hand one (left 2, right 1)",
     ),
+    "a unit at the upper kink of two": (
+        _body({"name": "hard_silu"}, [[3.0]], [1.0], [1.0]),
+        "kink",
+        "#/network/layers/0/activation",
+        "unit 0 of layer 0 sits exactly on the kink of hard_silu at a = 3; "
+        "the derivative taken is 1, the right-hand one (left 1.5, right 1)",
+    ),
+    "a unit on a kink with a slope of neither side": (
+        _body("absolute", [[1.0]], [0.0], [1.0]),
+        "kink",
+        "#/network/layers/0/activation",
+        "unit 0 of layer 0 sits exactly on the kink of absolute at a = 0; the derivative taken is 0 (left -1, right 1)",
+    ),
+    "a unit at a jump": (
+        _body("hard_shrink", [[-0.5]], [[0.0], [1.0]], [[1.0]] * 2),
+        "kink",
+        "#/network/layers/0/activation",
+        "unit 0 of layer 0 sits exactly on the jump of hard_shrink at a = -0.5 in sample 1; "
+        "the derivative taken is 0, the right-hand one (left 1, right 0)",
+    ),
+    "a unit at a jump between equal slopes": (
+        _body("step", [[1.0]], [0.0], [1.0]),
+        "kink",
+        "#/network/layers/0/activation",
+        "unit 0 of layer 0 sits exactly on the jump of step at a = 0; the derivative taken is 0 (left 0, right 0)",
+    ),
+    "a unit on the border of its group": (
+        _body("sparsemax", [[1.0, 0.0, -1.0]], [1.0], [1.0, 1.0, 1.0]),
+        "kink",
+        "#/network/layers/0/activation",
+        "unit 1 of layer 0 sits exactly on the border of the support of sparsemax; "
+        "the derivatives taken are those of a unit outside",
+    ),
+    "an output on the margin of a hinge": (
+        _body("identity", [[-1.0, 1.0]], [[1.0]], [[-1.0, -1.0]], "hinge"),
+        "kink",
+        "#/targets/0/0",
+        "output 0 in sample 0 sits exactly on the kink of hinge; the derivative taken is 0",
+    ),
+    "a target below a range without an upper end": (
+        _body("exponential", [[1.0]], [0.5], [-1.0], "poisson"),
+        "target-out-of-range",
+        "#/targets/0",
+        "target 0 is -1; poisson is meant for targets of at least 0, and was computed as it stands",
+    ),
     "an output on the loss's kink": (
         _body("identity", [[1.0, 2.0]], [1.0], [3.0, 2.0], "absolute_error"),
         "kink",
@@ -88,6 +133,15 @@ def test_a_second_factor_beyond_float64_is_warned_of(client: FlaskClient) -> Non
     answer = client.post("/v1/gradients", json=body).get_json()
     assert {warning["pointer"] for warning in answer["warnings"]} == {f"#/layers/0/factors/do_da/{j}" for j in (0, 1)}
     assert answer["layers"][0]["factors"]["do_da"][0][0] is None
+
+
+def test_both_of_two_equal_scores_are_warned_of(client: FlaskClient) -> None:
+    """categorical_hinge takes the first of the largest wrong scores: its derivative is 1, the second's 0."""
+    body = _body("identity", [[2.0, 2.0, 0.0]], [1.0], [0.0, 0.0, 1.0], "categorical_hinge")
+    assert [warning["detail"] for warning in client.post("/v1/gradients", json=body).get_json()["warnings"]] == [
+        "output 0 sits exactly on the kink of categorical_hinge; the derivative taken is 1",
+        "output 1 sits exactly on the kink of categorical_hinge; the derivative taken is 0",
+    ]
 
 
 def test_more_than_twenty_warnings_end_in_one_that_says_so(client: FlaskClient) -> None:

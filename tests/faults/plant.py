@@ -27,7 +27,7 @@ _PASSED, _FAILED = 0, 1  # pytest's exit codes; any other says that tests did no
 _FIRST_FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+(?: \S+)*?)(?: - .*)?$", re.MULTILINE)
 
 
-def _run(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A Python in the copy that imports the copy's packages. No bytecode: its time stamps are too coarse for us."""
     environment = os.environ | {
         "PYTHONPATH": str(copy),
@@ -40,8 +40,9 @@ def _run(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _tests(copy: Path, tests: tuple[str, ...], *options: str) -> subprocess.CompletedProcess[str]:
-    return _run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", *options, *tests)
+def run_tests(copy: Path, tests: tuple[str, ...], *options: str) -> subprocess.CompletedProcess[str]:
+    """pytest in the copy."""
+    return run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", *options, *tests)
 
 
 def copy_of_the_tree(folder: Path) -> Path:
@@ -49,7 +50,7 @@ def copy_of_the_tree(folder: Path) -> Path:
     copy = folder / "tree"
     shutil.copytree(_TREE, copy, ignore=_NOT_COPIED)
     asked = "import chainrule, schemas, service\nfor package in chainrule, schemas, service: print(package.__file__)"
-    found = _run(copy, "-c", asked).stdout.splitlines()
+    found = run(copy, "-c", asked).stdout.splitlines()
     if len(found) != 3 or not all(Path(path).is_relative_to(copy) for path in found):
         sys.exit(f"the copy in {copy} is not what Python imports, but {found}")
     return copy
@@ -81,7 +82,7 @@ def verdict(fault: Fault, copy: Path) -> tuple[bool, str]:
         return False, f"STALE   {why}"
     with planted(fault, copy):
         try:
-            result = _tests(copy, fault.tests, "-x")
+            result = run_tests(copy, fault.tests, "-x")
         except subprocess.TimeoutExpired:
             return True, f"caught  no answer within {LONGEST} s"
     if result.returncode == _PASSED:
@@ -96,7 +97,7 @@ def verdict(fault: Fault, copy: Path) -> tuple[bool, str]:
 def _sound(copy: Path, faults: list[Fault]) -> None:
     """Exit where the tests fail without any fault: then a failure would say nothing about one."""
     tests = tuple(dict.fromkeys(test for fault in faults for test in fault.tests))
-    result = _tests(copy, tests, "-x")
+    result = run_tests(copy, tests, "-x")
     if result.returncode != _PASSED:
         sys.exit(f"without any fault the tests must pass:\n{result.stdout}{result.stderr}")
 

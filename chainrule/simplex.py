@@ -1,0 +1,136 @@
+"""The activations of a group of units together: softmax and its kin. Each stands above its Jacobian.
+
+All take a, (s, j) for s samples and the j units of the group. What a certain unit lacks to 1 is the sum of the others,
+never 1 - o, which is 0 from a lead of 37 on.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule import exact
+from chainrule.catalogue import Array
+from chainrule.exact import Pair, two_product, two_sum
+from chainrule.jacobian import Jacobian
+
+Mask = NDArray[np.bool_]
+
+
+def _below_largest(a: Array, temperature: float = 1.0) -> Pair:
+    """(a - max a) / temperature, as value and rest: rounded at -700, its exponential would be off by 4e-14."""
+    difference, rest = two_sum(a, -a.max(axis=-1, keepdims=True))
+    return (difference, rest) if temperature == 1.0 else exact.quotient(difference, temperature, rest)
+
+
+def _exponentials(a: Array, temperature: float = 1.0, scale: float = 1.0) -> tuple[Array, Array, Mask]:
+    """exp((a - max a) / temperature) times scale, the sum of all but one of the largest, and which that one is."""
+    e = exact.times_exp(scale, *_below_largest(a, temperature))
+    largest = is_first_largest(e)
+    return e, np.where(largest, 0.0, e).sum(axis=-1, keepdims=True), largest
+
+
+def is_first_largest(x: Array) -> Mask:
+    """Whether this is the largest number of its row, and the first that is."""
+    mask: Mask = np.arange(x.shape[-1]) == x.argmax(axis=-1, keepdims=True)
+    return mask
+
+
+def softmax(a: Array, temperature: float = 1.0, scale: float = 1.0) -> Array:
+    """exp(a_j / T) over its sum, times scale."""
+    e, others, _ = _exponentials(a, temperature, scale)
+    return e / (1.0 + others / scale)
+
+
+def softmax_complement(a: Array, temperature: float = 1.0, scale: float = 1.0) -> Array:
+    """1 - softmax(a), times scale, with the digits that 1 - o has lost where one unit is nearly certain."""
+    e, others, largest = _exponentials(a, temperature, scale)
+    return np.where(largest, others, (scale - e) + others) / (1.0 + others / scale)
+
+
+def jacobian_of_softmax(a: Array, temperature: float = 1.0) -> Jacobian:
+    """o_j · (δ_jm - o_m) / T; each factor takes its share of 1 / T before it is rounded."""
+    scale = 1.0 / math.sqrt(temperature)
+    o = softmax(a, temperature, scale)
+    return Jacobian(o * softmax_complement(a, temperature, scale), o, o)
+
+
+def softmin(a: Array) -> Array:
+    """softmax(-a)."""
+    return softmax(-a)
+
+
+def jacobian_of_softmin(a: Array) -> Jacobian:
+    """-o_j · (δ_jm - o_m)."""
+    o = softmax(-a)
+    return Jacobian(-o * softmax_complement(-a), -o, o)
+
+
+def log_softmax(a: Array, temperature: float = 1.0) -> Array:
+    """a_j less the logarithm of the sum of the exponentials."""
+    below, rest = _below_largest(a, temperature)
+    _, others, _ = _exponentials(a, temperature)
+    return below - (np.log1p(others) - rest)
+
+
+def jacobian_of_log_softmax(a: Array) -> Jacobian:
+    """δ_jm - exp(o_m)."""
+    return Jacobian(softmax_complement(a), np.ones_like(a), softmax(a))
+
+
+def log_softmax_complement(a: Array, temperature: float = 1.0) -> Array:
+    """log(1 - softmax(a)), also where 1 - softmax is below what float64 can hold."""
+    if a.shape[-1] == 1:
+        return np.full_like(a, -np.inf)
+    log_o = log_softmax(a, temperature)
+    largest = is_first_largest(a)
+    without = np.where(largest, -np.inf, a)
+    second = without.max(axis=-1, keepdims=True)
+    of_others = np.log(np.exp((without - second) / temperature).sum(axis=-1, keepdims=True))
+    lead = (a.max(axis=-1, keepdims=True) - second) / temperature
+    return np.where(largest, log_o + of_others - lead, np.log1p(-np.where(largest, 0.0, softmax(a, temperature))))
+
+
+def sparsemax(a: Array) -> Array:
+    """The point of the simplex that is nearest to a: max(a_j - τ, 0), with τ such that they add up to 1."""
+    return np.maximum(margin_of_sparsemax(a), 0.0)
+
+
+def margin_of_sparsemax(a: Array) -> Array:
+    """a_j - τ: above 0 in the support, below 0 outside; 0 on the border.
+
+    The support of the sorted numbers is found by rounded sums, so units beside its border are taken in, and left out
+    again while their exact margin says so.
+    """
+    below, rest = two_sum(a, -a.max(axis=-1, keepdims=True))
+    below, rest = np.maximum(below, -2.0), np.where(below < -2.0, 0.0, rest)  # more than 1 down is out
+    descending = -np.sort(-below, axis=-1)
+    sums, counts = np.cumsum(descending, axis=-1), np.arange(1, a.shape[-1] + 1)
+    size = (1.0 + counts * descending > sums).sum(axis=-1, keepdims=True)
+    tau = (np.take_along_axis(sums, size - 1, axis=-1) - 1.0) / size
+    inside = below > tau - 1e-9
+    while True:
+        margin = _margin(below, rest, inside)
+        if not (inside & (margin <= 0.0)).any():
+            return margin
+        inside &= margin > 0.0
+
+
+def _margin(below: Array, below_rest: Array, inside: Mask) -> Array:
+    """(k · below_j - Σ below + 1) / k, the sum over the k units inside; every term is kept to twice the digits."""
+    count = inside.sum(axis=-1, keepdims=True).astype(np.float64)
+    total, total_rest = exact.total(np.where(inside, below, 0.0))
+    total_rest = total_rest + np.where(inside, below_rest, 0.0).sum(axis=-1, keepdims=True)
+    scaled, scaled_rest = two_product(below, count)
+    difference, lost = two_sum(scaled, -total)
+    above, lost_again = two_sum(difference, 1.0)
+    rest = scaled_rest + count * below_rest - total_rest + lost + lost_again
+    margin: Array = (above + rest) / count
+    return margin
+
+
+def jacobian_of_sparsemax(a: Array) -> Jacobian:
+    """δ_jm - 1/k among the k units of the support, 0 elsewhere; on the border as outside."""
+    inside = np.where(sparsemax(a) > 0.0, 1.0, 0.0)
+    count = inside.sum(axis=-1, keepdims=True)
+    return Jacobian(inside * ((count - 1.0) / count), inside / count, inside)

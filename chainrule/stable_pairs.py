@@ -1,0 +1,198 @@
+"""The stable pairs: a loss and the activation below it, in one closed form.
+
+Where a unit saturates, o no longer holds what the loss needs of it: a sigmoid at a = 40 gives o = 1, and with target 0
+binary cross-entropy divides by 1 - o = 0, where dE/da is 1. A stable pair has the loss and dE/da in closed form, from
+a. The factors stay what the tables say, and their product agrees with it.
+
+All functions take a and t, (s, j), of the units that share the activation, then the activation's parameters, then the
+loss's. A new pair is one row of `STABLE_PAIRS`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from chainrule import exact
+from chainrule.catalogue import Array
+from chainrule.elementwise import sigmoid, softplus
+from chainrule.jacobian import sum_of_others
+from chainrule.loss_functions import poisson_log, product, ratio, slope_of_poisson_log, x_log_y
+from chainrule.simplex import is_first_largest, log_softmax, log_softmax_complement, softmax, softmax_complement
+
+
+@dataclass(frozen=True)
+class StablePair:
+    """What a loss and the activation below it give together, in closed form."""
+
+    value: Callable[..., Array]  # the single losses, (s, j)
+    dE_da: Callable[..., Array]
+    dE_do: Callable[..., Array] | None = None  # only where o itself has lost the digits that the factor needs
+
+
+def _binary_cross_entropy_of_sigmoid(a: Array, t: Array) -> Array:
+    return t * softplus(-a) + (1.0 - t) * softplus(a)
+
+
+def _slope_of_binary_cross_entropy_of_sigmoid(a: Array, t: Array) -> Array:
+    return (1.0 - t) * sigmoid(a) - t * sigmoid(-a)  # σ(a) - t has no digits left where they meet
+
+
+def _binary_cross_entropy_of_sigmoid_by_output(a: Array, t: Array) -> Array:
+    return ratio(1.0 - t, sigmoid(-a)) - ratio(t, sigmoid(a))  # 1 - o is exact as σ(-a), and 0 as 1 - 1
+
+
+def _binary_focal_of_sigmoid(a: Array, t: Array, alpha: float, gamma: float) -> Array:
+    hit, miss = _focal_weights(a, t, alpha, gamma)
+    return hit * softplus(-a) + miss * softplus(a)
+
+
+def _slope_of_binary_focal_of_sigmoid(a: Array, t: Array, alpha: float, gamma: float) -> Array:
+    hit, miss = _focal_weights(a, t, alpha, gamma)
+    o, rest = sigmoid(a), sigmoid(-a)
+    return miss * (o + gamma * rest * softplus(a)) - hit * (rest + gamma * o * softplus(-a))
+
+
+def _binary_focal_of_sigmoid_by_output(a: Array, t: Array, alpha: float, gamma: float) -> Array:
+    hit, miss = _focal_weights(a, t, alpha, gamma)
+    of_miss = product(miss, gamma * _log_over_rest(-a) + 1.0 / sigmoid(-a))
+    return of_miss - product(hit, gamma * _log_over_rest(a) + 1.0 / sigmoid(a))
+
+
+def _log_over_rest(a: Array) -> Array:
+    """-log(o) / (1 - o) of a sigmoid, which tends to 1 where both vanish."""
+    rest = sigmoid(-a)
+    return np.where(rest > 0.0, softplus(-a) / rest, 1.0)
+
+
+def _focal_weights(a: Array, t: Array, alpha: float, gamma: float) -> tuple[Array, Array]:
+    return alpha * t * _power_of_sigmoid(-a, gamma), (1.0 - alpha) * (1.0 - t) * _power_of_sigmoid(a, gamma)
+
+
+def _power_of_sigmoid(a: Array, gamma: float) -> Array:
+    """σ(a)^γ; a root of what is subnormal, or 0, comes from its logarithm."""
+    o = sigmoid(a)
+    return np.where(o > 1e-300, o**gamma, exact.exp(*exact.product(-softplus(-a), gamma)))
+
+
+def _cross_entropy_of_sigmoid(a: Array, t: Array, *_: object) -> Array:
+    return t * softplus(-a)
+
+
+def _slope_of_cross_entropy_of_sigmoid(a: Array, t: Array, *_: object) -> Array:
+    return -t * sigmoid(-a)
+
+
+def _divergence_of_sigmoid(a: Array, t: Array) -> Array:
+    return x_log_y(t, t) + t * softplus(-a)
+
+
+def _cross_entropy_of_softmax(a: Array, t: Array, temperature: float, *_: object) -> Array:
+    return -t * log_softmax(a, temperature)
+
+
+def _slope_of_cross_entropy_of_softmax(a: Array, t: Array, temperature: float, *_: object) -> Array:
+    """o_j · Σ_m t_m - t_j, with o_j · t_j taken out of both terms."""
+    o = softmax(a, temperature)
+    return (o * sum_of_others(t) - t * softmax_complement(a, temperature)) / temperature
+
+
+def _divergence_of_softmax(a: Array, t: Array, temperature: float) -> Array:
+    return x_log_y(t, t) - t * log_softmax(a, temperature)
+
+
+def _binary_cross_entropy_of_softmax(a: Array, t: Array, temperature: float) -> Array:
+    return -t * log_softmax(a, temperature) - product(1.0 - t, log_softmax_complement(a, temperature))
+
+
+def _slope_of_binary_cross_entropy_of_softmax(a: Array, t: Array, temperature: float) -> Array:
+    """Σ_j (dE/do_j · o_j)·(δ_jm - o_m) / T, where dE/do_j · o_j is -t_j + (1 - t_j) · o_j/(1 - o_j).
+
+    Only of the largest unit can 1 - o vanish; o_m / (1 - o) is then m's softmax among the others.
+    """
+    o, rest = softmax(a, temperature), softmax_complement(a, temperature)
+    largest = is_first_largest(a)
+    own = (1.0 - t) * o - t * rest
+    hits = o * sum_of_others(t)
+    misses = o * sum_of_others(np.where(largest, 0.0, ratio((1.0 - t) * o, rest)))
+    weight: Array = np.where(largest, (1.0 - t) * o, 0.0).sum(axis=1, keepdims=True)
+    among_others = np.where(largest, 0.0, softmax(np.where(largest, -np.inf, a), temperature))
+    return (own + hits - misses - weight * among_others) / temperature
+
+
+def _binary_cross_entropy_of_softmax_by_output(a: Array, t: Array, temperature: float) -> Array:
+    return ratio(1.0 - t, softmax_complement(a, temperature)) - ratio(t, softmax(a, temperature))
+
+
+def _categorical_focal_of_softmax(a: Array, t: Array, temperature: float, alpha: float, gamma: float) -> Array:
+    return -alpha * t * _power_of_complement(a, temperature, gamma) * log_softmax(a, temperature)
+
+
+def _slope_of_categorical_focal_of_softmax(a: Array, t: Array, temperature: float, alpha: float, gamma: float) -> Array:
+    """dE/do_j · o_j = α·t_j·(1 - o_j)^γ·(γ·o_j·log o_j / (1 - o_j) - 1), of which the softmax's Jacobian takes sums."""
+    o, rest = softmax(a, temperature), softmax_complement(a, temperature)
+    weight = alpha * t * _power_of_complement(a, temperature, gamma)
+    by_log = weight * (gamma * o * _log_over_complement(a, temperature) - 1.0)
+    return (by_log * rest - o * sum_of_others(by_log)) / temperature
+
+
+def _categorical_focal_of_softmax_by_output(
+    a: Array, t: Array, temperature: float, alpha: float, gamma: float
+) -> Array:
+    weight = alpha * t * _power_of_complement(a, temperature, gamma)
+    return weight * gamma * _log_over_complement(a, temperature) - ratio(weight, softmax(a, temperature))
+
+
+def _power_of_complement(a: Array, temperature: float, gamma: float) -> Array:
+    """(1 - o)^γ of a softmax; a root of what is subnormal, or 0, comes from its logarithm."""
+    rest = softmax_complement(a, temperature)
+    return np.where(rest > 1e-300, rest**gamma, np.exp(gamma * log_softmax_complement(a, temperature)))
+
+
+def _log_over_complement(a: Array, temperature: float) -> Array:
+    """log(o) / (1 - o) of a softmax, which tends to -1 where both vanish."""
+    rest = softmax_complement(a, temperature)
+    return np.where(rest > 0.0, log_softmax(a, temperature) / rest, -1.0)
+
+
+def _likelihood_of_log_softmax(a: Array, t: Array, *_: object) -> Array:
+    return _cross_entropy_of_softmax(a, t, 1.0)
+
+
+def _slope_of_likelihood_of_log_softmax(a: Array, t: Array, *_: object) -> Array:
+    return _slope_of_cross_entropy_of_softmax(a, t, 1.0)
+
+
+_SIGMOID = StablePair(_cross_entropy_of_sigmoid, _slope_of_cross_entropy_of_sigmoid)
+_SOFTMAX = StablePair(_cross_entropy_of_softmax, _slope_of_cross_entropy_of_softmax)
+
+STABLE_PAIRS: Mapping[tuple[str, str], StablePair] = {
+    ("binary_cross_entropy", "sigmoid"): StablePair(
+        _binary_cross_entropy_of_sigmoid,
+        _slope_of_binary_cross_entropy_of_sigmoid,
+        _binary_cross_entropy_of_sigmoid_by_output,
+    ),
+    ("binary_cross_entropy", "softmax"): StablePair(
+        _binary_cross_entropy_of_softmax,
+        _slope_of_binary_cross_entropy_of_softmax,
+        _binary_cross_entropy_of_softmax_by_output,
+    ),
+    ("binary_focal", "sigmoid"): StablePair(
+        _binary_focal_of_sigmoid, _slope_of_binary_focal_of_sigmoid, _binary_focal_of_sigmoid_by_output
+    ),
+    ("categorical_cross_entropy", "softmax"): _SOFTMAX,
+    ("categorical_cross_entropy", "sigmoid"): _SIGMOID,
+    ("sparse_categorical_cross_entropy", "softmax"): _SOFTMAX,
+    ("sparse_categorical_cross_entropy", "sigmoid"): _SIGMOID,
+    ("categorical_focal", "softmax"): StablePair(
+        _categorical_focal_of_softmax,
+        _slope_of_categorical_focal_of_softmax,
+        _categorical_focal_of_softmax_by_output,
+    ),
+    ("kl_divergence", "softmax"): StablePair(_divergence_of_softmax, _slope_of_cross_entropy_of_softmax),
+    ("kl_divergence", "sigmoid"): StablePair(_divergence_of_sigmoid, _slope_of_cross_entropy_of_sigmoid),
+    ("negative_log_likelihood", "log_softmax"): StablePair(
+        _likelihood_of_log_softmax, _slope_of_likelihood_of_log_softmax
+    ),
+    ("poisson", "exponential"): StablePair(poisson_log, slope_of_poisson_log),
+}
