@@ -8,7 +8,7 @@ A new activation is one row of `ACTIVATIONS`: contract, catalogue, messages and 
 computes stands in `elementwise.py` or `simplex.py`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,12 +92,14 @@ class ActivationSpec:
         """Where φ of a single unit has no derivative, with these parameters."""
         return self.activation.kinks(*self.values)
 
-    def distances(self, a: Array) -> Iterator[tuple[Kink | Border, Array]]:
+    def distances(self, a: Array) -> list[tuple[Kink | Border, Array]]:
         """Every kink or border, and how far from it each unit is, (s, j): the sign says on which side."""
-        for kink in self.kinks():
-            yield kink, a - kink.at
-        if self.activation.border is not None:
-            yield self.activation.border, self.activation.border.distance(a, *self.values)
+        kinks: list[tuple[Kink | Border, Array]] = [(kink, a - kink.at) for kink in self.kinks()]
+        border = self.activation.border
+        if border is None:
+            return kinks
+        with np.errstate(over="ignore", invalid="ignore"):
+            return [*kinks, (border, border.distance(a, *self.values))]
 
     def slope(self, at: float) -> float:
         """The derivative taken at one pre-activation, for an activation of single units."""
@@ -360,7 +362,7 @@ ACTIVATIONS: Table[Activation] = Table(
             name="hard_sigmoid",
             title="Hard sigmoid",
             parameters=(
-                Parameter("slope", 1 / 6, "the slope between the edges", r"\kappa", exclusive_minimum=0.0),
+                Parameter("slope", 1 / 6, "the slope between the edges", r"\kappa", minimum=1e-300),
                 Parameter("offset", 0.5, "the value at 0", r"\beta"),
             ),
             value=elementwise.hard_sigmoid,
@@ -418,6 +420,7 @@ ACTIVATIONS: Table[Activation] = Table(
             kinks=lambda threshold: _shrink_kinks(threshold, jump=0.0),
             reference="Donoho, Johnstone: Ideal Spatial Adaptation by Wavelet Shrinkage, Biometrika 81(3):425-455, "
             "1994; the default: PyTorch documentation, torch.nn.Softshrink",
+            elsewhere=(Elsewhere("ONNX", "Shrink", "bias", 0.0),),
             note="With lambda = 0 it is the identity, at 0 too, where PyTorch has the derivative 0.",
         ),
         Activation(

@@ -3,7 +3,7 @@
 A number that float64 cannot hold is kept as two, `value + rest`, where `rest` is what rounding left out of `value`.
 In front of an exponential that matters: e⁻⁷⁰⁰ has lost 4e-14 of itself when the exponent is rounded to 53 bits.
 
-Source: Dekker, A floating-point technique for extending the available precision, Numer. Math. 18:224-242, 1971.
+Source: Dekker, A floating-point technique for extending the available precision, Numer. Math. 18(3):224-242, 1971.
 """
 
 import math

@@ -11,7 +11,7 @@ import numpy as np
 from chainrule.catalogue import Array
 from chainrule.elementwise import sigmoid, softplus
 from chainrule.jacobian import sum_of_others
-from chainrule.simplex import is_first_largest, log_softmax, softmax, softmax_complement
+from chainrule.simplex import is_first_largest, log_softmax, softmax_and_complement
 
 
 def x_log_y(x: Array, y: Array) -> Array:
@@ -248,7 +248,8 @@ def cross_entropy_with_logits(o: Array, t: Array, *_: object) -> Array:
 
 def slope_of_cross_entropy_with_logits(o: Array, t: Array, *_: object) -> Array:
     """softmax(o)·Σ t - t, with softmax(o_j)·t_j taken out of both terms."""
-    return softmax(o) * sum_of_others(t) - t * softmax_complement(o)
+    p, rest = softmax_and_complement(o)
+    return p * sum_of_others(t) - t * rest
 
 
 def likelihood(o: Array, t: Array, *_: object) -> Array:

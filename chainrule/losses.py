@@ -73,7 +73,8 @@ class LossSpec:
 
     def distances(self, o: Array, t: Array) -> list[Array]:
         """How far each output is from each border of the loss, (s, j): the sign says on which side."""
-        return [border.distance(o, t, *self.values) for border in self.loss.borders]
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            return [border.distance(o, t, *self.values) for border in self.loss.borders]
 
     def dense_targets(self, targets: Array, outputs: int) -> Array:
         """Targets as the loss takes them, (s, j): smoothed labels; class indices, (s,), as rows of 0 with a single 1.
@@ -126,7 +127,9 @@ def _on_target(below: str, above: str) -> Border:
     return Border(lambda o, t, *_: o - t, where="o = t", below=below, above=above, taken="0")
 
 
-_IGNORED = Parameter("ignore_index", None, "samples of this class do not count", whole=True)
+_IGNORED = Parameter(
+    "ignore_index", None, "samples of this class do not count", minimum=-1e15, maximum=1e15, whole=True
+)
 _SMOOTHING = Parameter(
     "label_smoothing", 0.0, "how much of every target is spread over all outputs", r"\epsilon", minimum=0.0, maximum=1.0
 )
@@ -522,6 +525,7 @@ LOSSES: Table[Loss] = Table(
             derivative_formula=r"\frac{d\ell}{do_j} = -\frac{t_j}{\sqrt{\sum_k o_k^2} \sqrt{\sum_k t_k^2}} + "
             r"\frac{o_j \sum_k o_k t_k}{(\sum_k o_k^2)^{3 / 2} \sqrt{\sum_k t_k^2}}",
             reference="Keras source, keras/src/losses/losses.py, cosine_similarity",
+            elsewhere=(Elsewhere("PyTorch", "torch.nn.CosineSimilarity", "eps", 1e-8),),
             note="0, and so its derivative, where the outputs or the targets are all 0. Where the two terms of the "
             "derivative meet, the digits are those of the larger.",
         ),

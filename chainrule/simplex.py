@@ -16,6 +16,9 @@ from chainrule.jacobian import Jacobian
 
 Mask = NDArray[np.bool_]
 
+_BORDER = 1e-15  # what the threshold of sparsemax may be off by, for each unit
+_MOST_ROUNDS = 8  # units on the border that need more differ by less than that
+
 
 def _below_largest(a: Array, temperature: float = 1.0) -> Pair:
     """(a - max a) / temperature, as value and rest: rounded at -700, its exponential would be off by 4e-14."""
@@ -36,23 +39,23 @@ def is_first_largest(x: Array) -> Mask:
     return mask
 
 
-def softmax(a: Array, temperature: float = 1.0, scale: float = 1.0) -> Array:
-    """exp(a_j / T) over its sum, times scale."""
-    e, others, _ = _exponentials(a, temperature, scale)
-    return e / (1.0 + others / scale)
+def softmax(a: Array, temperature: float = 1.0) -> Array:
+    """exp(a_j / T) over its sum."""
+    e, others, _ = _exponentials(a, temperature)
+    return e / (1.0 + others)
 
 
-def softmax_complement(a: Array, temperature: float = 1.0, scale: float = 1.0) -> Array:
-    """1 - softmax(a), times scale, with the digits that 1 - o has lost where one unit is nearly certain."""
+def softmax_and_complement(a: Array, temperature: float = 1.0, scale: float = 1.0) -> tuple[Array, Array]:
+    """softmax(a) and 1 - softmax(a), times scale; the second with the digits that 1 - o has lost near o = 1."""
     e, others, largest = _exponentials(a, temperature, scale)
-    return np.where(largest, others, (scale - e) + others) / (1.0 + others / scale)
+    total = 1.0 + others / scale
+    return e / total, np.where(largest, others, (scale - e) + others) / total
 
 
 def jacobian_of_softmax(a: Array, temperature: float = 1.0) -> Jacobian:
     """o_j · (δ_jm - o_m) / T; each factor takes its share of 1 / T before it is rounded."""
-    scale = 1.0 / math.sqrt(temperature)
-    o = softmax(a, temperature, scale)
-    return Jacobian(o * softmax_complement(a, temperature, scale), o, o)
+    o, rest = softmax_and_complement(a, temperature, scale=1.0 / math.sqrt(temperature))
+    return Jacobian(o * rest, o, o)
 
 
 def softmin(a: Array) -> Array:
@@ -62,8 +65,8 @@ def softmin(a: Array) -> Array:
 
 def jacobian_of_softmin(a: Array) -> Jacobian:
     """-o_j · (δ_jm - o_m)."""
-    o = softmax(-a)
-    return Jacobian(-o * softmax_complement(-a), -o, o)
+    o, rest = softmax_and_complement(-a)
+    return Jacobian(-o * rest, -o, o)
 
 
 def log_softmax(a: Array, temperature: float = 1.0) -> Array:
@@ -75,7 +78,8 @@ def log_softmax(a: Array, temperature: float = 1.0) -> Array:
 
 def jacobian_of_log_softmax(a: Array) -> Jacobian:
     """δ_jm - exp(o_m)."""
-    return Jacobian(softmax_complement(a), np.ones_like(a), softmax(a))
+    o, rest = softmax_and_complement(a)
+    return Jacobian(rest, np.ones_like(a), o)
 
 
 def log_softmax_complement(a: Array, temperature: float = 1.0) -> Array:
@@ -99,21 +103,28 @@ def sparsemax(a: Array) -> Array:
 def margin_of_sparsemax(a: Array) -> Array:
     """a_j - τ: above 0 in the support, below 0 outside; 0 on the border.
 
-    The support of the sorted numbers is found by rounded sums, so units beside its border are taken in, and left out
-    again while their exact margin says so.
+    Sums of the sorted numbers find the support but for units that lie within their rounding of its border. Those are
+    taken in at first, and left out where their exact margin says so; each round takes out all that it can see.
     """
     below, rest = two_sum(a, -a.max(axis=-1, keepdims=True))
     below, rest = np.maximum(below, -2.0), np.where(below < -2.0, 0.0, rest)  # more than 1 down is out
-    descending = -np.sort(-below, axis=-1)
-    sums, counts = np.cumsum(descending, axis=-1), np.arange(1, a.shape[-1] + 1)
-    size = (1.0 + counts * descending > sums).sum(axis=-1, keepdims=True)
-    tau = (np.take_along_axis(sums, size - 1, axis=-1) - 1.0) / size
-    inside = below > tau - 1e-9
-    while True:
-        margin = _margin(below, rest, inside)
+    inside = below > _rounded_threshold(below) - a.shape[-1] * _BORDER
+    margin = _margin(below, rest, inside)
+    for _ in range(_MOST_ROUNDS):
         if not (inside & (margin <= 0.0)).any():
-            return margin
+            break
         inside &= margin > 0.0
+        margin = _margin(below, rest, inside)
+    return margin
+
+
+def _rounded_threshold(below: Array) -> Array:
+    """τ, from the sorted numbers and their sums."""
+    descending = -np.sort(-below, axis=-1)
+    sums, counts = np.cumsum(descending, axis=-1), np.arange(1, below.shape[-1] + 1)
+    size = (1.0 + counts * descending > sums).sum(axis=-1, keepdims=True)
+    threshold: Array = (np.take_along_axis(sums, size - 1, axis=-1) - 1.0) / size
+    return threshold
 
 
 def _margin(below: Array, below_rest: Array, inside: Mask) -> Array:

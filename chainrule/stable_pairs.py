@@ -18,7 +18,7 @@ from chainrule.catalogue import Array
 from chainrule.elementwise import sigmoid, softplus
 from chainrule.jacobian import sum_of_others
 from chainrule.loss_functions import poisson_log, product, ratio, slope_of_poisson_log, x_log_y
-from chainrule.simplex import is_first_largest, log_softmax, log_softmax_complement, softmax, softmax_complement
+from chainrule.simplex import is_first_largest, log_softmax, log_softmax_complement, softmax, softmax_and_complement
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def _cross_entropy_of_softmax(a: Array, t: Array, temperature: float, *_: object
 
 def _slope_of_cross_entropy_of_softmax(a: Array, t: Array, temperature: float, *_: object) -> Array:
     """o_j · Σ_m t_m - t_j, with o_j · t_j taken out of both terms."""
-    o = softmax(a, temperature)
-    return (o * sum_of_others(t) - t * softmax_complement(a, temperature)) / temperature
+    o, rest = softmax_and_complement(a, temperature)
+    return (o * sum_of_others(t) - t * rest) / temperature
 
 
 def _divergence_of_softmax(a: Array, t: Array, temperature: float) -> Array:
@@ -110,7 +110,7 @@ def _slope_of_binary_cross_entropy_of_softmax(a: Array, t: Array, temperature: f
 
     Only of the largest unit can 1 - o vanish; o_m / (1 - o) is then m's softmax among the others.
     """
-    o, rest = softmax(a, temperature), softmax_complement(a, temperature)
+    o, rest = softmax_and_complement(a, temperature)
     largest = is_first_largest(a)
     own = (1.0 - t) * o - t * rest
     hits = o * sum_of_others(t)
@@ -121,7 +121,8 @@ def _slope_of_binary_cross_entropy_of_softmax(a: Array, t: Array, temperature: f
 
 
 def _binary_cross_entropy_of_softmax_by_output(a: Array, t: Array, temperature: float) -> Array:
-    return ratio(1.0 - t, softmax_complement(a, temperature)) - ratio(t, softmax(a, temperature))
+    o, rest = softmax_and_complement(a, temperature)
+    return ratio(1.0 - t, rest) - ratio(t, o)
 
 
 def _categorical_focal_of_softmax(a: Array, t: Array, temperature: float, alpha: float, gamma: float) -> Array:
@@ -130,7 +131,7 @@ def _categorical_focal_of_softmax(a: Array, t: Array, temperature: float, alpha:
 
 def _slope_of_categorical_focal_of_softmax(a: Array, t: Array, temperature: float, alpha: float, gamma: float) -> Array:
     """dE/do_j · o_j = α·t_j·(1 - o_j)^γ·(γ·o_j·log o_j / (1 - o_j) - 1), of which the softmax's Jacobian takes sums."""
-    o, rest = softmax(a, temperature), softmax_complement(a, temperature)
+    o, rest = softmax_and_complement(a, temperature)
     weight = alpha * t * _power_of_complement(a, temperature, gamma)
     by_log = weight * (gamma * o * _log_over_complement(a, temperature) - 1.0)
     return (by_log * rest - o * sum_of_others(by_log)) / temperature
@@ -145,13 +146,13 @@ def _categorical_focal_of_softmax_by_output(
 
 def _power_of_complement(a: Array, temperature: float, gamma: float) -> Array:
     """(1 - o)^γ of a softmax; a root of what is subnormal, or 0, comes from its logarithm."""
-    rest = softmax_complement(a, temperature)
+    _, rest = softmax_and_complement(a, temperature)
     return np.where(rest > 1e-300, rest**gamma, np.exp(gamma * log_softmax_complement(a, temperature)))
 
 
 def _log_over_complement(a: Array, temperature: float) -> Array:
     """log(o) / (1 - o) of a softmax, which tends to -1 where both vanish."""
-    rest = softmax_complement(a, temperature)
+    _, rest = softmax_and_complement(a, temperature)
     return np.where(rest > 0.0, log_softmax(a, temperature) / rest, -1.0)
 
 

@@ -47,7 +47,7 @@ def verify(network: Network, layers: tuple[LayerGradient, ...], targets: Array, 
     Takes four forward passes for each parameter, from its layer on.
     """
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        found = [_compare(network, k, layers[k], targets, loss) for k in range(len(layers))]
+        found = [list(_compare(network, k, layers[k], targets, loss)) for k in range(len(layers))]
     compared = [comparison for of_layer in found for comparison in of_layer]
     checked = [comparison for comparison in compared if comparison is not None]
     worst = max(checked, key=lambda comparison: comparison.relative_error, default=None)

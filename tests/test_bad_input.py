@@ -366,7 +366,7 @@ ACTIVATIONS: dict[str, tuple[Any, str, str]] = {  # activation, pointer, words
     "a group label of 65 characters": (spec("softmax", group="x" * 65), "/group", LABEL),
     "a celu with alpha 0": (spec("celu", alpha=0), "/alpha", POSITIVE),
     "a squareplus with b 0": (spec("squareplus", b=0), "/b", POSITIVE),
-    "a hard_sigmoid with slope 0": (spec("hard_sigmoid", slope=0), "/slope", POSITIVE),
+    "a hard_sigmoid with slope 0": (spec("hard_sigmoid", slope=0), "/slope", "must be a finite number at least 1e-300"),
     "a negative lambda": (spec("soft_shrink", **{"lambda": -0.5}), "/lambda", NOT_NEGATIVE),
     "a negative theta": (spec("thresholded_relu", theta=-1), "/theta", NOT_NEGATIVE),
     "a misspelt lambda": (spec("hard_shrink", lamda=1), "/lamda", 'no parameter "lamda"; did you mean "lambda"?'),
@@ -397,7 +397,7 @@ LOSSES: dict[str, tuple[Any, str, str]] = {  # loss, pointer, words
     },
     **{
         f"the ignore_index {value!r}": (spec("nll", ignore_index=value), "/ignore_index", "must be a whole number")
-        for value in (1.5, True, "x", "1", None, [1])
+        for value in (1.5, True, "x", "1", None, [1], 2**70, -1e200)
     },
     "the ignore_index 10^400": (spec("nll", ignore_index=10**400), "/ignore_index", "must be a whole number"),
     "a label_smoothing of 1.5": (spec("cce", label_smoothing=1.5), "/label_smoothing", SHARE),

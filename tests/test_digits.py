@@ -285,9 +285,9 @@ GROUPS: tuple[list[float], ...] = (
     [1.0, 0.0, -1.0],
     [2.0, 1.0, 1.0],
     [1.5, 1.0, 0.25],
-    [1.0, -1e-10, -2.0],  # the second is just outside the support of sparsemax
+    [1.0, -2e-15, -2.0],  # the second is just outside the support of sparsemax
     [0.6, 0.4, -1e-11],
-    [0.6, 0.4, 1e-11],
+    [0.6, 0.4, 1e-15],
     [0.1, 0.2, 0.3],
     [800.0, -800.0, 799.3],
     [0.4, 0.4, 0.4, 0.4, 0.4],

@@ -193,3 +193,18 @@ def test_the_answer_holds_the_verification_where_it_was_asked_for(client: FlaskC
     assert found["max_relative_error"] == found["worst"]["relative_error"] < 1e-10
     assert found["worst"]["layer"] == found["worst"]["to"] == 0
     assert "verification" not in client.post("/v1/gradients", json=body | {"verify": False}).get_json()
+
+
+def test_a_step_that_ends_on_a_jump_is_left_out() -> None:
+    """w - h is 0, where a step is 0 still, and w + h is 2h, where it is 1: the quotient is 1/2h, the derivative 0."""
+    h = float(np.finfo(np.float64).eps ** 0.2)
+    found = _verified("step", [[h]], [[1.0]])
+    assert (found.checked, found.left_out) == (0, 1)
+
+
+def test_a_verification_warns_of_nothing() -> None:
+    """Softmax under binary cross-entropy looks at the others of the largest unit: -inf - -inf is met, and ignored."""
+    found = _verified("softmax", [[1.0, -2.0, 0.3]], [[1.0, 0.0, 0.5]], "binary_cross_entropy")
+    assert (found.checked, found.left_out) == (3, 0)
+    assert found.worst is not None
+    assert found.worst.relative_error < 1e-9

@@ -240,29 +240,29 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the complement of softmax is 1 - o",
         "chainrule/simplex.py",
-        "return np.where(largest, others, (scale - e) + others) / (1.0 + others / scale)",
-        "return scale - e / (1.0 + others / scale)",
+        "return e / total, np.where(largest, others, (scale - e) + others) / total",
+        "return e / total, scale - e / total",
         _ACTIVATIONS,
     ),
     Fault(
         "the diagonal of softmax is o instead of o·(1 - o)",
         "chainrule/simplex.py",
-        "Jacobian(o * softmax_complement(a, temperature, scale), o, o)",
-        "Jacobian(o * scale, o, o)",
+        "Jacobian(o * rest, o, o)",
+        "Jacobian(o, o, o)",
         _ACTIVATIONS,
     ),
     Fault(
         "the temperature is dropped from softmax's Jacobian off the diagonal",
         "chainrule/simplex.py",
-        "softmax_complement(a, temperature, scale), o, o)",
-        "softmax_complement(a, temperature, scale), o / scale, o / scale)",
+        "return Jacobian(o * rest, o, o)",
+        "return Jacobian(o * rest, o * math.sqrt(temperature), o * math.sqrt(temperature))",
         _ACTIVATIONS,
     ),
     Fault(
         "left and right of log_softmax are swapped",
         "chainrule/simplex.py",
-        "np.ones_like(a), softmax(a))",
-        "softmax(a), np.ones_like(a))",
+        "Jacobian(rest, np.ones_like(a), o)",
+        "Jacobian(rest, o, np.ones_like(a))",
         _ACTIVATIONS,
     ),
     Fault(
@@ -611,8 +611,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "softmin has the Jacobian of softmax",
         "chainrule/simplex.py",
-        "return Jacobian(-o * softmax_complement(-a), -o, o)",
-        "return Jacobian(o * softmax_complement(-a), o, o)",
+        "return Jacobian(-o * rest, -o, o)",
+        "return Jacobian(o * rest, o, o)  # of -a",
         _ACTIVATIONS,
     ),
     Fault(
@@ -653,8 +653,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "sparsemax has no border",
         "chainrule/activations.py",
-        "if self.activation.border is not None:",
-        "if False:",
+        "if border is None:",
+        "if True:",
         (*_ACTIVATIONS, *_REMARKS),
     ),
     Fault(
@@ -1232,15 +1232,15 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "softmax and cross-entropy meet as o - t, though the targets need not add up to 1",
         "chainrule/stable_pairs.py",
-        "(o * sum_of_others(t) - t * softmax_complement(a, temperature))",
+        "(o * sum_of_others(t) - t * rest)",
         "(o - t)",
         _LOSSES,
     ),
     Fault(
         "softmax and cross-entropy are not divided by the temperature",
         "chainrule/stable_pairs.py",
-        "t * softmax_complement(a, temperature)) / temperature",
-        "t * softmax_complement(a, temperature))",
+        "t * rest) / temperature",
+        "t * rest)",
         _LOSSES,
     ),
     Fault(
@@ -1491,8 +1491,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the slope of cross-entropy of logits is softmax - t, though the targets need not add up to 1",
         "chainrule/loss_functions.py",
-        "return softmax(o) * sum_of_others(t) - t * softmax_complement(o)",
-        "return softmax(o) - t",
+        "return p * sum_of_others(t) - t * rest",
+        "return p - t",
         _LOSSES,
     ),
     Fault(
@@ -1668,7 +1668,7 @@ FAULTS: tuple[Fault, ...] = (
         "chainrule/losses.py",
         "return int(t.any(axis=1).sum()) if self.loss.class_indices else len(t)",
         "return int(t.any(axis=1).sum())",
-        _LOSSES,
+        _BACKPROP,
     ),
     Fault(
         "the ignored class is learnt where it is one of the outputs",
@@ -1856,8 +1856,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "dE/do of softmax and binary cross-entropy divides by 1 - o",
         "chainrule/stable_pairs.py",
-        "ratio(1.0 - t, softmax_complement(a, temperature)) -",
-        "ratio(1.0 - t, 1.0 - softmax(a, temperature)) -",
+        "return ratio(1.0 - t, rest) -",
+        "return ratio(1.0 - t, 1.0 - o) -",
         _SATURATION,
     ),
     Fault(
