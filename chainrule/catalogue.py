@@ -78,6 +78,10 @@ class Rule:
     words: str
     holds: Callable[..., bool]  # of the parameters in the row's order
 
+    def complaint(self, values: tuple[Value, ...]) -> str:
+        """What the parameter must be, as the end of a sentence; nothing where the rule holds."""
+        return "" if self.holds(*values) else f"must be {self.words.format(*values)}"
+
 
 @dataclass(frozen=True)
 class Elsewhere:
@@ -153,6 +157,6 @@ def parameter_values(row: Row, given: Mapping[str, Any]) -> tuple[Value, ...]:
         if parameter.name in given and not parameter.allows(given[parameter.name]):
             raise ValueError(f"{parameter.name} of {row.name} must be {parameter.expects}")
     values = tuple(given.get(parameter.name, parameter.default) for parameter in row.parameters)
-    if row.rule and not row.rule.holds(*values):
-        raise ValueError(f"{row.rule.parameter} of {row.name} must be {row.rule.words.format(*values)}")
+    if row.rule and (complaint := row.rule.complaint(values)):
+        raise ValueError(f"{row.rule.parameter} of {row.name} {complaint}")
     return values

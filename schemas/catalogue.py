@@ -1,10 +1,11 @@
 """GET /v1/activations and /v1/losses: the tables of the core, as documents."""
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 from chainrule.activations import Activation, ActivationSpec, activation_spec
-from chainrule.catalogue import Border, Elsewhere, Parameter
+from chainrule.catalogue import Border, Parameter
 from chainrule.losses import Loss
 from chainrule.stable_pairs import STABLE_PAIRS
 
@@ -22,7 +23,7 @@ def activation_document(activation: Activation) -> dict[str, Any]:
         "kinks": kink_documents(activation_spec(activation.name)),
         "value_ulps": activation.value_ulps,
         "derivative_ulps": activation.derivative_ulps,
-        "elsewhere": [_elsewhere_document(other) for other in activation.elsewhere],
+        "elsewhere": [asdict(other) for other in activation.elsewhere],
         "reference": activation.reference,
         "note": activation.note,
     }
@@ -54,7 +55,7 @@ def loss_document(loss: Loss) -> dict[str, Any]:
         "stable_with": [activation for name, activation in STABLE_PAIRS if name == loss.name],
         "value_ulps": loss.value_ulps,
         "derivative_ulps": loss.derivative_ulps,
-        "elsewhere": [_elsewhere_document(other) for other in loss.elsewhere],
+        "elsewhere": [asdict(other) for other in loss.elsewhere],
         "reference": loss.reference,
         "note": loss.note,
     }
@@ -72,15 +73,6 @@ def _bound(bound: float) -> float | None:
 
 def _border_document(border: Border) -> dict[str, Any]:
     return {"where": border.where, "below": border.below, "above": border.above, "taken": border.taken}
-
-
-def _elsewhere_document(other: Elsewhere) -> dict[str, Any]:
-    return {
-        "library": other.library,
-        "function": other.function,
-        "parameter": other.parameter,
-        "default": other.default,
-    }
 
 
 def _parameter_document(parameter: Parameter) -> dict[str, Any]:

@@ -164,8 +164,8 @@ def _parameters(row: Row, values: tuple[Value, ...]) -> dict[str, Value]:
 def _values(row: Row, given: dict[str, Any]) -> tuple[Value, ...]:
     """One value for each parameter, as the core keeps them; numbers are float64 there, but for whole ones."""
     values = tuple(_as_kept(parameter, given.get(parameter.name, parameter.default)) for parameter in row.parameters)
-    if row.rule and not row.rule.holds(*values):
-        raise ValidationError({row.rule.parameter: [f"must be {row.rule.words.format(*values)}"]})
+    if row.rule and (complaint := row.rule.complaint(values)):
+        raise ValidationError({row.rule.parameter: [complaint]})
     return values
 
 

@@ -142,8 +142,8 @@ def _class_misfits(loss: LossSpec, targets: Array, samples: tuple[int, ...], out
     wrong = ((targets < 0) | (targets > last) | (targets != np.floor(targets))) & ~ignored
     words = "must be a class index, a whole number" + ("" if outputs is None else f" from 0 to {last}")
     ignore_index = loss.parameter("ignore_index")
-    also = "" if ignore_index is None else f", or {ignore_index:g}, which is ignored"
+    also = "" if ignore_index is None else f", or {ignore_index}, which is ignored"
     for where in np.argwhere(wrong)[:MOST_COMPLAINTS].tolist():
         yield tuple(where), words + also
     if ignored.all() and loss.reduction == "mean":
-        yield (), f"must not all be {ignore_index:g}, the ignored class: there is no mean over no sample"
+        yield (), f"must not all be {ignore_index}, the ignored class: there is no mean over no sample"

@@ -77,9 +77,7 @@ def _loss_kinks(request: GradientRequest, result: Gradients) -> Iterator[Warning
             f"output {output}{where} sits exactly on the kink of {request.loss.loss.name}; "
             f"the derivative taken is {taken[sample, output]:g}"
         )
-        yield _warning(
-            "kink", detail, ("targets", *step) if request.loss.loss.class_indices else ("targets", *step, output)
-        )
+        yield _warning("kink", detail, ("targets", *step, output))
 
 
 def _on_kink(unit: OnKink, request: GradientRequest) -> Warning_:

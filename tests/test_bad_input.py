@@ -295,6 +295,12 @@ TARGETS: dict[str, tuple[Any, Body, str, str]] = {  # targets, other fields, poi
     "a row for one sample's class": ([[1, 0]], {"loss": CLASSES, **ONE_SAMPLE}, "", "does not take rows of numbers"),
     "a class too large beside an ignored one": ([0, -100, 1, 2], IGNORING, "/3", OR_IGNORED),
     "a negative class beside an ignored one": ([0, -100, -1, 1], IGNORING, "/2", OR_IGNORED),
+    "a class beside a large ignored one": (
+        [0, 1234567, 1, 2],
+        {"loss": {"name": "nll", "ignore_index": 1234567}},
+        "/3",
+        OR_IGNORED.replace("-100", "1234567"),
+    ),
     "a fractional class beside an ignored one": ([0.5, -100, 1, 1], IGNORING, "/0", OR_IGNORED),
     "every class ignored, under mean": ([-100] * 4, AVERAGED, "", NO_MEAN),
     "the one class ignored, under mean": (-100, AVERAGED | ONE_SAMPLE, "", NO_MEAN),

@@ -2211,14 +2211,14 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the rule between parameters is not looked at in the core",
         "chainrule/catalogue.py",
-        "if row.rule and not row.rule.holds(*values):",
+        "if row.rule and (complaint := row.rule.complaint(values)):",
         "if row.rule and row.rule is None:",
         _ACTIVATIONS,
     ),
     Fault(
         "the rule between parameters is not looked at on the wire",
         "schemas/fields.py",
-        "if row.rule and not row.rule.holds(*values):",
+        "if row.rule and (complaint := row.rule.complaint(values)):",
         "if row.rule and row.rule is None:",
         _REFUSALS,
     ),
@@ -2387,8 +2387,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the catalogue gives our default as another library's",
         "schemas/catalogue.py",
-        '"default": other.default',
-        '"default": None',
+        "[asdict(other) for other in activation.elsewhere]",
+        '[asdict(other) | {"default": None} for other in activation.elsewhere]',
         _ROUTES,
     ),
     Fault(
