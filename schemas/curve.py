@@ -16,7 +16,7 @@ from schemas.strict import as_messages
 
 MOST_POINTS = 10_000
 _FARTHEST = 1e300  # so that the way between two ends is a float64 too
-_RANGE = (
+RANGE = (
     Parameter("from", -6.0, "the first a", minimum=-_FARTHEST, maximum=_FARTHEST),
     Parameter("to", 6.0, "the last a", minimum=-_FARTHEST, maximum=_FARTHEST),
     Parameter("points", 121, "how many a, both ends included", minimum=2, maximum=MOST_POINTS, whole=True),
@@ -41,10 +41,10 @@ def read_curve(activation: Activation, query: Mapping[str, Sequence[str]]) -> Cu
         raise ValidationError(f"{activation.name} acts on a group of units, and has no curve")
     twice = [((key,), f"is given {len(values)} times") for key, values in query.items() if len(values) > 1]
     given: dict[str, Any] = {key: _read(values[0]) for key, values in query.items() if len(values) == 1}
-    checks = {parameter.name: parameter for parameter in (*activation.parameters, *_RANGE)}
+    checks = {parameter.name: parameter for parameter in (*activation.parameters, *RANGE)}
     if found := [*twice, *complaints(activation, given, checks)]:
         raise ValidationError(as_messages(found))
-    first, last, points = (float(given.pop(parameter.name, parameter.default)) for parameter in _RANGE)
+    first, last, points = (float(given.pop(parameter.name, parameter.default)) for parameter in RANGE)
     if not first < last:
         raise ValidationError({"to": [f"must be greater than from, which is {first:g}"]})
     return CurveRequest(activation_of(activation, given), np.linspace(first, last, int(points)))

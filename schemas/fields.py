@@ -1,6 +1,7 @@
 """The fields of the contract: arrays, numbers, booleans, words, and activations and losses with their parameters.
 
-marshmallow's own Float takes "1_000" and True, its Boolean takes "yes"; these take what JSON calls by that name.
+marshmallow's own Float takes "1_000" and True, its Boolean takes "yes"; these take what JSON calls by that name. Each
+has in `json_schema` what it takes, for the OpenAPI document.
 """
 
 import difflib
@@ -16,6 +17,7 @@ from chainrule.activations import ACTIVATIONS, Activation, ActivationSpec
 from chainrule.catalogue import Array, Parameter, Row, Table, Value
 from chainrule.losses import LOSSES, REDUCTIONS, LossSpec
 from schemas.arrays import read_array
+from schemas.json_schema import BOOLEAN, JSONSchema, posted_array, ref, word
 from schemas.strict import MOST_COMPLAINTS, Path, as_messages
 from schemas.words import did_you_mean, kind, shown
 
@@ -35,6 +37,11 @@ class ArrayField(fields.Field[Array]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> Array:
         return read_array(value, self.ranks)
 
+    @property
+    def json_schema(self) -> JSONSchema:
+        """Lists or base64, of each rank."""
+        return posted_array(self.ranks)
+
 
 class NumberField(fields.Field[float]):
     """A finite number greater than `exclusive_minimum`."""
@@ -52,6 +59,11 @@ class NumberField(fields.Field[float]):
             raise ValidationError(f"must be a finite number greater than {self.exclusive_minimum:g}")
         return float(value)
 
+    @property
+    def json_schema(self) -> JSONSchema:
+        """A number, and its bound."""
+        return {"type": "number", "exclusiveMinimum": self.exclusive_minimum}
+
 
 class BooleanField(fields.Field[bool]):
     """true or false, nothing that resembles them."""
@@ -62,6 +74,11 @@ class BooleanField(fields.Field[bool]):
         if type(value) is not bool:
             raise ValidationError(f"must be true or false, not {kind(value)}")
         return value
+
+    @property
+    def json_schema(self) -> JSONSchema:
+        """A boolean."""
+        return dict(BOOLEAN)
 
 
 class ChoiceField(fields.Field[str]):
@@ -75,6 +92,11 @@ class ChoiceField(fields.Field[str]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> str:
         return _word(value, self.choices, " or ".join(f'"{choice}"' for choice in self.choices))
+
+    @property
+    def json_schema(self) -> JSONSchema:
+        """One of the words."""
+        return word(self.choices)
 
 
 class ActivationField(fields.Field[ActivationSpec | tuple[ActivationSpec, ...]]):
@@ -101,6 +123,11 @@ class ActivationField(fields.Field[ActivationSpec | tuple[ActivationSpec, ...]])
             raise ValidationError(messages)
         return tuple(specs)
 
+    @property
+    def json_schema(self) -> JSONSchema:
+        """One for the layer, or a list; see `schemas/named_forms.py`."""
+        return ref("Activations")
+
 
 class LossField(fields.Field[LossSpec]):
     """A loss by name, or as an object with parameters and `reduction`."""
@@ -111,6 +138,11 @@ class LossField(fields.Field[LossSpec]):
         name, given = _named(value, LOSSES, "loss", lambda _row: {"reduction": _REDUCTION})
         loss = LOSSES[name]
         return LossSpec(loss, _values(loss, given), given.get("reduction", loss.aliases.get(name, "sum")))
+
+    @property
+    def json_schema(self) -> JSONSchema:
+        """A name or an object; see `schemas/named_forms.py`."""
+        return ref("Loss")
 
 
 def resolved_activation(activation: ActivationSpec | tuple[ActivationSpec, ...]) -> Any:

@@ -23,6 +23,9 @@ from schemas.words import counted
 
 BREAKDOWNS = ("per_weight", "per_unit", "none")
 ENCODINGS = ("json", "base64")
+DEFAULT_LOSS = "half_squared_error"
+
+_OBJECT = {**MESSAGES, "type": "must be an object"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +53,30 @@ class StepSchema(StrictSchema):
 class GradientRequestSchema(StrictSchema):
     """The body of POST /v1/gradients."""
 
-    network = fields.Nested(NetworkSchema, required=True, error_messages={**MESSAGES, "type": "must be an object"})
-    inputs = ArrayField(1, 2, required=True)
-    targets = ArrayField(0, 1, 2, required=True)
-    loss = LossField(load_default=LossField().deserialize("half_squared_error"))
-    breakdown = ChoiceField(BREAKDOWNS, load_default=BREAKDOWNS[0])
-    step = fields.Nested(StepSchema, error_messages={**MESSAGES, "type": "must be an object"})
-    verify = BooleanField(load_default=False)
-    encoding = ChoiceField(ENCODINGS, load_default=ENCODINGS[0])
+    network = fields.Nested(NetworkSchema, required=True, error_messages=_OBJECT)
+    inputs = ArrayField(1, 2, required=True, metadata={"description": "one sample, or a batch: samples × n_in"})
+    targets = ArrayField(
+        0,
+        1,
+        2,
+        required=True,
+        metadata={"description": "of the shape of the outputs; or one class index for each sample"},
+    )
+    loss = LossField(load_default=LossField().deserialize(DEFAULT_LOSS), metadata={"default": DEFAULT_LOSS})
+    breakdown = ChoiceField(
+        BREAKDOWNS, load_default=BREAKDOWNS[0], metadata={"description": "how far the derivatives are broken down"}
+    )
+    step = fields.Nested(
+        StepSchema,
+        error_messages=_OBJECT,
+        metadata={"description": "also answer with the network after one step of descent"},
+    )
+    verify = BooleanField(
+        load_default=False, metadata={"description": "also hold the gradients against central differences of the loss"}
+    )
+    encoding = ChoiceField(
+        ENCODINGS, load_default=ENCODINGS[0], metadata={"description": "how the arrays of the answer are written"}
+    )
 
     @validates_schema(skip_on_field_errors=False)
     def _fits(self, loaded: dict[str, Any], **_: Any) -> None:

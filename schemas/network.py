@@ -22,8 +22,8 @@ class LayerSchema(StrictSchema):
     """One dense layer."""
 
     activation = ActivationField(required=True)
-    weights = ArrayField(2, required=True)
-    biases = ArrayField(1)
+    weights = ArrayField(2, required=True, metadata={"description": "from unit i, before, to unit j: `weights[i][j]`"})
+    biases = ArrayField(1, metadata={"description": "one for each unit; without it, the layer has none"})
 
 
 class NetworkSchema(StrictSchema):
@@ -35,8 +35,13 @@ class NetworkSchema(StrictSchema):
         required=True,
         validate=validate.Length(min=1, error="must not be empty"),
         error_messages={**MESSAGES, "type": "must be a list of layers"},
+        metadata={"description": "first to last"},
     )
-    weights_layout = ChoiceField(LAYOUTS, load_default=LAYOUTS[0])
+    weights_layout = ChoiceField(
+        LAYOUTS,
+        load_default=LAYOUTS[0],
+        metadata={"description": "`out_in`: matrices are n_out × n_in, as in PyTorch; the answer's too"},
+    )
 
 
 def to_network(loaded: dict[str, Any]) -> Network:

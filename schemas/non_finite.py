@@ -7,7 +7,7 @@ from chainrule.remarks import NonFinite
 from schemas.problem import pointer
 from schemas.strict import Path
 
-_QUANTITIES = {
+QUANTITIES = {
     "a": "the pre-activation a",
     "o": "the output o",
     "loss": "the loss",
@@ -35,7 +35,7 @@ def sentence(found: NonFinite, one_sample: bool) -> str:
     if found.quantity == "loss" and found.unit is None:
         place = ", summed over the samples,"
     kind = "undefined (NaN)" if math.isnan(found.value) else "infinite in float64"
-    return f"{_QUANTITIES[found.quantity]}{place} is {kind}"
+    return f"{QUANTITIES[found.quantity]}{place} is {kind}"
 
 
 def members(found: NonFinite, one_sample: bool) -> dict[str, Any]:

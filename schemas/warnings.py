@@ -12,6 +12,7 @@ from schemas.problem import pointer
 from schemas.strict import Path
 
 MOST_WARNINGS = 20
+CODES = ("factor-not-finite", "target-out-of-range", "kink", "more-warnings")
 
 Warning_ = dict[str, str]
 

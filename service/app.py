@@ -2,17 +2,37 @@
 
 from flask import Flask
 
-from service import pages, problems, requests, routes
+from service import (
+    compression,
+    cors,
+    etags,
+    keys,
+    logs,
+    openapi,
+    pages,
+    problems,
+    requests,
+    routes,
+    security,
+)
 from service.health import health
 from service.settings import Settings, read_settings
 
+# What is done before a request is done in this order, and what is done to its answer in the opposite one:
+#   requests     first, so that everything has an id; last, so that it sees the answer as it is sent
+#   logs         has no part in either: requests tells it
+#   cors         answers a preflight, which cannot have a key, before keys asks for one; opens refusals to other origins
+#   compression  works on what etags leaves: of a 304 nothing, of a document with a tag its compressed form
+#   problems     turns into an answer what any of these, or a view, raises
+AROUND = (requests, logs, security, cors, keys, compression, etags, problems)
+
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The WSGI application, with the settings of the environment unless others are given."""
+    """The WSGI application, with the settings of the environment unless others are given. Raises BadSettings."""
     app = Flask(__name__)
     app.config["SETTINGS"] = settings or read_settings()
-    requests.register(app)
-    problems.register(app)
-    for blueprint in (routes.v1, routes.root, health, pages.pages):
+    for part in AROUND:
+        part.register(app)
+    for blueprint in (routes.v1, routes.root, health, pages.pages, openapi.openapi):
         app.register_blueprint(blueprint)
     return app

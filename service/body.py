@@ -1,30 +1,60 @@
-"""The body of a request, whole and within the limit."""
+"""The body of a request, whole, decompressed, and within the limit."""
 
-from flask import Request
+from flask import Request, g
 
+from service.codings import CODINGS, IDENTITY, BadCoding, TooMuch, expand
 from service.limits import BODY_BYTES, LIMITS, words
 from service.problems import BAD_REQUEST, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, Refusal
 
 _CHUNK = 64 * 1024
-_READ_AND_DROPPED = 8  # times the limit: a client still sending would see a broken connection instead of the 413
 
 _LIMIT = next(limit for limit in LIMITS if limit.name == BODY_BYTES)
 
 
 def read_body(request: Request, allowed: int) -> bytes:
-    """The bytes of a JSON body. Raises Refusal: another type (415), over the limit (413), cut short (400)."""
+    """The bytes of a JSON body. Raises Refusal: another type or coding (415), over the limit (413), cut short (400).
+
+    The limit holds for what is sent, and for what comes out where that is compressed.
+    """
     if request.mimetype != "application/json":
         given = f'not "{request.mimetype}"' if request.mimetype else "but the request names none"
         raise Refusal(UNSUPPORTED_MEDIA_TYPE, f"the body must have the Content-Type application/json, {given}")
+    coding = _coding(request)
     body = _read_up_to(request, allowed + 1)
+    g.request_bytes = len(body)
     if len(body) > allowed:
-        asked = max(request.content_length or 0, len(body))
-        _drop(request, _READ_AND_DROPPED * allowed)
-        detail = words(_LIMIT, asked, allowed)
-        raise Refusal(TOO_LARGE, detail, members={"limit": allowed})
+        raise over_limit(max(request.content_length or 0, len(body)), allowed)
     if request.content_length is not None and len(body) < request.content_length:
         raise Refusal(BAD_REQUEST, f"the body ended after {len(body)} of its {request.content_length} bytes")
-    return body
+    return body if coding == IDENTITY else _expanded(coding, body, allowed)
+
+
+def over_limit(asked: int, allowed: int) -> Refusal:
+    """The refusal of a body of so many bytes."""
+    return Refusal(TOO_LARGE, words(_LIMIT, asked, allowed), members={"limit": allowed})
+
+
+def _coding(request: Request) -> str:
+    """How the body is compressed. One coding at most: a bomb within a bomb would be twice as hard to bound."""
+    coding = request.headers.get("Content-Encoding", IDENTITY).strip().lower()
+    if coding not in {IDENTITY, *CODINGS}:
+        known = ", ".join(sorted(CODINGS))
+        detail = f'the body must have one of the Content-Encodings {known}, or none; not "{coding}"'
+        raise Refusal(UNSUPPORTED_MEDIA_TYPE, detail, headers={"Accept-Encoding": known})
+    return coding
+
+
+def _expanded(coding: str, body: bytes, allowed: int) -> bytes:
+    try:
+        return expand(coding, body, allowed)
+    except BadCoding as error:
+        raise Refusal(BAD_REQUEST, f"the body is not {coding}, as its Content-Encoding says: {error}") from error
+    except TooMuch as error:
+        detail = (
+            f"the decompressed body is over {allowed} bytes, which are allowed ({_LIMIT.meaning}; the limit "
+            f"{_LIMIT.name}, set by {_LIMIT.setting}): {_LIMIT.way_out}"
+        )
+        raise Refusal(TOO_LARGE, detail, members={"limit": allowed}) from error
 
 
 def _read_up_to(request: Request, most: int) -> bytes:
@@ -36,12 +66,3 @@ def _read_up_to(request: Request, most: int) -> bytes:
         parts.append(part)
         left -= len(part)
     return b"".join(parts)
-
-
-def _drop(request: Request, most: int) -> None:
-    """Read on without keeping anything, so that the client gets to reading the answer."""
-    stream = request.environ["wsgi.input"]
-    unread = most if request.content_length is None else request.content_length
-    for _ in range(min(unread, most) // _CHUNK):
-        if not stream.read(_CHUNK):
-            return

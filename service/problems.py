@@ -1,12 +1,11 @@
 """Problem details (RFC 9457): every error answer, and the pages that explain each type."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound
 
 from schemas import ValidationError
 from schemas.problem import errors_of
@@ -14,8 +13,6 @@ from schemas.words import shown
 from service.codec import MalformedJSON, encode
 
 MEDIA_TYPE = "application/problem+json"
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,8 +39,17 @@ BAD_REQUEST = Problem(
     "bad-request",
     400,
     "The request is not HTTP as it should be",
-    "The body is shorter than its Content-Length says, or the framing of the request is broken.",
-    "Send the request again, whole.",
+    "The body is shorter than its Content-Length says, not compressed as its Content-Encoding says, or the framing of "
+    "the request is broken.",
+    "Send the request again, whole. A compressed body is one gzip member or one zstd frame, with nothing behind it.",
+)
+UNAUTHORIZED = Problem(
+    "unauthorized",
+    401,
+    "An API key is needed here",
+    "This deployment answers only who has an API key, and the request has none, or one that is not known here.",
+    "Send the key in the header Authorization, after the word Bearer, or in the header X-API-Key. Whoever runs the "
+    "service makes them.",
 )
 NOT_FOUND = Problem(
     "not-found",
@@ -63,24 +69,38 @@ NOT_ACCEPTABLE = Problem(
     "not-acceptable",
     406,
     "No acceptable form of the answer",
-    "The Accept header of the request rules out every form that the answer has.",
-    "Send Accept: application/json, or no Accept header.",
+    "The Accept or the Accept-Encoding header of the request rules out every form that the answer has.",
+    "Send Accept: application/json, or no Accept header, and leave a coding that Accept-Encoding does not rule out.",
+)
+REQUEST_TIMEOUT = Problem(
+    "request-timeout",
+    408,
+    "The body did not arrive in time",
+    "The body took longer to arrive than this deployment waits, or than it could wait while others were waiting too.",
+    "Send the request again; compressed, by a faster connection, or in parts whose gradients add up.",
 )
 TOO_LARGE = Problem(
     "too-large",
     413,
     "The body is too large",
-    "The body is over the limit of this deployment.",
+    "The body is over the limit of this deployment, as it was sent or once it is decompressed.",
     "Send fewer samples a request and add the gradients up, or give the arrays as base64. "
     "GET /v1/limits tells the limits beforehand.",
+)
+URI_TOO_LONG = Problem(
+    "uri-too-long",
+    414,
+    "The address is too long",
+    "The path and the query together are longer than the server reads.",
+    "A query is needed only for the parameters of a curve, which are short.",
 )
 UNSUPPORTED_MEDIA_TYPE = Problem(
     "unsupported-media-type",
     415,
-    "The body is not announced as JSON",
-    "The Content-Type of the request is not application/json.",
+    "The body is not announced as JSON, plain or compressed",
+    "The Content-Type of the request is not application/json, or its Content-Encoding is none of gzip and zstd.",
     "Send Content-Type: application/json. curl sends another type with -d unless told otherwise: "
-    "-H 'Content-Type: application/json'.",
+    "-H 'Content-Type: application/json'. Leave Content-Encoding out for a body that is not compressed.",
 )
 INVALID_REQUEST = Problem(
     "invalid-request",
@@ -106,6 +126,13 @@ NON_FINITE_RESULT = Problem(
     "The detail names the first quantity, layer, unit and sample where it happened. Smaller weights or inputs, or an "
     "activation whose outputs lie in the loss's domain, help.",
 )
+HEADERS_TOO_LARGE = Problem(
+    "headers-too-large",
+    431,
+    "The headers are too large",
+    "One header of the request, or all of them together, are larger than the server reads, or they are too many.",
+    "Send fewer and shorter headers; none that is long is needed here.",
+)
 INTERNAL_ERROR = Problem(
     "internal-error",
     500,
@@ -113,37 +140,70 @@ INTERNAL_ERROR = Problem(
     "This is a fault of the service, not of the request.",
     "Please report it with the request's id, the instance of the problem.",
 )
+NOT_IMPLEMENTED = Problem(
+    "not-implemented",
+    501,
+    "The server does not know this way of sending",
+    "The request names a Transfer-Encoding that the server does not know.",
+    "Send the body with a Content-Length, or with Transfer-Encoding: chunked.",
+)
+OVERLOADED = Problem(
+    "overloaded",
+    503,
+    "Too much work is in flight",
+    "As many requests are being computed, and wait for it, as this deployment takes at a time.",
+    "Send the request again after the seconds that the Retry-After header tells.",
+)
+WORK_TIMED_OUT = Problem(
+    "work-timed-out",
+    503,
+    "The work took too long",
+    "The request was worked on for as long as this deployment allows, and was not done.",
+    'Send fewer samples a request and add the gradients up, or ask for less: "breakdown": "per_unit", no '
+    '"verify". Where the service was busy, the same request may get through later.',
+)
 
 PROBLEMS: Mapping[str, Problem] = {
     problem.name: problem
     for problem in (
         MALFORMED_JSON,
         BAD_REQUEST,
+        UNAUTHORIZED,
         NOT_FOUND,
         METHOD_NOT_ALLOWED,
         NOT_ACCEPTABLE,
+        REQUEST_TIMEOUT,
         TOO_LARGE,
+        URI_TOO_LONG,
         UNSUPPORTED_MEDIA_TYPE,
         INVALID_REQUEST,
         LIMIT_EXCEEDED,
         NON_FINITE_RESULT,
+        HEADERS_TOO_LARGE,
         INTERNAL_ERROR,
+        NOT_IMPLEMENTED,
+        OVERLOADED,
+        WORK_TIMED_OUT,
     )
 }
-_BY_STATUS = {
-    problem.status: problem
-    for problem in (BAD_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE)
+_OURS = (MALFORMED_JSON, INVALID_REQUEST, LIMIT_EXCEEDED, NON_FINITE_RESULT, WORK_TIMED_OUT)
+_BY_STATUS = {  # what the errors of Flask and werkzeug are called here
+    problem.status: problem for problem in PROBLEMS.values() if problem not in _OURS
 }
 
 
 @dataclass(eq=False)
 class Refusal(Exception):
-    """A request refused with a problem. `members` are further members of the document (RFC 9457, section 3.2)."""
+    """A request refused with a problem.
+
+    `members` are further members of the document (RFC 9457, section 3.2), `headers` further headers of the answer.
+    """
 
     problem: Problem
     detail: str
     errors: list[dict[str, str]] = field(default_factory=list)
     members: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 def register(app: Flask) -> None:
@@ -157,6 +217,7 @@ def register(app: Flask) -> None:
 
 def _answer(refusal: Refusal) -> Response:
     problem = refusal.problem
+    g.problem = problem.name
     document = {
         "type": f"/problems/{problem.name}",
         "title": problem.title,
@@ -167,7 +228,7 @@ def _answer(refusal: Refusal) -> Response:
     }
     if refusal.errors:
         document["errors"] = refusal.errors
-    return Response(encode(document), problem.status, content_type=MEDIA_TYPE)
+    return Response(encode(document), problem.status, refusal.headers, content_type=MEDIA_TYPE)
 
 
 def _malformed(error: MalformedJSON) -> Response:
@@ -183,6 +244,8 @@ def _invalid(error: ValidationError) -> Response:
 
 def _http(error: HTTPException) -> Response:
     """Flask's and werkzeug's own errors; what they put into headers (Allow, say) is kept."""
+    if isinstance(error, InternalServerError) and isinstance(error.original_exception, Exception):
+        return _unexpected(error.original_exception)  # raised behind the views, in what is done to every answer
     status = error.code or INTERNAL_ERROR.status
     problem = _BY_STATUS.get(status, BAD_REQUEST if status < INTERNAL_ERROR.status else INTERNAL_ERROR)
     answer = _answer(Refusal(problem, _words(error) or problem.explanation))
@@ -203,6 +266,6 @@ def _words(error: HTTPException) -> str | None:
 
 
 def _unexpected(error: Exception) -> Response:
-    """A fault of ours: logged with its trace, told without it."""
-    log.error("request %s failed", g.get("request_id", ""), exc_info=error)
+    """A fault of ours: its trace is for who observes the requests, the log say, and not for the client."""
+    g.exception = error
     return _answer(Refusal(INTERNAL_ERROR, INTERNAL_ERROR.explanation))

@@ -1,20 +1,53 @@
-"""What every request gets: an id, a look at what it accepts, and the times of its stages."""
+"""What every request gets: an id, a look at what it accepts, the times of its stages, and an account of it at the end.
+
+The server's front may hand on what it knows, in the WSGI environment: `chainrule.received`, when the head had arrived
+(by time.perf_counter), `chainrule.stages`, the seconds that its own stages took, `chainrule.refusal`, a Refusal, and
+`chainrule.abandoned`, true as soon as nobody waits for this answer any more.
+"""
 
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, current_app, g, request
 
 from service.problems import NOT_ACCEPTABLE, Refusal
 
+OBSERVERS = "chainrule.observers"  # of an app's extensions: functions that are given every Exchange
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_VARIABLE = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")  # of a rule: <name>, or <path:name>
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request and its answer, in what may be logged and counted: nothing that a client could choose freely."""
+
+    method: str  # "other" for what is no method of HTTP
+    route: str  # "/v1/activations/{name}", or "unmatched" where the path leads nowhere
+    status: int
+    problem: str | None  # the name of its type
+    request_bytes: int  # of the bodies, as they were sent
+    response_bytes: int
+    seconds: float
+    stages: Mapping[str, float]
+    request_id: str
+    key: str | None  # the name of the API key
+    parameters: int | None  # of the network
+    multiply_adds: int | None
+    exception: BaseException | None  # behind a 500
+
+
+Observer = Callable[[Exchange], None]
 
 
 def register(app: Flask) -> None:
-    """Have the app give every request an id and every answer its headers."""
+    """Have the app give every request an id and every answer its headers, and tell the observers of both."""
+    app.extensions.setdefault(OBSERVERS, [])
     app.before_request(_begin)
     app.after_request(_end)
 
@@ -37,13 +70,55 @@ def accept_json() -> None:
 
 
 def _begin() -> None:
+    """The first of all: also a path that leads nowhere, which Flask complains of later, gives way to a refusal."""
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
-    g.stages = {}
+    g.received = request.environ.get("chainrule.received", time.perf_counter())
+    g.stages = dict(request.environ.get("chainrule.stages", {}))
+    refusal: Refusal | None = request.environ.get("chainrule.refusal")
+    if refusal is not None:
+        raise refusal
 
 
 def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     if g.stages:
         response.headers["Server-Timing"] = ", ".join(f"{name};dur={1e3 * t:.3f}" for name, t in g.stages.items())
+    if request.environ.get("chainrule.abandoned"):  # answered already, as work that took too long
+        return response
+    exchange = _exchange(response)
+    for observe in current_app.extensions[OBSERVERS]:
+        observe(exchange)
     return response
+
+
+def _exchange(response: Response) -> Exchange:
+    return Exchange(
+        method=request.method if request.method in METHODS else "other",
+        route=_route(request),
+        status=response.status_code,
+        problem=g.get("problem"),
+        request_bytes=g.get("request_bytes", request.content_length or 0),
+        response_bytes=_size(response),
+        seconds=time.perf_counter() - g.received,
+        stages=g.stages,
+        request_id=g.request_id,
+        key=g.get("key"),
+        parameters=g.get("parameters"),
+        multiply_adds=g.get("multiply_adds"),
+        exception=g.get("exception"),
+    )
+
+
+def _route(asked: Request) -> str:
+    """Flask's rule in OpenAPI's way of writing."""
+    return _VARIABLE.sub(r"{\1}", asked.url_rule.rule) if asked.url_rule else "unmatched"
+
+
+def _size(response: Response) -> int:
+    """The bytes of the body that is sent: a file's from its header, as it is not read yet."""
+    if request.method == "HEAD" or response.status_code in {204, 304}:
+        return 0
+    if response.is_sequence:
+        return response.calculate_content_length() or 0
+    return response.content_length or 0

@@ -26,6 +26,18 @@ from service.requests import accept_json, stage
 
 GRADIENT_REQUEST = GradientRequestSchema()
 
+DESCRIPTION = "Gradients of feed-forward networks, broken into their three chain-rule factors"
+LINKS = {
+    "gradients": "/v1/gradients",
+    "activations": "/v1/activations",
+    "losses": "/v1/losses",
+    "limits": "/v1/limits",
+    "examples": "/v1/examples",
+    "problems": "/problems",
+    "openapi": "/openapi.json",
+    "docs": "/docs",
+}
+
 v1 = Blueprint("v1", __name__, url_prefix="/v1")
 v1.before_request(accept_json)
 
@@ -34,14 +46,20 @@ root = Blueprint("root", __name__)
 
 @v1.post("/gradients")
 def post_gradients() -> Response:
-    """Outputs, loss, and every derivative in its three factors."""
+    """Outputs, loss, and every derivative in its three factors.
+
+    dE/dw_ij = dE/do_j · do_j/da_j · da_j/dw_ij, with E the loss over all samples. The answer mirrors the request: for
+    one sample its arrays have no axis of the samples, matrices are laid out as they were posted. `breakdown` says how
+    far the derivatives are broken down, `encoding` how arrays are written. A request that fits this schema can still be
+    refused, where shapes do not fit each other.
+    """
     with stage("decode"):
         document = decode(read_body(request, _limits()[BODY_BYTES]))
     with stage("validate"):
         asked: GradientRequest = GRADIENT_REQUEST.load(document)
         enforce(_limits(), asked)
     with stage("compute"):
-        computed = _compute(asked)
+        computed = compute(asked)
     with stage("encode"):
         return _json(answer(asked, computed))
 
@@ -60,7 +78,10 @@ def get_activation(name: str) -> Response:
 
 @v1.get("/activations/<name>/curve")
 def get_curve(name: str) -> Response:
-    """One activation of single units, drawn."""
+    """One activation of single units, drawn.
+
+    The query takes the parameters of the activation beside the range. Each is given at most once.
+    """
     return _json(curve(read_curve(_row(ACTIVATIONS, name, "activation"), request.args.to_dict(flat=False))))
 
 
@@ -99,15 +120,8 @@ def get_v1() -> Response:
         {
             "name": "Chainrule",
             "version": __version__,
-            "description": "Gradients of feed-forward networks, broken into their three chain-rule factors",
-            "links": {
-                "gradients": "/v1/gradients",
-                "activations": "/v1/activations",
-                "losses": "/v1/losses",
-                "limits": "/v1/limits",
-                "examples": "/v1/examples",
-                "problems": "/problems",
-            },
+            "description": DESCRIPTION,
+            "links": LINKS,
         }
     )
 
@@ -132,7 +146,7 @@ def _row(table: Table[Any], name: str, noun: str) -> Any:
     return table[name]
 
 
-def _compute(asked: GradientRequest) -> Computed:
+def compute(asked: GradientRequest) -> Computed:
     """The gradients, and what else was asked for; all of it finite."""
     result = gradients(asked.network, asked.inputs, asked.targets, asked.loss)
     _refuse_non_finite(first_non_finite(result), asked)

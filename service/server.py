@@ -1,47 +1,180 @@
-"""gunicorn, set up for this service."""
+"""gunicorn, set up for this service: a master, its workers, and a process of its own for health and metrics."""
 
+import contextlib
 import gc
+import math
+import os
+import resource
+import signal
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
+from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.sock import TCP6Socket, TCPSocket
+from gunicorn.util import parse_address
 
+from service.admin import create_admin_app
 from service.app import create_app
+from service.front import Front
+from service.logs import GunicornLogger
+from service.metrics import Metrics, new_directory, remove_directory
 from service.settings import Settings
-from service.worker import DrainingWorker
+from service.shared import Shared
+from service.turns import Turns
+from service.worker import Worker
 
 _MEMORY_DISK = Path("/dev/shm")  # noqa: S108  workers tell of life by touching a file; on a disk that can block
+_HEARTBEAT = 60  # seconds without a sign of life after which a worker is killed; its loop never waits for work
 
 
-class Server(BaseApplication):
-    """Workers of several threads each; the application is loaded once, before they are forked."""
+class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """The service as gunicorn runs it; the application is loaded once, before the workers are forked."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, directory: Path) -> None:
         self.settings = settings
+        self.shared = Shared()
+        self.directory = directory
+        self.metrics = Metrics(directory)
         super().__init__()
 
     def load_config(self) -> None:
         """Our settings in gunicorn's names."""
+        settings = self.settings
         options: dict[str, Any] = {
-            "bind": self.settings.bind,
-            "workers": self.settings.workers,
-            "threads": self.settings.threads,
-            "worker_class": DrainingWorker,
+            "bind": settings.bind,
+            "workers": settings.workers,
+            "worker_class": Worker,
             "preload_app": True,
             "pre_fork": lambda _server, _worker: gc.freeze(),  # pages that the workers share stay shared
+            "child_exit": lambda _server, worker: self.shared.go(worker.pid),
             "control_socket_disable": True,  # it wants a home directory to write to
-            "keepalive": 75,  # longer than a proxy's, so that the proxy is the one to close
+            "keepalive": math.ceil(settings.keepalive_seconds),
+            "graceful_timeout": math.ceil(settings.stop_seconds),
+            "timeout": _HEARTBEAT,
             "worker_tmp_dir": str(_MEMORY_DISK) if _MEMORY_DISK.is_dir() else None,
             "proc_name": "chainrule",
+            "backlog": 1024,
+            "logger_class": GunicornLogger,
         }
         for name, value in options.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Any:
+    def load(self) -> Flask:
         """The application that every worker runs."""
-        return create_app(self.settings)
+        app = create_app(self.settings)
+        app.extensions["chainrule.shared"] = self.shared
+        app.extensions["chainrule.observers"].append(self.metrics.observe)
+        return app
+
+    def front(self) -> Front:
+        """What a worker answers with."""
+        settings = self.settings
+        turns = Turns(settings.concurrency, settings.queue, settings.queue_seconds, self.metrics.in_flight)
+        self.metrics.start_worker(settings.concurrency)
+        return Front(self.wsgi(), settings, turns)
+
+    def run(self) -> None:
+        """Serve until a signal ends it."""
+        Master(self).run()
+
+
+class Admin:
+    """The service's other face, for a worker of its own."""
+
+    def __init__(self, server: Server) -> None:
+        self.settings = server.settings
+        self.shared = Shared()  # of no one: what it tells of is the other workers
+        self._app = create_admin_app(server.shared, server.directory)
+
+    def front(self) -> Front:
+        """What the admin process answers with."""
+        return Front(self._app, self.settings, Turns(1, 1, 1.0))
+
+
+class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's master, which stops in two steps and looks after the admin process too."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._admin_pid = 0
+        self._stop_at: float | None = None
+        super().__init__(server)
+
+    def start(self) -> None:
+        """Listen on both addresses."""
+        super().start()
+        address = parse_address(self._server.settings.admin_bind)
+        kind = TCP6Socket if ":" in address[0] else TCPSocket
+        self._admin_listener = kind(address, self.cfg, self.log)
+
+    def manage_workers(self) -> None:
+        """Keep everybody alive, and stop when it is time to."""
+        if self._stop_at is not None and time.monotonic() >= self._stop_at:
+            raise StopIteration  # gunicorn's sign for a graceful end
+        if not self._admin_is_alive():
+            self._spawn_admin()
+        super().manage_workers()
+
+    def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
+        """As gunicorn's, but no longer than until the stop."""
+        if self._stop_at is not None:
+            timeout = min(timeout, max(self._stop_at - time.monotonic(), 0.001))
+        signals: list[int] = super().wait_for_signals(timeout)
+        return signals
+
+    def handle_term(self) -> None:
+        """SIGTERM: say so on /readyz, serve on until nobody sends requests here any more, then stop. Again: now."""
+        seconds = self._server.settings.drain_seconds
+        if self._server.shared.draining or not seconds:
+            raise StopIteration
+        self._server.shared.drain()
+        self._stop_at = time.monotonic() + seconds
+        self.log.info("Draining for %g s", seconds)
+
+    def stop(self, graceful: bool = True) -> None:
+        """Stop the workers, each when it has answered what it was sent, and the admin process last."""
+        self._server.shared.drain()
+        super().stop(graceful)
+        self._admin_listener.close()
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self._admin_pid, signal.SIGQUIT)
+            os.waitpid(self._admin_pid, 0)
+
+    def _admin_is_alive(self) -> bool:
+        try:
+            os.kill(self._admin_pid, 0)
+        except ProcessLookupError:
+            return False
+        return self._admin_pid > 0
+
+    def _spawn_admin(self) -> None:
+        worker = Worker(0, self.pid, [self._admin_listener], Admin(self._server), _HEARTBEAT, self.cfg, self.log)
+        pid = os.fork()
+        if pid:
+            worker.tmp.close()
+            self._admin_pid = pid
+            return
+        for sibling in self.WORKERS.values():
+            sibling.tmp.close()
+        for listener in self.LISTENERS:  # which end with the last worker
+            listener.close()
+        worker.pid = os.getpid()
+        worker.init_process()
+        sys.exit(0)
 
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; what is in flight is answered first."""
-    Server(settings).run()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is a file
+    directory = new_directory()
+    master = os.getpid()
+    try:
+        Server(settings, directory).run()
+    finally:
+        if os.getpid() == master:
+            remove_directory(directory)

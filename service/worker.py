@@ -1,29 +1,165 @@
-"""gunicorn's threaded worker, except that stopping leaves nobody unanswered."""
+"""gunicorn's asynchronous worker, except that nobody is left unanswered when it stops, nor waited for without end."""
 
-import socket
+import asyncio
+import contextlib
+import io
+import os
+from collections.abc import Awaitable
+from typing import Any
 
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.workers.gasgi import ASGIWorker
+
+from service.front import CONNECTION, STAGES, Answer, Front, Scope
+from service.problems import BAD_REQUEST, HEADERS_TOO_LARGE, INTERNAL_ERROR, NOT_IMPLEMENTED, URI_TOO_LONG, Refusal
+
+_LINGER = 2.0  # seconds that a stopping worker leaves to requests which are on their way by an open connection
+_FLUSH = 10.0  # seconds that a client has to read the rest of an answer when its connection is closed
+_PROBLEMS = {414: URI_TOO_LONG, 431: HEADERS_TOO_LARGE, 500: INTERNAL_ERROR, 501: NOT_IMPLEMENTED}
 
 
-class DrainingWorker(ThreadWorker):
-    """Answers, while it stops, the connections that the kernel has already taken.
+class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
+    """A client's connection: every error of it a problem document, and every wait of it bounded."""
 
-    gunicorn's own worker leaves those that wait to be accepted when SIGTERM comes, and they are reset.
-    """
+    def __init__(self, worker: "Worker") -> None:
+        super().__init__(worker)
+        self.cut_short = False  # the client has ended its side before the body was whole
 
-    def set_accept_enabled(self, enabled: bool | None) -> None:
-        """As gunicorn's, but a stopping worker first accepts what waits, then lets the kernel refuse what comes."""
-        if enabled or self.alive:
-            super().set_accept_enabled(enabled)
-            return
+    def connection_made(self, transport: Any) -> None:
+        """Wait for the first request, as long as for any other; where too many wait, the one longest idle goes."""
+        super().connection_made(transport)
+        self._arm_keepalive_timer()
+        if self.worker.nr_conns > self.worker.most_connections:
+            next(iter(self.worker.idle)).abort()
+
+    def abort(self) -> None:
+        """Close at once; what was not sent is dropped."""
+        self.transport.abort()
+        self._closed = True
+        self._request_ready.set()
+
+    def eof_received(self) -> bool:
+        """A client that has ended its side is still owed the answer to what it has sent."""
+        if self._current_request is None or self._awaiting_request:
+            return False
+        if self._body_receiver is not None and not self._body_receiver._complete:
+            self.cut_short = True
+            self._body_receiver.set_complete()
+        self._keepalive = 0
+        return True
+
+    def _arm_keepalive_timer(self) -> None:
+        super()._arm_keepalive_timer()
+        self.worker.idle[self] = None
+
+    def _cancel_keepalive_timer(self) -> None:
+        super()._cancel_keepalive_timer()
+        self.worker.idle.pop(self, None)
+
+    def _close_transport(self) -> None:
+        """As gunicorn's, but a client that does not read is not waited for without end."""
+        if self.transport and not self._closed:
+            self.worker.loop.call_later(_FLUSH, self.transport.abort)
+        super()._close_transport()
+
+    def _is_websocket_upgrade(self, request: Any) -> bool:
+        return False  # a request like any other
+
+    def _will_close(self, request: Any, response_requires_close: bool) -> bool:
+        """Also while the service is draining, so that clients come back by a new connection, elsewhere."""
+        return self.worker.shared.draining or bool(super()._will_close(request, response_requires_close))
+
+    def _build_http_scope(self, *args: Any) -> Scope:
+        scope: Scope = super()._build_http_scope(*args)
+        scope[CONNECTION] = self
+        return scope
+
+    def _send_error_response(self, status: int, message: str, extra_headers: Any = ()) -> None:
+        """What gunicorn refuses before there is a request, in the form of every other refusal."""
+        problem = _PROBLEMS.get(status, BAD_REQUEST)
+        detail = problem.explanation if problem is INTERNAL_ERROR else message
+        answer = self.worker.asgi.refuse(_no_request(), Refusal(problem, detail))
+        self._safe_write(_bytes_of(answer))
+
+
+def _no_request() -> dict[str, Any]:
+    """The environment of a request that could not be read."""
+    return {
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": "*",
+        "SERVER_NAME": "",
+        "SERVER_PORT": "0",
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(),
+        STAGES: {},
+    }
+
+
+def _bytes_of(answer: Answer) -> bytes:
+    headers = "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
+    return f"HTTP/1.1 {answer.status} \r\n{headers}Connection: close\r\n\r\n".encode("latin-1") + answer.body
+
+
+class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
+    """A process that serves on the sockets which it was given, until it is told to stop and has answered everybody."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.idle: dict[Connection, None] = {}  # in the order in which they became so
+        self.shared = self.app.shared
+        self.most_connections = self.app.settings.connections
+        self.asgi: Front
+
+    def load_wsgi(self) -> None:
+        """The front of the application that was loaded before the fork."""
+        self.asgi = self.app.front()
+
+    def handle_exit_signal(self) -> None:
+        """SIGTERM: stop, without waiting for the next beat of the heart."""
+        super().handle_exit_signal()
+        self._stopping.set()
+
+    def handle_quit_signal(self) -> None:
+        """SIGINT and SIGQUIT: stop, without waiting for anybody."""
+        super().handle_quit_signal()
+        self._stopping.set()
+
+    async def _serve(self) -> None:
+        self._stopping = asyncio.Event()
         for listener in self.sockets:
-            self._accept_all(listener)
-        super().set_accept_enabled(False)
-        for listener in self.sockets:
-            listener.close()
+            server = await self.loop.create_server(lambda: Connection(self), sock=listener.sock, backlog=1024)
+            self.servers.append(server)
+        self.shared.come(self.age)
+        while self.alive and self.ppid == os.getppid():
+            self.notify()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._stopping.wait()
+        self.shared.go(os.getpid())
+        await self._shutdown()
 
-    def _accept_all(self, listener: socket.socket) -> None:
-        before = -1
-        while before < self.nr_conns:  # `accept` leaves the number as it is where nobody waits
-            before = self.nr_conns
-            self.accept(listener)
+    async def _shutdown(self) -> None:
+        """Answer what has been sent here, also by connections that were not accepted yet; then close."""
+        self.alive = False
+        for listener, server in zip(self.sockets, self.servers, strict=True):
+            accepted = self._accept_all(listener)
+            server.close()  # at once: from here on the kernel refuses, before that nobody was
+            await asyncio.gather(*accepted)
+        loop = self.loop
+        grace, linger = loop.time() + self.cfg.graceful_timeout, loop.time() + _LINGER
+        while self.nr_conns and loop.time() < grace and not self._quick_shutdown:
+            self.notify()
+            if loop.time() > linger:
+                for connection in list(self.idle):
+                    connection._keepalive_timeout()
+            await asyncio.sleep(0.05)
+
+    def _accept_all(self, listener: Any) -> list[Awaitable[Any]]:
+        """The connections that the kernel has taken and nobody has accepted: to be made."""
+        accepted = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                with contextlib.suppress(ConnectionAbortedError):
+                    sock, _ = listener.sock.accept()
+                    accepted.append(self.loop.connect_accepted_socket(lambda: Connection(self), sock))
+        return accepted

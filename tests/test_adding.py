@@ -20,6 +20,7 @@ STEPS = [
 ]
 JUDGED = ("tests/test_digits.py", "tests/test_formulas.py", "tests/test_against_pytorch.py")
 TABLES = ("tests/test_activations.py", "tests/test_losses.py", "tests/test_curve.py", "tests/test_house.py")
+DOCUMENTED = ("tests/test_openapi.py", "tests/test_contract.py")
 SELECTED = (
     "(bent_identity or soft_margin or whole or house) and not registry"  # that test asks git, which is not copied
 )
@@ -60,6 +61,15 @@ def test_what_was_added_passes_the_tests_over_the_tables(added: Path) -> None:
     found = run_tests(added, JUDGED + TABLES, "-k", SELECTED, "-rN")
     assert found.returncode == 0, found.stdout[-3000:]
     assert int(re.search(r"(\d+) passed", found.stdout)[1]) >= 20  # type: ignore[index]
+
+
+def test_the_openapi_document_follows(added: Path) -> None:
+    """Written anew, it has a schema for each new row; for the published contract that is an addition."""
+    assert run(added, "-m", "tests.contract.document").returncode == 0
+    schemas = json.loads((added / "docs" / "openapi.json").read_text("utf-8"))["components"]["schemas"]
+    assert {"BentIdentityActivation", "ResolvedBentIdentityActivation", "SoftMarginLoss"} <= schemas.keys()
+    found = run_tests(added, DOCUMENTED, "-k", "bent_identity or soft_margin or document or row or published", "-rN")
+    assert found.returncode == 0, found.stdout[-3000:]
 
 
 @pytest.mark.parametrize("judge", ["tests/reference.py", "tests/torch_judge.py"])

@@ -16,7 +16,7 @@ from schemas.problem import pointer
 from service.app import create_app
 from service.limits import BODY_BYTES, DEFAULTS, LIMITS, Limit, enforce
 from service.problems import Refusal
-from service.settings import PREFIX, SETTINGS, BadSettings, Settings, read_settings
+from service.settings import COUNT, PREFIX, SETTINGS, BadSettings, Settings, read_settings
 
 Body = dict[str, Any]
 
@@ -316,10 +316,10 @@ def test_an_empty_environment_is_enough(environment: pytest.MonkeyPatch) -> None
     settings = read_settings()
     assert settings.bind == "127.0.0.1:8000"
     assert settings.limits == DEFAULTS
-    assert settings.workers >= 1 <= settings.threads
+    assert settings.workers >= 1 <= settings.concurrency
 
 
-COUNTED = [setting.name for setting in SETTINGS if isinstance(setting.default, int)]
+COUNTED = [setting.name for setting in SETTINGS if setting.kind is COUNT]
 NO_COUNTS = {
     "a word": "many",
     "nothing": "",
@@ -390,7 +390,7 @@ def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(
 def test_a_setting_like_no_other_is_refused_with_all_there_are(environment: pytest.MonkeyPatch) -> None:
     """No guess where there is none to make."""
     words = refusal(environment, ZZZ="3")
-    assert words.startswith("CHAINRULE_ZZZ is not a setting; known here: CHAINRULE_BIND, CHAINRULE_WORKERS")
+    assert words.startswith("CHAINRULE_ZZZ is not a setting; known here: CHAINRULE_BIND, CHAINRULE_ADMIN_BIND")
     assert all(PREFIX + setting.name in words for setting in SETTINGS)
 
 

@@ -1,142 +1,89 @@
-"""`chainrule serve` as a real process, spoken to over real sockets: framing, keep-alive, signals, bad settings."""
+"""`chainrule serve` over real sockets: framing, kept connections, refusals of the server itself, bad settings."""
 
 import contextlib
 import json
-import os
-import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPResponse
-from pathlib import Path
+from http.client import HTTPResponse
 
 import pytest
 
-COMMAND = [str(Path(sys.executable).parent / "chainrule"), "serve"]
-SECONDS = 10  # that anything here may take
+from tests.serving import BODY, COMMAND, HEAD, JSON, SECONDS, Server, environment, free_port, post, received, serving
+
 LARGEST_BODY = 1000  # bytes
-JSON = {"Content-Type": "application/json"}
-REQUEST = {
-    "network": {"layers": [{"activation": "identity", "weights": [[2.0]]}]},
-    "inputs": [3.0],
-    "targets": [1.0],
-    "breakdown": "none",
-}
-BODY = json.dumps(REQUEST).encode()
-HEAD = b"POST /v1/gradients HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-
-
-def _environment(**settings: str) -> dict[str, str]:
-    """This environment, with these settings of the service and no others."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CHAINRULE_")}
-    return kept | {f"CHAINRULE_{name}": value for name, value in settings.items()}
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running service: its process, its port, and where its log goes."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    log: Path
-
-    def connection(self) -> contextlib.closing[HTTPConnection]:
-        """A connection that is closed at the end of the `with`."""
-        return contextlib.closing(HTTPConnection("127.0.0.1", self.port, timeout=SECONDS))
-
-    def socket(self) -> socket.socket:
-        """A bare connection, for what http.client would not send."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS)
-
-    def is_ready(self) -> bool:
-        """Whether /readyz answers 200."""
-        with contextlib.suppress(ConnectionError), self.connection() as connection:
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status == 200
-        return False
-
-
-@contextlib.contextmanager
-def _serving(log: Path) -> Iterator[Server]:
-    """A service of its own, ready; ended in any case, and waited for."""
-    port = _free_port()
-    settings = {"BIND": f"127.0.0.1:{port}", "WORKERS": "1", "MAX_BODY_BYTES": str(LARGEST_BODY)}
-    with log.open("wb") as file, subprocess.Popen(COMMAND, env=_environment(**settings), stderr=file) as process:
-        try:
-            server = Server(process, port, log)
-            deadline = time.monotonic() + 3 * SECONDS
-            while not server.is_ready():
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.05)
-            yield server
-        finally:
-            process.terminate()
-            try:
-                process.wait(SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+READ_SECONDS = 1.0
+IDLE_SECONDS = 1.0
+LENGTH = f"Content-Length: {len(BODY)}\r\n\r\n".encode()
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The service that the tests of this file share, as long as they do not end it."""
-    with _serving(tmp_path_factory.mktemp("serve") / "log") as server:
+    """The service that the tests of this file share."""
+    log = tmp_path_factory.mktemp("serve") / "log"
+    limits = {"MAX_BODY_BYTES": LARGEST_BODY, "READ_SECONDS": READ_SECONDS, "KEEPALIVE_SECONDS": IDLE_SECONDS}
+    with serving(log, **limits) as server:
         yield server
 
 
-@pytest.fixture
-def mortal(tmp_path: Path) -> Iterator[Server]:
-    """A service for a test that ends it."""
-    with _serving(tmp_path / "log") as server:
-        yield server
-
-
-def _post(connection: HTTPConnection, body: bytes | Iterator[bytes]) -> tuple[int, dict]:
-    """Status and document of an answer. An iterator is sent in chunks, one for each of its pieces."""
-    connection.request("POST", "/v1/gradients", body, JSON)
-    response = connection.getresponse()
-    return response.status, json.loads(response.read())
-
-
-def _answer(sock: socket.socket) -> tuple[int, dict]:
-    """Status and document of the answer on a bare connection."""
-    with contextlib.closing(HTTPResponse(sock)) as response:
-        response.begin()
-        return response.status, json.loads(response.read())
+def _ends(sock: socket.socket) -> bool:
+    """Whether the server closes the connection, after what it has to say."""
+    try:
+        while sock.recv(65536):
+            pass
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+    return True
 
 
 def test_a_gradient_comes_over_a_real_socket(server: Server) -> None:
     """E = ½ (6 - 1)² = 12.5 and dE/dw = 5 · 1 · 3 = 15."""
     with server.connection() as connection:
-        status, document = _post(connection, BODY)
+        status, document = post(connection, BODY)
     assert status == 200
     assert document["loss"] == 12.5
     assert document["layers"][0]["dE_dw"] == [[15.0]]
 
 
+def test_an_answer_tells_the_stages_and_not_the_server(server: Server) -> None:
+    """The time that the body took to arrive and the wait for a turn are stages too."""
+    with server.connection() as connection:
+        connection.request("POST", "/v1/gradients", BODY, JSON)
+        response = connection.getresponse()
+        response.read()
+    stages = [stage.partition(";")[0] for stage in response.headers["Server-Timing"].split(", ")]
+    assert stages == ["receive", "queue", "decode", "validate", "compute", "encode"]
+    assert response.headers.get_all("Server") == ["chainrule"]
+
+
 def test_a_connection_is_kept_for_the_next_request(server: Server) -> None:
     """Two requests, one socket."""
     with server.connection() as connection:
-        first = _post(connection, BODY)
+        first = post(connection, BODY)
         sock = connection.sock
         assert sock is not None
-        assert _post(connection, BODY) == first
+        assert post(connection, BODY) == first
         assert connection.sock is sock
+
+
+def test_requests_may_be_sent_before_the_answers(server: Server) -> None:
+    """Three at once on one connection are answered in their order."""
+    bodies = [BODY.replace(b"3.0", f"{x}.0".encode()) for x in (1, 2, 3)]
+    with server.socket() as sock:
+        sock.sendall(b"".join(HEAD + LENGTH + body for body in bodies) + b"GET /livez HTTP/1.0\r\n\r\n")
+        text = b"".join(iter(lambda: sock.recv(65536), b""))
+    losses = [text.find(f'"loss":{loss}'.encode()) for loss in (0.5, 4.5, 12.5)]
+    assert sorted(losses) == losses
+    assert losses[0] > 0
 
 
 def test_a_chunked_body_is_read_whole(server: Server) -> None:
     """A body of unknown length, in pieces that cut words and numbers apart."""
     with server.connection() as connection:
-        status, document = _post(connection, (BODY[i : i + 7] for i in range(0, len(BODY), 7)))
+        status, document = post(connection, (BODY[i : i + 7] for i in range(0, len(BODY), 7)))
     assert (status, document["loss"]) == (200, 12.5)
 
 
@@ -154,80 +101,156 @@ def test_a_body_may_have_the_limit_and_not_one_byte_more(
 ) -> None:
     """1000 bytes are allowed here; 1001 are a 413, also where no Content-Length announces them."""
     with server.connection() as connection:
-        status, _ = _post(connection, pieces(BODY.ljust(LARGEST_BODY)))
+        status, _ = post(connection, pieces(BODY.ljust(LARGEST_BODY)))
     assert status == 200
     with server.connection() as connection:
-        status, document = _post(connection, pieces(BODY.ljust(LARGEST_BODY + 1)))
+        status, document = post(connection, pieces(BODY.ljust(LARGEST_BODY + 1)))
     assert status == 413
     assert document["type"] == "/problems/too-large"
     assert document["limit"] == LARGEST_BODY
 
 
-def test_a_body_that_ends_early_is_answered(server: Server) -> None:
-    """Content-Length promises ten bytes more than come before the client closes its side: a 400, at once."""
+def test_a_client_who_sends_too_much_reads_why(server: Server) -> None:
+    """It sends seven times the limit before it reads: a broken pipe would tell it nothing. The connection lives on."""
+    with server.connection() as connection:
+        assert post(connection, b" " * 7 * LARGEST_BODY)[0] == 413
+        sock = connection.sock
+        assert sock is not None
+        assert post(connection, BODY)[0] == 200
+        assert connection.sock is sock
+
+
+def test_a_client_who_asks_first_need_not_send_too_much(server: Server) -> None:
+    """Expect: 100-continue with too long a body is answered by the refusal, and not by 100."""
     with server.socket() as sock:
-        sock.sendall(HEAD + f"Content-Length: {len(BODY) + 10}\r\n\r\n".encode() + BODY)
+        sock.sendall(HEAD + f"Expect: 100-continue\r\nContent-Length: {10 * LARGEST_BODY}\r\n\r\n".encode())
+        status, document = received(sock)
+    assert (status, document["type"]) == (413, "/problems/too-large")
+
+
+@pytest.mark.parametrize(
+    ("framing", "sentence"),
+    [
+        (f"Content-Length: {len(BODY) + 10}\r\n\r\n".encode() + BODY, f"{len(BODY)} of its {len(BODY) + 10} bytes"),
+        (b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(BODY), BODY), f"{len(BODY)} bytes"),
+    ],
+    ids=["of-a-length", "chunked"],
+)
+def test_a_body_that_ends_early_is_answered(server: Server, framing: bytes, sentence: str) -> None:
+    """The client closes its side before the end that was announced: a 400, at once."""
+    with server.socket() as sock:
+        sock.sendall(HEAD + framing)
         sock.shutdown(socket.SHUT_WR)
-        status, document = _answer(sock)
+        status, document = received(sock)
     assert status == 400
-    assert document["detail"] == f"the body ended after {len(BODY)} of its {len(BODY) + 10} bytes"
+    assert document["detail"] == f"the body ended after {sentence}"
 
 
-def test_a_client_that_stops_sending_holds_up_nobody_else(server: Server) -> None:
-    """While one request waits for the rest of its body, others are answered."""
+def test_a_client_may_end_its_side_when_all_is_sent(server: Server) -> None:
+    """It is still owed the answer."""
+    with server.socket() as sock:
+        sock.sendall(HEAD + LENGTH + BODY)
+        sock.shutdown(socket.SHUT_WR)
+        assert received(sock)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "problem"),
+    [
+        (b"rubbish\r\n\r\n", 400, "bad-request"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nbroken header\r\n\r\n", 400, "bad-request"),
+        (HEAD + b"Content-Length: -5\r\n\r\n", 400, "bad-request"),
+        (HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n12345", 400, "bad-request"),
+        (HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "bad-request"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "bad-request"),
+        (HEAD + b"Transfer-Encoding: sorcery\r\n\r\n", 501, "not-implemented"),
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414, "uri-too-long"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 90000 + b"\r\n\r\n", 431, "headers-too-large"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: x\r\n" * 200 + b"\r\n", 431, "headers-too-large"),
+    ],
+    ids=["line", "header", "negative", "two", "both", "chunk", "coding", "path", "long", "many"],
+)
+def test_what_the_server_cannot_read_is_a_problem_too(
+    server: Server, request_bytes: bytes, status: int, problem: str
+) -> None:
+    """Broken framing is answered like every other mistake, and then the connection ends."""
+    with server.socket() as sock:
+        sock.sendall(request_bytes)
+        response = HTTPResponse(sock)
+        response.begin()
+        document = json.loads(response.read())
+        assert (response.status, document["type"]) == (status, f"/problems/{problem}")
+        assert response.headers["Content-Type"] == "application/problem+json"
+        assert document["instance"] == response.headers["X-Request-ID"]
+        assert _ends(sock)
+
+
+@pytest.mark.parametrize("path", ["//v1/gradients", "/v1/%67radients"])
+def test_a_path_is_read_as_flask_reads_it(server: Server, path: str) -> None:
+    """The body reaches the view by whichever spelling leads to it."""
+    with server.connection() as connection:
+        assert post(connection, BODY, path)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET / HTT", HEAD + LENGTH + BODY[:5]], ids=["nothing", "half a head", "half a body"]
+)
+def test_a_client_that_stops_sending_is_not_waited_for(server: Server, sent: bytes) -> None:
+    """Its connection ends after the seconds that are set; meanwhile others are answered."""
     with server.socket() as sock, server.connection() as connection:
-        sock.sendall(HEAD + f"Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY[:5])
-        assert _post(connection, BODY)[0] == 200
+        sock.sendall(sent)
+        assert post(connection, BODY)[0] == 200
+        start = time.monotonic()
+        assert _ends(sock)
+        assert 0.5 < time.monotonic() - start < SECONDS / 2
 
 
-def test_sigterm_ends_an_idle_service_cleanly(mortal: Server) -> None:
-    """Exit code 0, and the port is free again."""
-    mortal.process.send_signal(signal.SIGTERM)
-    assert mortal.process.wait(SECONDS) == 0
-    with pytest.raises(ConnectionRefusedError), mortal.socket():
-        pass
+def test_a_body_that_takes_too_long_is_told_so(server: Server) -> None:
+    """408, with the setting."""
+    with server.socket() as sock:
+        sock.sendall(HEAD + LENGTH + BODY[:5])
+        status, document = received(sock)
+    assert (status, document["type"]) == (408, "/problems/request-timeout")
+    assert "CHAINRULE_READ_SECONDS" in document["detail"]
 
 
-def test_sigterm_lets_a_request_in_flight_finish(mortal: Server) -> None:
-    """The service has read the head (it says 100 Continue) when the signal comes; the body comes after it."""
-    with mortal.socket() as sock:
-        sock.sendall(HEAD + f"Expect: 100-continue\r\nContent-Length: {len(BODY)}\r\n\r\n".encode())
-        assert sock.recv(1024).startswith(b"HTTP/1.1 100 ")
-        mortal.process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
-        sock.sendall(BODY)
-        status, document = _answer(sock)
-    assert (status, document["loss"]) == (200, 12.5)
-    assert mortal.process.wait(SECONDS) == 0
-
-
-def test_requests_sent_just_before_sigterm_are_answered(mortal: Server) -> None:
-    """Most of 30 still wait to be accepted when the signal comes; the kernel has taken them, so they count."""
-    with contextlib.ExitStack() as stack:
-        socks = [stack.enter_context(mortal.socket()) for _ in range(30)]
-        for sock in socks:
-            sock.sendall(HEAD + f"Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY)
-        mortal.process.send_signal(signal.SIGTERM)
-        answers = [_answer(sock) for sock in socks]
-    assert [(status, document["loss"]) for status, document in answers] == [(200, 12.5)] * 30
-    assert mortal.process.wait(SECONDS) == 0
+def test_one_line_is_logged_for_each_request(server: Server) -> None:
+    """Also for one that the server itself refuses; none has the query."""
+    before = len(server.log.read_text().splitlines())
+    with server.connection() as connection:
+        connection.request("GET", "/v1/activations/tanh?secret=1", headers={"X-Request-ID": "lesson-7"})
+        connection.getresponse().read()
+        connection.request("GET", "/livez")
+        connection.getresponse().read()
+    with server.socket() as sock:
+        sock.sendall(b"rubbish\r\n\r\n")
+        assert received(sock)[0] == 400
+    text = server.log.read_text()
+    lines = [json.loads(line) for line in text.splitlines()[before:]]
+    assert [(line["route"], line["status"]) for line in lines] == [("/v1/activations/{name}", 200), ("unmatched", 400)]
+    assert lines[0]["request_id"] == "lesson-7"
+    assert "secret" not in text
 
 
 @pytest.mark.parametrize(
     ("setting", "value", "sentence"),
     [
-        ("THREADS", "0", "CHAINRULE_THREADS: must be a whole number of at least 1"),
+        ("CONCURRENCY", "0", "CHAINRULE_CONCURRENCY: must be a whole number of at least 1"),
         ("BNID", "x", "CHAINRULE_BNID is not a setting; did you mean"),
         ("BIND", "here", "CHAINRULE_BIND: must be an address and a port, such as 127.0.0.1:8000"),
+        ("API_KEYS_FILE", __file__, "CHAINRULE_API_KEYS_FILE: line 1 of"),
     ],
 )
 def test_a_bad_setting_starts_nothing(setting: str, value: str, sentence: str) -> None:
     """The sentence names the setting and what was expected, and the port is never opened."""
-    port = _free_port()
-    environment = _environment(**{"BIND": f"127.0.0.1:{port}", setting: value})
-    ended = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
+    port = free_port()
+    given = {"BIND": f"127.0.0.1:{port}", "ADMIN_BIND": f"127.0.0.1:{free_port()}", setting: value}
+    ended = subprocess.run(
+        COMMAND, env=environment(**given), capture_output=True, text=True, timeout=SECONDS, check=False
+    )
     assert ended.returncode != 0
     assert sentence in ended.stderr
-    assert "Listening" not in ended.stderr
-    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=1):
+    assert "Traceback" not in ended.stderr
+    assert "Listening" not in ended.stdout + ended.stderr
+    with pytest.raises(ConnectionRefusedError), contextlib.closing(socket.create_connection(("127.0.0.1", port))):
         pass

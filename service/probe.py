@@ -1,0 +1,25 @@
+"""`chainrule health`: whether the service on this machine is ready. It needs no library, so that a check every few
+seconds costs next to nothing."""
+
+import contextlib
+import os
+from http.client import HTTPConnection, HTTPException
+
+ADMIN_BIND = "127.0.0.1:9000"  # the default of CHAINRULE_ADMIN_BIND
+_SECONDS = 3.0
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "": "127.0.0.1"}  # noqa: S104  an address to listen on, not to call
+
+
+def probe(address: str | None = None) -> tuple[bool, str]:
+    """Whether /readyz says 200 on the admin address of the environment, and what was found in words."""
+    address = address or os.environ.get("CHAINRULE_ADMIN_BIND", ADMIN_BIND)
+    host, _, port = address.rpartition(":")
+    called = f"{_EVERYWHERE.get(host, host)}:{port}"
+    try:
+        with contextlib.closing(HTTPConnection(called, timeout=_SECONDS)) as connection:
+            connection.request("GET", "/readyz")
+            response = connection.getresponse()
+            word = response.read(100).decode("utf-8", "replace").strip()
+    except (OSError, HTTPException) as error:
+        return False, f"no answer from {called}: {error}"
+    return response.status == 200, word

@@ -1,0 +1,1 @@
+"""The contract as it was published, and whether a change breaks it."""

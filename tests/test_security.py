@@ -1,0 +1,17 @@
+"""The headers by which a browser takes no answer for something else than it is."""
+
+import pytest
+from flask.testing import FlaskClient
+
+PATHS = ("/v1", "/nothing", "/problems", "/static/pages.css", "/livez", "/openapi.json", "/docs")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_answer_is_guessed_at_or_embedded_elsewhere(client: FlaskClient, path: str) -> None:
+    """Errors and files too. Nothing tells which server this is."""
+    with client.get(path) as answer:
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert answer.headers["Server"] == "chainrule"
+        assert answer.headers.get("Referrer-Policy") == ("no-referrer" if answer.mimetype == "text/html" else None)
+        assert answer.mimetype != "text/html" or "Content-Security-Policy" in answer.headers
