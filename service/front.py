@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -101,6 +102,11 @@ class Front:
             content = await self._receive(body, transfer)
         with _stage(environ, "queue"):
             await self._turns.take()
+        try:
+            self._held.make_room()  # for an answer: nobody may be reading the earlier ones
+        except Refusal:
+            self._turns.give_back()
+            raise
         return await self._compute(environ, content)
 
     async def _receive(self, body: "_Body", transfer: Transfer) -> bytes:
@@ -148,7 +154,8 @@ class Front:
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         size = len(answer.body)
         transfer.hold(size)
-        self._held.make_room()
+        with suppress(Refusal):  # it is made; the next one is not
+            self._held.make_room()
         view = memoryview(answer.body)
         try:
             async with transfer.clients_part(self._settings.write_seconds):

@@ -21,15 +21,15 @@ class Held:
         self.size = 0
         self.waiting: set[Transfer] = set()
 
-    def make_room(self) -> bool:
-        """Give up the slowest clients until what is held may be; whether that could be done."""
+    def make_room(self) -> None:
+        """Give up the slowest clients until no more is held than may be. Raises Refusal where that cannot be done."""
         now = asyncio.get_running_loop().time()
         while self.size > self._most:
             slow = [transfer for transfer in self.waiting if now - transfer.began > _GRACE]
             if not slow:
-                return False
+                detail = "other requests and answers take all the room there is (CHAINRULE_HELD_BYTES): try again"
+                raise Refusal(OVERLOADED, detail, headers={"Retry-After": "1"})
             min(slow, key=lambda transfer: transfer.rate(now)).give_up()
-        return True
 
 
 class Transfer:
@@ -49,12 +49,7 @@ class Transfer:
         """Hold so many bytes more, which the client has sent. Raises Refusal where there is no room for them."""
         self.moved += size
         self.hold(size)
-        if not self._held.make_room():
-            raise Refusal(
-                OVERLOADED,
-                "the bytes of other requests and answers take all the room there is (CHAINRULE_HELD_BYTES): try again",
-                headers={"Retry-After": "1"},
-            )
+        self._held.make_room()
 
     def hold(self, size: int) -> None:
         """Hold so many bytes more, or fewer, that are there already."""

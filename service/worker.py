@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import io
 import os
+import socket
+import struct
 from collections.abc import Awaitable
 from typing import Any
 
@@ -15,6 +17,8 @@ from service.problems import BAD_REQUEST, HEADERS_TOO_LARGE, INTERNAL_ERROR, NOT
 
 _LINGER = 2.0  # seconds that a stopping worker leaves to requests which are on their way by an open connection
 _FLUSH = 10.0  # seconds that a client has to read the rest of an answer when its connection is closed
+_UNSENT = 256 * 1024  # bytes that the kernel takes of an answer beyond what is on its way; else megabytes, uncounted
+_NO_LINGERING = struct.pack("ii", 1, 0)  # of SO_LINGER: a reset instead of what waits to be sent
 _PROBLEMS = {414: URI_TOO_LONG, 431: HEADERS_TOO_LARGE, 500: INTERNAL_ERROR, 501: NOT_IMPLEMENTED}
 
 
@@ -24,16 +28,19 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
     def __init__(self, worker: "Worker") -> None:
         super().__init__(worker)
         self.cut_short = False  # the client has ended its side before the body was whole
+        self._flush: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Wait for the first request, as long as for any other; where too many wait, the one longest idle goes."""
         super().connection_made(transport)
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
         self._arm_keepalive_timer()
         if self.worker.nr_conns > self.worker.most_connections:
-            next(iter(self.worker.idle)).abort()
+            next(iter(self.worker.idle))._keepalive_timeout()
 
     def abort(self) -> None:
-        """Close at once; what was not sent is dropped."""
+        """Close at once; what was not received yet is dropped, by the kernel too, which would keep it for a client."""
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
         self.transport.abort()
         self._closed = True
         self._request_ready.set()
@@ -59,8 +66,15 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
     def _close_transport(self) -> None:
         """As gunicorn's, but a client that does not read is not waited for without end."""
         if self.transport and not self._closed:
-            self.worker.loop.call_later(_FLUSH, self.transport.abort)
-        super()._close_transport()
+            self._flush = self.worker.loop.call_later(_FLUSH, self.transport.abort)
+            super()._close_transport()
+            self.transport.close()  # gunicorn does not get to it where the client is gone: write_eof raises then
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing any more."""
+        if self._flush is not None:
+            self._flush.cancel()
+        super().connection_lost(exc)
 
     def _is_websocket_upgrade(self, request: Any) -> bool:
         return False  # a request like any other
@@ -76,6 +90,8 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
 
     def _send_error_response(self, status: int, message: str, extra_headers: Any = ()) -> None:
         """What gunicorn refuses before there is a request, in the form of every other refusal."""
+        if self._closed:  # the client is gone
+            return
         problem = _PROBLEMS.get(status, BAD_REQUEST)
         detail = problem.explanation if problem is INTERNAL_ERROR else message
         answer = self.worker.asgi.refuse(_no_request(), Refusal(problem, detail))

@@ -1,0 +1,240 @@
+"""More than the service can do: who is sent away and how, who is not held up, what stays bounded."""
+
+import contextlib
+import json
+import select
+import socket
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.serving import BODY, HEAD, JSON, SECONDS, Server, post, received, serving, wait_until
+
+LENGTH = f"Content-Length: {len(BODY)}\r\n\r\n".encode()
+CROWD = 200  # slow clients
+HELD_BYTES = 32 * 2**20
+WORK_SECONDS = 1.0
+
+
+def _slow_body(samples: int) -> bytes:
+    """A request of 2 ms of work for each sample: every derivative of a 40-40 layer is verified."""
+    layer = {"activation": "tanh", "weights": [[0.01] * 40] * 40}
+    batch = {"inputs": [[0.1] * 40] * samples, "targets": [[0.0] * 40] * samples}
+    return json.dumps({"network": {"layers": [layer]}, **batch, "breakdown": "none", "verify": True}).encode()
+
+
+def _large_answer() -> bytes:
+    """A request of some kilobytes that is answered with 1.9 MB."""
+    layer = {"activation": "tanh", "weights": [[0.125] * 100] * 2}
+    batch = {"inputs": [[1.0, 2.0]] * 100, "targets": [[0.0] * 100] * 100}
+    return json.dumps({"network": {"layers": [layer]}, **batch}).encode()
+
+
+@pytest.fixture
+def narrow(tmp_path: Path) -> Iterator[Server]:
+    """A service that computes one request, lets one more wait for a third of a second, and gives up after a second."""
+    settings = {"CONCURRENCY": 1, "QUEUE": 1, "QUEUE_SECONDS": 0.3, "WORK_SECONDS": WORK_SECONDS}
+    with serving(tmp_path / "log", **settings) as server:
+        yield server
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Server]:
+    """A service of which one process has room for 32 MB of bodies and answers on their way."""
+    with serving(tmp_path / "log", HELD_BYTES=HELD_BYTES) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _busy(server: Server, samples: int) -> Iterator[list[tuple[int, dict]]]:
+    """While a request is worked on; its answer is in the list at the end."""
+    answers: list[tuple[int, dict]] = []
+
+    def work() -> None:
+        with server.connection() as connection:
+            answers.append(post(connection, _slow_body(samples)))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        wait_until(lambda: server.metric("chainrule_requests_in_flight") == 1, "the work to begin", 5)
+        yield answers
+    finally:
+        thread.join(SECONDS)
+
+
+def _status_and_wait(server: Server) -> tuple[int, str | None, dict]:
+    with server.connection() as connection:
+        connection.request("POST", "/v1/gradients", BODY, JSON)
+        response = connection.getresponse()
+        return response.status, response.headers["Retry-After"], json.loads(response.read())
+
+
+def test_who_waits_too_long_for_a_turn_is_told_when_to_come_again(narrow: Server) -> None:
+    """503 with Retry-After, a third of a second after the request; then the work goes on undisturbed."""
+    with _busy(narrow, 400) as answers:
+        start = time.monotonic()
+        status, wait, document = _status_and_wait(narrow)
+        assert 0.25 < time.monotonic() - start < 0.25 + SECONDS / 5
+    assert (status, wait, document["type"]) == (503, "1", "/problems/overloaded")
+    assert "CHAINRULE_CONCURRENCY" in document["detail"]
+    assert answers[0][0] == 200
+    assert narrow.metric("chainrule_http_requests_rejected_total", reason="overloaded") == 1
+
+
+def test_beyond_the_queue_is_refused_before_the_body_is_read(narrow: Server) -> None:
+    """One is worked on, one waits: the third is answered after its head, though no byte of its body has come."""
+    with _busy(narrow, 400), ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(_status_and_wait, narrow)
+        wait_until(lambda: narrow.metric("chainrule_requests_waiting") == 1, "one to wait", 0.3)
+        with narrow.socket() as sock:
+            sock.sendall(HEAD + LENGTH)
+            status, document = received(sock)
+        waiting.result()
+    assert (status, document["type"]) == (503, "/problems/overloaded")
+
+
+def test_what_takes_too_long_keeps_its_turn_until_it_ends(narrow: Server) -> None:
+    """The client is told after a second, but nobody else is let in before the work is done; it is counted once."""
+    with _busy(narrow, 1500) as answers:
+        wait_until(lambda: bool(answers), "the deadline", 2)
+        status, document = answers[0]
+        assert (status, document["type"]) == (503, "/problems/work-timed-out")
+        assert narrow.metric("chainrule_requests_in_flight") == 1
+        assert _status_and_wait(narrow)[0] == 503
+        wait_until(lambda: narrow.metric("chainrule_requests_in_flight") == 0, "the work to end", 2 * SECONDS)
+        assert _status_and_wait(narrow)[0] == 200
+    counts = {
+        code: narrow.metric("chainrule_http_requests_total", route="/v1/gradients", code=code)
+        for code in ("200", "503")
+    }
+    assert counts == {"200": 1, "503": 2}
+    assert narrow.log.read_text().count('"event":"request"') == 3
+
+
+def test_everything_else_is_answered_while_all_turns_are_taken(narrow: Server) -> None:
+    """Documents and health have no queue."""
+    with _busy(narrow, 400), narrow.connection() as connection:
+        for path in ("/livez", "/v1/limits", "/nothing"):
+            connection.request("GET", path)
+            response = connection.getresponse()
+            response.read()
+            assert response.status in (200, 404)
+        assert narrow.metric("chainrule_requests_in_flight") == 1
+
+
+def _trickle(socks: list[socket.socket], stop: threading.Event) -> None:
+    """A byte from each client now and then."""
+    while not stop.wait(0.2):
+        for sock in socks:
+            with contextlib.suppress(OSError):
+                sock.send(b"x")
+
+
+@pytest.mark.parametrize("beginning", [b"POST /v1/gradients HTTP/1.1\r\nX: ", HEAD + b"Content-Length: 5000\r\n\r\n"])
+def test_a_crowd_that_sends_slowly_holds_up_nobody(small: Server, beginning: bytes) -> None:
+    """200 heads, or bodies, that come byte by byte: the others do not notice."""
+    with contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(small.socket()) for _ in range(CROWD)]
+        for sock in socks:
+            sock.sendall(beginning)
+        stop = threading.Event()
+        thread = threading.Thread(target=_trickle, args=(socks, stop))
+        thread.start()
+        try:
+            assert _typical_seconds(small) < 0.25
+        finally:
+            stop.set()
+            thread.join()
+
+
+def test_a_crowd_that_reads_slowly_holds_up_nobody_and_is_let_go(small: Server) -> None:
+    """60 answers of 1.9 MB that nobody reads, and room for 16: the slowest lose theirs, the others do not wait."""
+    body = _large_answer()
+    with contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(small.socket()) for _ in range(60)]
+        for sock in socks:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            time.sleep(0.1)
+        (worker,) = small.workers
+        assert _typical_seconds(small) < 0.25
+        wait_until(lambda: _let_go(socks) > 30, "the slowest to be let go", SECONDS)
+        assert _resident_bytes(worker) < 60e6 + 4 * HELD_BYTES
+        assert _status_and_wait(small)[0] == 200
+
+
+def _let_go(socks: list[socket.socket]) -> int:
+    """How many of the connections the server has broken."""
+    poll = select.poll()
+    for sock in socks:
+        poll.register(sock, select.POLLRDHUP)
+    return len(poll.poll(0))
+
+
+def _typical_seconds(server: Server) -> float:
+    """What a request on a new connection takes, of 20 in the middle."""
+    seconds = []
+    for _ in range(20):
+        start = time.monotonic()
+        with server.connection() as connection:
+            while post(connection, BODY)[0] == 503:
+                time.sleep(0.1)
+        seconds.append(time.monotonic() - start)
+    return statistics.median(seconds)
+
+
+def _resident_bytes(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(1024 * float(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+def test_the_longest_idle_connection_makes_room_for_a_new_one(tmp_path: Path) -> None:
+    """Four connections are allowed; the fifth ends the first."""
+    with serving(tmp_path / "log", CONNECTIONS=4) as server, contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(server.socket()) for _ in range(4)]
+        with server.connection() as connection:
+            assert post(connection, BODY)[0] == 200
+        wait_until(lambda: _let_go(socks) > 0, "one to be closed", 5)
+        assert _let_go(socks[:1]) == 1
+
+
+def test_health_is_answered_while_every_worker_is_saturated(tmp_path: Path) -> None:
+    """Six clients post 8 MB each, over and over, to two workers. How fast exactly: benchmarks/livez.py."""
+    body = json.dumps(
+        {
+            "network": {"layers": [{"activation": "tanh", "weights": [[0.125] * 8] * 64}]},
+            "inputs": [[0.123456789] * 64] * 8000,
+            "targets": [[0.0] * 8] * 8000,
+            "breakdown": "none",
+        }
+    ).encode()
+    stop = threading.Event()
+
+    def saturate(server: Server) -> None:
+        while not stop.is_set():
+            with server.connection() as connection:
+                post(connection, body)
+
+    with serving(tmp_path / "log", WORKERS=2) as server:
+        threads = [threading.Thread(target=saturate, args=(server,)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        try:
+            seconds = []
+            for _ in range(60):
+                start = time.monotonic()
+                assert server.admin("/livez") == (200, "ok\n")
+                seconds.append(time.monotonic() - start)
+                time.sleep(0.05)
+            assert server.metric("chainrule_requests_in_flight") > 0
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(3 * SECONDS)
+    assert statistics.median(seconds) < 0.3
