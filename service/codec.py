@@ -21,6 +21,8 @@ DEEPEST = 32  # objects within each other; the contract's own requests need 5
 
 ORJSON_DEEPEST = 1024  # lists and objects within each other
 
+_ORDINARY_DEPTH = 8  # more than any request needs; looked at more closely beyond it
+
 _TOO_DEEP = "lists and objects are nested too deep"
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _NOT_JSON = re.compile(r"NaN|-?Infinity")
@@ -55,6 +57,33 @@ def decode(body: bytes) -> Any:
     if body.count(b":") != keys and _STRING.sub(b"", body).count(b":") != keys:  # colons in strings are no keys
         _decode_with_care(body)
     return document
+
+
+def parts(body: bytes) -> int:
+    """How many lists, objects and strings a JSON document can hold at most: what its memory depends on, beside its size.
+
+    Counted without parsing, so that brackets within strings count too.
+    """
+    return body.count(b"[") + body.count(b"{") + body.count(b'"') // 2
+
+
+def depth(body: bytes) -> int:
+    """How many lists, or how many objects, a JSON document has within each other; found without parsing."""
+    deepest = max(_deepest(body, b"[", b"]"), _deepest(body, b"{", b"}"))
+    if deepest <= _ORDINARY_DEPTH:
+        return deepest
+    bare = _STRING.sub(b"", body)  # brackets within strings are none
+    return max(_deepest(bare, b"[", b"]"), _deepest(bare, b"{", b"}"))
+
+
+def _deepest(body: bytes, opening: bytes, closing: bytes) -> int:
+    """Split at the closing brackets, which C does: Python looks at each list of numbers once, and not at the numbers."""
+    level = deepest = 0
+    for piece in body.split(closing):
+        level += piece.count(opening)
+        deepest = max(deepest, level)
+        level -= 1
+    return deepest
 
 
 def encode(document: Any) -> bytes:

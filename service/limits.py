@@ -7,6 +7,7 @@ from schemas.gradients import GradientRequest
 from schemas.problem import pointer
 from schemas.strict import Path
 from schemas.words import counted
+from service.codec import depth, parts
 from service.problems import LIMIT_EXCEEDED, Refusal
 
 BODY_BYTES = "body_bytes"
@@ -22,7 +23,8 @@ class Limit:
     meaning: str
     way_out: str
     where: Path | Callable[[GradientRequest], Path] = ()
-    measure: Callable[[GradientRequest], int] | None = None  # None: checked elsewhere, before the request is read
+    measure: Callable[[GradientRequest], int] | None = None  # None: checked before the request is read
+    measure_body: Callable[[bytes], int] | None = None  # of the body, before it is parsed
 
     def place(self, request: GradientRequest) -> Path:
         """The path to what is too much."""
@@ -32,6 +34,11 @@ class Limit:
     def setting(self) -> str:
         """The environment variable that sets it."""
         return f"CHAINRULE_MAX_{self.name.upper()}"
+
+
+def _activity_numbers(request: GradientRequest) -> int:
+    """The numbers of one array over all samples and units, of which the passes keep several."""
+    return len(request.inputs) * (request.inputs.shape[1] + sum(layer.units for layer in request.network.layers))
 
 
 def _widths(request: GradientRequest) -> list[int]:
@@ -77,6 +84,22 @@ LIMITS: tuple[Limit, ...] = (
         "send fewer samples, or give the arrays as base64",
     ),
     Limit(
+        "json_parts",
+        1_000_000,
+        "list, object or string",
+        "lists, objects and strings in a body, counted by their brackets and quotes",
+        "give the arrays as base64, or send fewer samples",
+        measure_body=parts,
+    ),
+    Limit(
+        "json_depth",
+        32,
+        "level",
+        "lists, or objects, within each other",
+        "send a request as docs/request.md has it: none needs more than six",
+        measure_body=depth,
+    ),
+    Limit(
         "layers",
         64,
         "layer",
@@ -113,6 +136,15 @@ LIMITS: tuple[Limit, ...] = (
         lambda request: len(request.inputs),
     ),
     Limit(
+        "activity_numbers",
+        4_000_000,
+        "number",
+        "samples times inputs and units of all layers",
+        "send the batch in parts and add the gradients up",
+        ("inputs",),
+        _activity_numbers,
+    ),
+    Limit(
         "multiply_adds",
         20_000_000_000,
         "multiply-add",
@@ -142,6 +174,18 @@ LIMITS: tuple[Limit, ...] = (
 )
 
 DEFAULTS: Mapping[str, int] = {limit.name: limit.default for limit in LIMITS}
+
+
+def enforce_on_body(limits: Mapping[str, int], body: bytes) -> None:
+    """Refuse a body that would take too much memory when it is parsed, by the first limit that it is over."""
+    for limit in LIMITS:
+        allowed = limits[limit.name]
+        if limit.measure_body is None or len(body) <= allowed:  # a body has no more of anything than bytes
+            continue
+        asked = limit.measure_body(body)
+        if asked > allowed:
+            detail = words(limit, asked, allowed)
+            raise Refusal(LIMIT_EXCEEDED, detail, [{"pointer": "", "detail": detail}])
 
 
 def enforce(limits: Mapping[str, int], request: GradientRequest) -> None:

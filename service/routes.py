@@ -20,7 +20,7 @@ from schemas.words import did_you_mean, shown
 from service.body import read_body
 from service.codec import decode, encode
 from service.examples import EXAMPLES
-from service.limits import BODY_BYTES, LIMITS, enforce
+from service.limits import BODY_BYTES, LIMITS, enforce, enforce_on_body
 from service.problems import NON_FINITE_RESULT, NOT_FOUND, Refusal
 from service.requests import accept_json, stage
 
@@ -54,7 +54,9 @@ def post_gradients() -> Response:
     refused, where shapes do not fit each other.
     """
     with stage("decode"):
-        document = decode(read_body(request, _limits()[BODY_BYTES]))
+        body = read_body(request, _limits()[BODY_BYTES])
+        enforce_on_body(_limits(), body)
+        document = decode(body)
     with stage("validate"):
         asked: GradientRequest = GRADIENT_REQUEST.load(document)
         enforce(_limits(), asked)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tracemalloc
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
@@ -14,7 +15,8 @@ from werkzeug.test import TestResponse
 from schemas.gradients import GradientRequestSchema
 from schemas.problem import pointer
 from service.app import create_app
-from service.limits import BODY_BYTES, DEFAULTS, LIMITS, Limit, enforce
+from service.codec import depth
+from service.limits import BODY_BYTES, DEFAULTS, LIMITS, Limit, enforce, enforce_on_body
 from service.problems import Refusal
 from service.settings import COUNT, PREFIX, SETTINGS, BadSettings, Settings, read_settings
 
@@ -35,10 +37,13 @@ REQUEST: Body = {
 }
 COUNTS = {  # of that request, counted by hand
     "body_bytes": len(json.dumps(REQUEST)),
+    "json_parts": 4 + (1 + 5 + 1 + 1 + 2) + (1 + 4) * 2 + 14 + 1,  # objects; layers, weights, biases; batches; strings
+    "json_depth": 3,  # layers, weights, row
     "layers": 2,
     "units": 5,  # the inputs are the widest
     "parameters": 5 * 2 + 2 + 2 * 3,
     "samples": 4,
+    "activity_numbers": 4 * (5 + 2 + 3),
     "multiply_adds": (3 + 4 * 18) * 4 * (5 * 2 + 2 * 3),  # forward, weights, what is below; and to verify each of 18
     "verified_parameters": 5 * 2 + 2 + 2 * 3,
     "answer_numbers": (10 + 2 + 6)  # dE_dw, dE_db
@@ -66,6 +71,8 @@ def post(settings: Settings, body: Body) -> TestResponse:
 def by_name(limit: Limit) -> str:
     return limit.name
 
+
+BODY_LIMITS = [limit for limit in LIMITS if limit.measure_body]
 
 # Every row, at its edge.
 
@@ -125,6 +132,72 @@ def test_a_body_exactly_at_the_limit_passes_and_one_above_does_not() -> None:
     [limit] = [limit for limit in LIMITS if limit.name == BODY_BYTES]
     for words in (f"{size + 1} bytes", f"{size} allowed", limit.name, limit.setting, limit.way_out):
         assert words in bad.get_json(force=True)["detail"]
+
+
+@pytest.mark.parametrize("limit", BODY_LIMITS, ids=by_name)
+def test_a_body_is_measured_before_it_is_parsed(limit: Limit) -> None:
+    """At the limit it passes; one above, 422 in the same words, though what follows is no JSON."""
+    body = json.dumps(REQUEST).encode()
+    assert limit.measure_body is not None
+    asked = COUNTS[limit.name]
+    assert limit.measure_body(body) == asked
+    enforce_on_body(DEFAULTS | {limit.name: asked}, body)
+    client = create_app(with_limits(**{limit.name: asked - 1})).test_client()
+    answer = client.post("/v1/gradients", data=body + b"rubbish", content_type="application/json")
+    document = answer.get_json(force=True)
+    assert (answer.status_code, document["type"]) == (422, "/problems/limit-exceeded")
+    for words in (f"{asked} {limit.noun}", f"{asked - 1} allowed", limit.name, limit.setting, limit.way_out):
+        assert words in document["errors"][0]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "deepest"),
+    [
+        (b"1", 0),
+        (b"[]", 1),
+        (b'{"a": [[1], [2, [3]]], "b": {}}', 3),
+        (b'["' + b"[" * 50 + b'"]', 1),
+        (b'{"' + b'\\"{' * 50 + b'": 1}', 1),
+        (b"[" * 50, 50),
+        (b'{"a":' * 50, 50),
+    ],
+)
+def test_depth_is_that_of_brackets_outside_strings(body: bytes, deepest: int) -> None:
+    """Lists, or objects, within each other, also where they are never closed."""
+    assert depth(body) == deepest
+
+
+TOO_DEEP = {
+    "100000 lists in each other": "[" * 100_000 + "]" * 100_000,
+    "100000 lists never closed": "[" * 100_000,
+    "1e400 and 100000 lists": "[1e400, " + "[" * 100_000 + "]" * 100_001,
+    "100 objects in each other": '{"a":' * 100 + "1" + "}" * 100,
+    "1e400 and 2000 objects": "[1e400, " + '{"a":' * 2000 + "1" + "}" * 2000 + "]",
+    "1000 lists and objects by turns": '[{"a":' * 1000 + "1" + "}]" * 1000,
+}
+
+
+@pytest.mark.parametrize("body", TOO_DEEP.values(), ids=TOO_DEEP)
+def test_what_is_nested_too_deep_is_not_parsed(client: FlaskClient, body: str) -> None:
+    """Parsers recurse, each as deep as it likes; here nothing is."""
+    answer = client.post("/v1/gradients", data=body, content_type="application/json")
+    assert answer.status_code == 422
+    assert "json_depth" in answer.get_json(force=True)["detail"]
+
+
+HOSTILE = {"lists": b"[],", "objects": b"{},", "keys": b'{"a":0},', "strings": b'"ab",', "nested": b"["}
+
+
+@pytest.mark.parametrize("piece", HOSTILE.values(), ids=HOSTILE)
+def test_a_body_of_many_small_parts_costs_no_memory(client: FlaskClient, piece: bytes) -> None:
+    """30 MB that would be parsed into hundreds: refused, while no more is allocated than copies of the body."""
+    body = b"[" + piece * (30 * 10**6 // len(piece))
+    tracemalloc.start()
+    answer = client.post("/v1/gradients", data=body, content_type="application/json")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (answer.status_code, answer.get_json(force=True)["type"]) == (422, "/problems/limit-exceeded")
+    assert peak < 4 * len(body)
 
 
 def test_every_limit_that_is_exceeded_is_told() -> None:

@@ -1,0 +1,1 @@
+"""Measurements of the service, each a program: `.venv/bin/python -m benchmarks.<name>`."""
