@@ -60,7 +60,7 @@ def decode(body: bytes) -> Any:
 
 
 def parts(body: bytes) -> int:
-    """How many lists, objects and strings a JSON document can hold at most: what its memory depends on, beside its size.
+    """How many lists, objects and strings a JSON document can hold at most: what its memory depends on, but for size.
 
     Counted without parsing, so that brackets within strings count too.
     """
@@ -77,7 +77,7 @@ def depth(body: bytes) -> int:
 
 
 def _deepest(body: bytes, opening: bytes, closing: bytes) -> int:
-    """Split at the closing brackets, which C does: Python looks at each list of numbers once, and not at the numbers."""
+    """Split at the closing brackets, which C does: Python looks at each list of numbers once, never at a number."""
     level = deepest = 0
     for piece in body.split(closing):
         level += piece.count(opening)

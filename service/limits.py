@@ -38,7 +38,7 @@ class Limit:
 
 def _activity_numbers(request: GradientRequest) -> int:
     """The numbers of one array over all samples and units, of which the passes keep several."""
-    return len(request.inputs) * (request.inputs.shape[1] + sum(layer.units for layer in request.network.layers))
+    return int(request.inputs.size) + len(request.inputs) * sum(layer.units for layer in request.network.layers)
 
 
 def _widths(request: GradientRequest) -> list[int]:
@@ -188,9 +188,9 @@ def enforce_on_body(limits: Mapping[str, int], body: bytes) -> None:
             raise Refusal(LIMIT_EXCEEDED, detail, [{"pointer": "", "detail": detail}])
 
 
-def enforce(limits: Mapping[str, int], request: GradientRequest) -> None:
-    """Refuse a request that asks for more than `limits`, with every limit that it is over."""
-    measured = ((limit, limit.measure(request)) for limit in LIMITS if limit.measure)
+def enforce(limits: Mapping[str, int], request: GradientRequest) -> dict[str, int]:
+    """What the request asks for, by the names of the limits. Raises Refusal with every limit that it is over."""
+    measured = [(limit, limit.measure(request)) for limit in LIMITS if limit.measure]
     errors = [
         {
             "pointer": pointer(limit.place(request)),
@@ -201,6 +201,7 @@ def enforce(limits: Mapping[str, int], request: GradientRequest) -> None:
     ]
     if errors:
         raise Refusal(LIMIT_EXCEEDED, errors[0]["detail"], errors)
+    return {limit.name: asked for limit, asked in measured}
 
 
 def words(limit: Limit, asked: int, allowed: int) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, current_app, g, request
 
 from chainrule import __version__
 from chainrule.activations import ACTIVATIONS
@@ -59,7 +59,8 @@ def post_gradients() -> Response:
         document = decode(body)
     with stage("validate"):
         asked: GradientRequest = GRADIENT_REQUEST.load(document)
-        enforce(_limits(), asked)
+        size = enforce(_limits(), asked)
+        g.parameters, g.multiply_adds = size["parameters"], size["multiply_adds"]
     with stage("compute"):
         computed = compute(asked)
     with stage("encode"):

@@ -16,6 +16,7 @@ from service.front import CONNECTION, STAGES, Answer, Front, Scope
 from service.problems import BAD_REQUEST, HEADERS_TOO_LARGE, INTERNAL_ERROR, NOT_IMPLEMENTED, URI_TOO_LONG, Refusal
 
 _LINGER = 2.0  # seconds that a stopping worker leaves to requests which are on their way by an open connection
+_ROUNDS = 5  # of the loop: asyncio takes 3 to make what it has accepted a connection, and drops it if its server closes
 _FLUSH = 10.0  # seconds that a client has to read the rest of an answer when its connection is closed
 _UNSENT = 256 * 1024  # bytes that the kernel takes of an answer beyond what is on its way; else megabytes, uncounted
 _NO_LINGERING = struct.pack("ii", 1, 0)  # of SO_LINGER: a reset instead of what waits to be sent
@@ -157,6 +158,10 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
     async def _shutdown(self) -> None:
         """Answer what has been sent here, also by connections that were not accepted yet; then close."""
         self.alive = False
+        for listener in self.sockets:
+            self.loop.remove_reader(listener.sock)
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
         for listener, server in zip(self.sockets, self.servers, strict=True):
             accepted = self._accept_all(listener)
             server.close()  # at once: from here on the kernel refuses, before that nobody was

@@ -150,7 +150,7 @@ def received(sock: socket.socket) -> tuple[int, dict]:
 
 @dataclass
 class Load:
-    """Clients on kept connections, each of which posts numbers of its own and checks the answer's.
+    """Clients, each of which posts numbers of its own and checks the answer's, on kept connections or on new ones.
 
     A request that a kept connection ends without a word is sent once more by a new one, as every HTTP client does: the
     server may close it at the moment when the request is sent. Whatever else is not the right answer is a failure.
@@ -159,6 +159,7 @@ class Load:
     port: int
     clients: int = 4
     pause: float = 0.0  # seconds between the requests of a client
+    keep: bool = True
     answered: int = 0
     repeated: int = 0
     failures: list[str] = field(default_factory=list)
@@ -195,6 +196,8 @@ class Load:
                 self.answered += failure is None
                 if failure is not None:
                     self.failures.append(f"request {number}: {failure}")
+            if not self.keep:
+                connection.close()
             time.sleep(self.pause)
         connection.close()
 

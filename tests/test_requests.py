@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from flask import Flask, Response, g
+from flask import Flask, Response
 from flask.testing import FlaskClient
 
 from service.app import create_app
@@ -165,17 +165,15 @@ def test_a_fault_behind_the_views_is_answered_like_any_other(watched: Watched) -
     assert [type(told.exception) for told in watched.told] == [Broken]
 
 
-def test_a_view_may_tell_the_size_of_the_network(watched: Watched) -> None:
-    """By flask.g; where it does not, none is told."""
-
-    def view() -> str:
-        g.parameters, g.multiply_adds = 7, 21
-        return ""
-
-    watched.app.add_url_rule("/sized", view_func=view)
-    watched.client.get("/sized")
+def test_the_size_of_the_network_is_told(watched: Watched) -> None:
+    """Two weights and two biases, and three products of matrices over three samples; where there is none, none."""
+    layer = {"activation": "relu", "weights": [[1.0, 2.0]], "biases": [0.0, 0.0]}
+    batch = {"network": {"layers": [layer]}, "inputs": [[1.0]] * 3, "targets": [[0.0, 0.0]] * 3}
+    watched.client.post("/v1/gradients", json=batch)
+    watched.client.post("/v1/gradients", json=batch | {"inputs": []})
     watched.client.get("/v1")
-    assert [(told.parameters, told.multiply_adds) for told in watched.told] == [(7, 21), (None, None)]
+    told = [(told.parameters, told.multiply_adds) for told in watched.told]
+    assert told == [(4, 3 * 2 * 3), (None, None), (None, None)]
 
 
 def _from_the_front(watched: Watched, path: str, method: str = "GET", **known: Any) -> Any:

@@ -114,10 +114,11 @@ def test_a_client_that_never_ends_does_not_keep_the_service(tmp_path: Path) -> N
         assert server.process.wait(SECONDS) == 0
 
 
-def test_hup_loses_nothing(server: Server) -> None:
-    """Three times all workers are exchanged under load."""
-    with Load(server.port) as load:
-        for _ in range(3):
+@pytest.mark.parametrize(("rounds", "keep"), [(3, True), (10, False)], ids=["kept connections", "new connections"])
+def test_hup_loses_nothing(server: Server, rounds: int, keep: bool) -> None:
+    """Several times all workers are exchanged under load."""
+    with Load(server.port, clients=6, keep=keep) as load:
+        for _ in range(rounds):
             before = server.workers
             server.process.send_signal(signal.SIGHUP)
             wait_until(lambda old=before: len(server.workers - old) == 2 and not server.workers & old, "new workers")
