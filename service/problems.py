@@ -1,7 +1,8 @@
 """Problem details (RFC 9457): every error answer, and the pages that explain each type."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from traceback import clear_frames
 from typing import Any
 
 from flask import Flask, Response, g, request
@@ -208,11 +209,29 @@ class Refusal(Exception):
 
 def register(app: Flask) -> None:
     """Have every error of the app answered as a problem."""
-    app.register_error_handler(Refusal, _answer)
-    app.register_error_handler(MalformedJSON, _malformed)
-    app.register_error_handler(ValidationError, _invalid)
-    app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(Exception, _unexpected)
+    app.register_error_handler(Refusal, _releasing(_answer))
+    app.register_error_handler(MalformedJSON, _releasing(_malformed))
+    app.register_error_handler(ValidationError, _releasing(_invalid))
+    app.register_error_handler(HTTPException, _releasing(_http))
+    app.register_error_handler(Exception, _releasing(_unexpected))
+
+
+def _releasing(handler: Callable[[Any], Response]) -> Callable[[Any], Response]:
+    """Let go of what the frames hold that an exception came through, the request with all its numbers.
+
+    marshmallow names the exception that it raises, so that its frame and the exception hold each other: both would stay
+    until the garbage collector came by, and half a gigabyte of a refused request with them.
+    """
+
+    def answer(error: BaseException) -> Response:
+        response = handler(error)
+        link: BaseException | None = error
+        while link is not None:
+            clear_frames(link.__traceback__)
+            link = link.__context__
+        return response
+
+    return answer
 
 
 def _answer(refusal: Refusal) -> Response:
