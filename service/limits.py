@@ -8,7 +8,7 @@ from schemas.problem import pointer
 from schemas.strict import Path
 from schemas.words import counted
 from service.codec import depth, parts
-from service.problems import LIMIT_EXCEEDED, Refusal
+from service.problems import LIMIT_EXCEEDED, MALFORMED_JSON, Problem, Refusal
 
 BODY_BYTES = "body_bytes"
 
@@ -25,6 +25,7 @@ class Limit:
     where: Path | Callable[[GradientRequest], Path] = ()
     measure: Callable[[GradientRequest], int] | None = None  # None: checked before the request is read
     measure_body: Callable[[bytes], int] | None = None  # of the body, before it is parsed
+    problem: Problem = LIMIT_EXCEEDED
 
     def place(self, request: GradientRequest) -> Path:
         """The path to what is too much."""
@@ -98,6 +99,7 @@ LIMITS: tuple[Limit, ...] = (
         "lists, or objects, within each other",
         "send a request as docs/request.md has it: none needs more than six",
         measure_body=depth,
+        problem=MALFORMED_JSON,  # as from every parser, each of which has a depth of its own
     ),
     Limit(
         "layers",
@@ -185,7 +187,7 @@ def enforce_on_body(limits: Mapping[str, int], body: bytes) -> None:
         asked = limit.measure_body(body)
         if asked > allowed:
             detail = words(limit, asked, allowed)
-            raise Refusal(LIMIT_EXCEEDED, detail, [{"pointer": "", "detail": detail}])
+            raise Refusal(limit.problem, detail, [{"pointer": pointer(()), "detail": detail}])
 
 
 def enforce(limits: Mapping[str, int], request: GradientRequest) -> dict[str, int]:

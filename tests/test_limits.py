@@ -136,7 +136,7 @@ def test_a_body_exactly_at_the_limit_passes_and_one_above_does_not() -> None:
 
 @pytest.mark.parametrize("limit", BODY_LIMITS, ids=by_name)
 def test_a_body_is_measured_before_it_is_parsed(limit: Limit) -> None:
-    """At the limit it passes; one above, 422 in the same words, though what follows is no JSON."""
+    """At the limit it passes; one above it is refused in the same words, though what follows is no JSON."""
     body = json.dumps(REQUEST).encode()
     assert limit.measure_body is not None
     asked = COUNTS[limit.name]
@@ -145,7 +145,8 @@ def test_a_body_is_measured_before_it_is_parsed(limit: Limit) -> None:
     client = create_app(with_limits(**{limit.name: asked - 1})).test_client()
     answer = client.post("/v1/gradients", data=body + b"rubbish", content_type="application/json")
     document = answer.get_json(force=True)
-    assert (answer.status_code, document["type"]) == (422, "/problems/limit-exceeded")
+    assert (answer.status_code, document["type"]) == (limit.problem.status, f"/problems/{limit.problem.name}")
+    assert document["errors"][0]["pointer"] == "#"
     for words in (f"{asked} {limit.noun}", f"{asked - 1} allowed", limit.name, limit.setting, limit.way_out):
         assert words in document["errors"][0]["detail"]
 
@@ -181,8 +182,9 @@ TOO_DEEP = {
 def test_what_is_nested_too_deep_is_not_parsed(client: FlaskClient, body: str) -> None:
     """Parsers recurse, each as deep as it likes; here nothing is."""
     answer = client.post("/v1/gradients", data=body, content_type="application/json")
-    assert answer.status_code == 422
-    assert "json_depth" in answer.get_json(force=True)["detail"]
+    document = answer.get_json(force=True)
+    assert (answer.status_code, document["type"]) == (400, "/problems/malformed-json")
+    assert "json_depth" in document["detail"]
 
 
 HOSTILE = {"lists": b"[],", "objects": b"{},", "keys": b'{"a":0},', "strings": b'"ab",', "nested": b"["}

@@ -37,9 +37,15 @@ def _large_answer() -> bytes:
 
 @pytest.fixture
 def narrow(tmp_path: Path) -> Iterator[Server]:
-    """A service that computes one request, lets one more wait for a third of a second, and gives up after a second."""
-    settings = {"CONCURRENCY": 1, "QUEUE": 1, "QUEUE_SECONDS": 0.3, "WORK_SECONDS": WORK_SECONDS}
-    with serving(tmp_path / "log", **settings) as server:
+    """A service that computes one request, and lets one more wait for a third of a second."""
+    with serving(tmp_path / "log", CONCURRENCY=1, QUEUE=1, QUEUE_SECONDS=0.3) as server:
+        yield server
+
+
+@pytest.fixture
+def hasty(tmp_path: Path) -> Iterator[Server]:
+    """A service like that, which gives up after a second of work."""
+    with serving(tmp_path / "log", CONCURRENCY=1, QUEUE=1, QUEUE_SECONDS=0.3, WORK_SECONDS=WORK_SECONDS) as server:
         yield server
 
 
@@ -99,22 +105,21 @@ def test_beyond_the_queue_is_refused_before_the_body_is_read(narrow: Server) -> 
     assert (status, document["type"]) == (503, "/problems/overloaded")
 
 
-def test_what_takes_too_long_keeps_its_turn_until_it_ends(narrow: Server) -> None:
+def test_what_takes_too_long_keeps_its_turn_until_it_ends(hasty: Server) -> None:
     """The client is told after a second, but nobody else is let in before the work is done; it is counted once."""
-    with _busy(narrow, 1500) as answers:
+    with _busy(hasty, 1500) as answers:
         wait_until(lambda: bool(answers), "the deadline", 2)
         status, document = answers[0]
         assert (status, document["type"]) == (503, "/problems/work-timed-out")
-        assert narrow.metric("chainrule_requests_in_flight") == 1
-        assert _status_and_wait(narrow)[0] == 503
-        wait_until(lambda: narrow.metric("chainrule_requests_in_flight") == 0, "the work to end", 2 * SECONDS)
-        assert _status_and_wait(narrow)[0] == 200
+        assert hasty.metric("chainrule_requests_in_flight") == 1
+        assert _status_and_wait(hasty)[0] == 503
+        wait_until(lambda: hasty.metric("chainrule_requests_in_flight") == 0, "the work to end", 2 * SECONDS)
+        assert _status_and_wait(hasty)[0] == 200
     counts = {
-        code: narrow.metric("chainrule_http_requests_total", route="/v1/gradients", code=code)
-        for code in ("200", "503")
+        code: hasty.metric("chainrule_http_requests_total", route="/v1/gradients", code=code) for code in ("200", "503")
     }
     assert counts == {"200": 1, "503": 2}
-    assert narrow.log.read_text().count('"event":"request"') == 3
+    assert hasty.log.read_text().count('"event":"request"') == 3
 
 
 def test_everything_else_is_answered_while_all_turns_are_taken(narrow: Server) -> None:

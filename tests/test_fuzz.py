@@ -1,0 +1,102 @@
+"""A short run of the fuzzer, and whether it would see what it is there to see."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.app import create_app
+from tests.fuzz.checker import Answer
+from tests.fuzz.mutator import Case, case
+from tests.fuzz.run import SEED, Send, in_process, run
+
+CASES = 1500
+KINDS = {
+    "as it was: 200", "as it was: 422 non-finite-result", "changed: 200", "changed: 400 bad-request",
+    "changed: 400 malformed-json", "changed: 406 not-acceptable", "changed: 415 unsupported-media-type",
+    "changed: 422 invalid-request", "changed: 422 non-finite-result",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def send() -> Send:
+    """To the service."""
+    return in_process(create_app())
+
+
+def test_no_answer_is_wrong(send: Send) -> None:
+    """And every kind of answer is among them."""
+    kinds, wrong = run(send, SEED, range(CASES))
+    assert wrong == []
+    assert kinds.keys() >= KINDS
+
+
+def test_a_case_can_be_made_again() -> None:
+    """From its seed and index, whatever was made before."""
+    assert case(3, 5) == case(3, 5)
+    assert case(3, 5) != case(3, 6)
+    assert case(3, 5) != case(4, 5)
+
+
+def _first_layer(document: Any) -> Any:
+    return document["layers"][0]
+
+
+def _spoil(document: Any, where: Callable[[Any], Any], key: str) -> None:
+    """Change the first number of an array that is not null."""
+    holder = where(document)
+    numbers: Any = {"": holder[key]}
+    step: Any = ""
+    while isinstance(numbers[step], list):
+        numbers, step = numbers[step], 0
+    numbers[step] = 1e3 + (numbers[step] or 0.0)
+    if numbers is not holder and "" in numbers:
+        holder[key] = numbers[""]
+
+
+LIES: dict[str, Callable[[Any], None]] = {
+    "dE_dw": lambda document: _spoil(document, _first_layer, "dE_dw"),
+    "dE_da": lambda document: _spoil(document, _first_layer, "dE_da"),
+    "dE_do": lambda document: _spoil(document, lambda d: _first_layer(d)["factors"], "dE_do"),
+    "da_dw": lambda document: _spoil(document, lambda d: _first_layer(d)["factors"], "da_dw"),
+    "dE_db": lambda document: _spoil(document, _first_layer, "dE_db"),
+    "loss": lambda document: _spoil(document, lambda d: d, "loss"),
+    "sample_losses": lambda document: _spoil(document, lambda d: d, "sample_losses"),
+    "record": lambda document: _spoil(document, lambda d: _first_layer(d)["weights"][0], "dE_dw"),
+    "NaN": lambda document: document.update(loss=float("nan")),
+    "missing": lambda document: document.pop("layers"),
+    "pointer": lambda document: document["errors"][0].update(pointer="#/nowhere/at/all"),
+    "no places": lambda document: document.pop("errors"),
+    "instance": lambda document: document.update(instance="another"),
+    "status": lambda document: document.update(status=418),
+    "type": lambda document: document.update(type="/problems/unheard-of"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_wrong_answer_is_found(send: Send, lie: str) -> None:
+    """Every answer that can be changed in this way is told to be wrong, nearly: a null or a zero may hide it."""
+    told: list[bool] = []
+
+    def lying(made: Case) -> Answer:
+        answer = send(made)
+        try:
+            document = answer.document
+            LIES[lie](document)
+        except (KeyError, TypeError, IndexError):
+            return answer
+        told.append(True)
+        headers = {name: value for name, value in answer.headers.items() if name != "content-encoding"}
+        return Answer(answer.status, headers, json.dumps(document).encode())
+
+    _, wrong = run(lying, SEED, range(150))
+    assert len(told) > 10
+    assert len({words.partition(" ")[0] + words.partition(")")[0] for words in wrong}) > 0.7 * len(told)
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_fault_of_the_server_is_found(send: Send, status: int) -> None:
+    """Whatever its document says."""
+    _, wrong = run(lambda made: Answer(status, (answer := send(made)).headers, answer.body), SEED, range(20))
+    assert len([words for words in wrong if words.endswith(f": status {status}")]) == 20
