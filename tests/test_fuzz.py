@@ -28,7 +28,7 @@ def send() -> Send:
 def test_no_answer_is_wrong(send: Send) -> None:
     """And every kind of answer is among them."""
     kinds, wrong = run(send, SEED, range(CASES))
-    assert wrong == []
+    assert wrong == {}
     assert kinds.keys() >= KINDS
 
 
@@ -55,6 +55,13 @@ def _spoil(document: Any, where: Callable[[Any], Any], key: str) -> None:
         holder[key] = numbers[""]
 
 
+def _say(document: Any, **members: object) -> None:
+    """Change members that are there. Raises KeyError where one is not."""
+    for name in members:
+        document[name]
+    document.update(members)
+
+
 LIES: dict[str, Callable[[Any], None]] = {
     "dE_dw": lambda document: _spoil(document, _first_layer, "dE_dw"),
     "dE_da": lambda document: _spoil(document, _first_layer, "dE_da"),
@@ -64,39 +71,41 @@ LIES: dict[str, Callable[[Any], None]] = {
     "loss": lambda document: _spoil(document, lambda d: d, "loss"),
     "sample_losses": lambda document: _spoil(document, lambda d: d, "sample_losses"),
     "record": lambda document: _spoil(document, lambda d: _first_layer(d)["weights"][0], "dE_dw"),
-    "NaN": lambda document: document.update(loss=float("nan")),
+    "NaN": lambda document: _say(document, loss=float("nan")),
     "missing": lambda document: document.pop("layers"),
     "pointer": lambda document: document["errors"][0].update(pointer="#/nowhere/at/all"),
     "no places": lambda document: document.pop("errors"),
-    "instance": lambda document: document.update(instance="another"),
-    "status": lambda document: document.update(status=418),
-    "type": lambda document: document.update(type="/problems/unheard-of"),
+    "instance": lambda document: _say(document, instance="another"),
+    "status": lambda document: _say(document, status=418),
+    "type": lambda document: _say(document, type="/problems/unheard-of"),
 }
 
 
 @pytest.mark.parametrize("lie", LIES)
 def test_a_wrong_answer_is_found(send: Send, lie: str) -> None:
-    """Every answer that can be changed in this way is told to be wrong, nearly: a null or a zero may hide it."""
-    told: list[bool] = []
+    """Nearly every answer that can be changed in this way is told to be wrong: a null or a zero may hide it."""
+    told = 0
 
     def lying(made: Case) -> Answer:
+        nonlocal told
         answer = send(made)
         try:
             document = answer.document
             LIES[lie](document)
         except (KeyError, TypeError, IndexError):
             return answer
-        told.append(True)
+        told += 1
         headers = {name: value for name, value in answer.headers.items() if name != "content-encoding"}
         return Answer(answer.status, headers, json.dumps(document).encode())
 
     _, wrong = run(lying, SEED, range(150))
-    assert len(told) > 10
-    assert len({words.partition(" ")[0] + words.partition(")")[0] for words in wrong}) > 0.7 * len(told)
+    assert told > 10
+    assert len(wrong) > 0.6 * told
 
 
 @pytest.mark.parametrize("status", [500, 503])
 def test_a_fault_of_the_server_is_found(send: Send, status: int) -> None:
     """Whatever its document says."""
     _, wrong = run(lambda made: Answer(status, (answer := send(made)).headers, answer.body), SEED, range(20))
-    assert len([words for words in wrong if words.endswith(f": status {status}")]) == 20
+    assert len(wrong) == 20
+    assert all(words[0] == f"status {status}" for words in wrong.values())

@@ -43,6 +43,13 @@ def narrow(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
+def patient(tmp_path: Path) -> Iterator[Server]:
+    """A service that computes one request, and lets one more wait as long as it takes."""
+    with serving(tmp_path / "log", CONCURRENCY=1, QUEUE=1, QUEUE_SECONDS=3 * SECONDS) as server:
+        yield server
+
+
+@pytest.fixture
 def hasty(tmp_path: Path) -> Iterator[Server]:
     """A service like that, which gives up after a second of work."""
     with serving(tmp_path / "log", CONCURRENCY=1, QUEUE=1, QUEUE_SECONDS=0.3, WORK_SECONDS=WORK_SECONDS) as server:
@@ -93,15 +100,15 @@ def test_who_waits_too_long_for_a_turn_is_told_when_to_come_again(narrow: Server
     assert narrow.metric("chainrule_http_requests_rejected_total", reason="overloaded") == 1
 
 
-def test_beyond_the_queue_is_refused_before_the_body_is_read(narrow: Server) -> None:
+def test_beyond_the_queue_is_refused_before_the_body_is_read(patient: Server) -> None:
     """One is worked on, one waits: the third is answered after its head, though no byte of its body has come."""
-    with _busy(narrow, 400), ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(_status_and_wait, narrow)
-        wait_until(lambda: narrow.metric("chainrule_requests_waiting") == 1, "one to wait", 0.3)
-        with narrow.socket() as sock:
+    with _busy(patient, 1500), ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(_status_and_wait, patient)
+        wait_until(lambda: patient.metric("chainrule_requests_waiting") == 1, "one to wait", SECONDS)
+        with patient.socket() as sock:
             sock.sendall(HEAD + LENGTH)
             status, document = received(sock)
-        waiting.result()
+        assert waiting.result()[0] == 200
     assert (status, document["type"]) == (503, "/problems/overloaded")
 
 

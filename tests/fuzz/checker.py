@@ -44,15 +44,14 @@ def _no_constant(name: str) -> None:
 
 def complaints(case: Case, answer: Answer) -> list[str]:
     """What is wrong with the answer."""
+    found = [f"status {answer.status}"] if answer.status >= 500 else []
     try:
-        return list(_complaints(case, answer, answer.document))
+        return found + list(_complaints(case, answer, answer.document))
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        return [f"the answer cannot be read: {error!r}"]
+        return [*found, f"the answer cannot be read: {error!r}"]
 
 
 def _complaints(case: Case, answer: Answer, document: Any) -> Iterator[str]:
-    if answer.status >= 500:
-        yield f"status {answer.status}"
     if not answer.headers.get("x-request-id"):
         yield "no X-Request-ID"
     if answer.status == 200:

@@ -53,15 +53,16 @@ def by_http() -> Iterator[Send]:
         yield send
 
 
-def run(send: Send, seed: int, indices: range) -> tuple[Counter[str], list[str]]:
-    """How many answers there were of each kind, and what is wrong with which."""
+def run(send: Send, seed: int, indices: range) -> tuple[Counter[str], dict[str, list[str]]]:
+    """How many answers there were of each kind, and what is wrong with the answer to which case."""
     kinds: Counter[str] = Counter()
-    wrong = []
+    wrong = {}
     for index in indices:
         made = case(seed, index)
         answer = send(made)
         kinds[_kind(made, answer)] += 1
-        wrong += [f"case({seed}, {index}) {made.changes}: {words}" for words in complaints(made, answer)]
+        if words := complaints(made, answer):
+            wrong[f"case({seed}, {index}) {made.changes}"] = words
     return kinds, wrong
 
 
@@ -86,7 +87,7 @@ def main() -> int:
     else:
         kinds, wrong = run(in_process(create_app()), asked.seed, range(asked.cases))
     print("\n".join(f"{count:7} {kind}" for kind, count in sorted(kinds.items())))
-    print("\n".join(wrong[:50]) or "nothing wrong")
+    print("\n".join(f"{name}: {'; '.join(words)}" for name, words in wrong.items()) or "nothing wrong")
     return 1 if wrong else 0
 
 
