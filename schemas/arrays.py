@@ -29,14 +29,26 @@ def read_array(value: Any, ranks: tuple[int, ...]) -> Array:
 
     Raises ValidationError with the path of each bad element, the first 20 of them.
     """
-    in_base64 = type(value) is dict
-    array = _from_base64(value, ranks) if in_base64 else _from_lists(value, ranks)
+    array = _from_base64(value, ranks) if is_packed(value) else _from_lists(value, ranks)
     if not np.isfinite(array).all():
+        words = "is not a finite number" if is_packed(value) else _BEYOND
         places = np.argwhere(~np.isfinite(array))[:MOST_COMPLAINTS].tolist()
-        if in_base64:
-            raise _refusal((("base64",), f"element {place} is not a finite number") for place in places)
-        raise _refusal((tuple(place), _BEYOND) for place in places)
+        raise _refusal(as_posted(value, tuple(place), words) for place in places)
     return array
+
+
+def is_packed(value: Any) -> bool:
+    """Whether an array was given as base64."""
+    return type(value) is dict
+
+
+def as_posted(document: Any, path: Path, words: str) -> tuple[Path, str]:
+    """A complaint about an element of an array. In base64 no path leads to one, so it is named in the words."""
+    for depth, step in enumerate(path):
+        if isinstance(document, dict) and isinstance(step, int):
+            return (*path[:depth], "base64"), f"element {list(path[depth:])} {words}"
+        document = document[step]
+    return path, words
 
 
 def _refusal(complaints: Iterator[tuple[Path, str]]) -> ValidationError:

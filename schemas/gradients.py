@@ -9,6 +9,7 @@ from marshmallow import ValidationError, fields, post_load, validates_schema
 from chainrule.catalogue import Array
 from chainrule.losses import LossSpec
 from chainrule.network import Network
+from schemas.arrays import as_posted, is_packed
 from schemas.fields import (
     MESSAGES,
     ArrayField,
@@ -18,7 +19,7 @@ from schemas.fields import (
     NumberField,
 )
 from schemas.network import Complaints, NetworkSchema, misfits, outputs_of, to_network
-from schemas.strict import MOST_COMPLAINTS, StrictSchema, as_messages
+from schemas.strict import MOST_COMPLAINTS, Path, StrictSchema, as_messages
 from schemas.words import counted
 
 BREAKDOWNS = ("per_weight", "per_unit", "none")
@@ -42,6 +43,11 @@ class GradientRequest:
     weights_layout: str
     one_sample: bool  # the answer then has no samples axis
     encoding: str
+    packed: frozenset[str]  # which of inputs and targets came as base64
+
+    def path(self, name: str, *index: str | int) -> Path:
+        """To an element of the inputs or targets; to the array where it came as base64, which holds no elements."""
+        return (name,) if name in self.packed else (name, *index)
 
 
 class StepSchema(StrictSchema):
@@ -78,8 +84,8 @@ class GradientRequestSchema(StrictSchema):
         ENCODINGS, load_default=ENCODINGS[0], metadata={"description": "how the arrays of the answer are written"}
     )
 
-    @validates_schema(skip_on_field_errors=False)
-    def _fits(self, loaded: dict[str, Any], **_: Any) -> None:
+    @validates_schema(skip_on_field_errors=False, pass_original=True)
+    def _fits(self, loaded: dict[str, Any], posted: dict[str, Any], **_: Any) -> None:
         """Refuse shapes that do not fit each other, among the parts that could be read."""
         network, inputs = loaded.get("network", {}), loaded.get("inputs")
         complaints = [(("network", *path), words) for path, words in misfits(network, inputs)]
@@ -87,10 +93,10 @@ class GradientRequestSchema(StrictSchema):
             targets = _target_misfits(loaded["loss"], loaded["targets"], inputs, outputs_of(network, inputs))
             complaints += [(("targets", *path), words) for path, words in targets]
         if complaints:
-            raise ValidationError(as_messages(complaints))
+            raise ValidationError(as_messages(as_posted(posted, *complaint) for complaint in complaints))
 
-    @post_load
-    def _as_core_values(self, loaded: dict[str, Any], **_: Any) -> GradientRequest:
+    @post_load(pass_original=True)
+    def _as_core_values(self, loaded: dict[str, Any], posted: dict[str, Any], **_: Any) -> GradientRequest:
         one_sample = loaded["inputs"].ndim == 1
         targets = loaded["targets"]
         if loaded["loss"].loss.class_indices:
@@ -108,6 +114,7 @@ class GradientRequestSchema(StrictSchema):
             weights_layout=loaded["network"]["weights_layout"],
             one_sample=one_sample,
             encoding=loaded["encoding"],
+            packed=frozenset(name for name in ("inputs", "targets") if is_packed(posted[name])),
         )
 
 

@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 from chainrule.remarks import NonFinite
+from schemas.gradients import GradientRequest
 from schemas.problem import pointer
-from schemas.strict import Path
 
 QUANTITIES = {
     "a": "the pre-activation a",
@@ -45,9 +45,9 @@ def members(found: NonFinite, one_sample: bool) -> dict[str, Any]:
     return {"quantity": found.quantity, **{name: index for name, index in places.items() if index is not None}}
 
 
-def place(found: NonFinite, one_sample: bool) -> str:
+def place(found: NonFinite, request: GradientRequest) -> str:
     """A pointer to what in the request it comes from: the sample's targets or inputs, or the layer."""
-    step: Path = () if found.sample is None or one_sample else (found.sample,)
+    step = () if found.sample is None or request.one_sample else (found.sample,)
     if found.quantity in {"loss", "sample_loss"}:
-        return pointer(("targets", *step))
-    return pointer(("inputs", *step) if found.layer is None else ("network", "layers", found.layer))
+        return pointer(request.path("targets", *step))
+    return pointer(request.path("inputs", *step) if found.layer is None else ("network", "layers", found.layer))

@@ -60,7 +60,7 @@ def _targets_out_of_range(request: GradientRequest) -> Iterator[Warning_]:
             f"target {output}{where} is {request.targets[sample, output]:g}; {request.loss.loss.name} is meant for "
             f"targets {_range(request.loss.loss.target_range)}, and was computed as it stands"
         )
-        yield _warning("target-out-of-range", detail, ("targets", *step, output))
+        yield _warning("target-out-of-range", detail, request.path("targets", *step, output))
 
 
 def _range(limits: tuple[float, float] | None) -> str:
@@ -78,7 +78,7 @@ def _loss_kinks(request: GradientRequest, result: Gradients) -> Iterator[Warning
             f"output {output}{where} sits exactly on the kink of {request.loss.loss.name}; "
             f"the derivative taken is {taken[sample, output]:g}"
         )
-        yield _warning("kink", detail, ("targets", *step, output))
+        yield _warning("kink", detail, request.path("targets", *step, output))
 
 
 def _on_kink(unit: OnKink, request: GradientRequest) -> Warning_:

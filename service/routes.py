@@ -164,5 +164,5 @@ def compute(asked: GradientRequest) -> Computed:
 def _refuse_non_finite(found: NonFinite | None, asked: GradientRequest) -> None:
     if found is not None:
         detail = sentence(found, asked.one_sample)
-        errors = [{"pointer": place(found, asked.one_sample), "detail": detail}]
+        errors = [{"pointer": place(found, asked), "detail": detail}]
         raise Refusal(NON_FINITE_RESULT, detail, errors, members(found, asked.one_sample))

@@ -514,6 +514,12 @@ ROWS = [
     *RATES,
     *(Row(m, put("inputs", value), f"#/inputs/{key}", words) for m, (value, key, words) in PACKED.items()),
     Row("weights of rank 1 in base64", put(W, packed([6], range(6))), f"#/{W}/shape", "must be a list of 2 lengths"),
+    Row(
+        "0 for a hinge in base64",
+        put("targets", packed([4, 2], [1, -1, 1, 0, -1, 1, 1, 1]), loss="hinge"),
+        "#/targets/base64",
+        "element [1, 1] must be -1 or 1 for hinge",
+    ),
     Row("targets of rank 1 in base64", put("targets", packed([8])), "#/targets", BATCH_OF_LISTS),
     Row("an odd number of outputs for pairs", put(W1, [[1, 2, 3]] * 3, **PAIRS), "#/targets", ODD),
     *(Row(f"the key {key!r}", with_key("", key), p, f'unknown key "{key}"') for key, p in POINTERS.items()),
@@ -571,6 +577,14 @@ def test_a_mistake_is_refused_once_at_its_place_and_in_words(client: FlaskClient
 
 
 # Several mistakes, and mistakes that could be told in more than one way.
+
+
+def test_what_is_not_finite_leads_to_the_array_where_it_has_no_elements(client: FlaskClient) -> None:
+    """E = ½·1e200² is beyond float64; the target stands in base64, of which no pointer names a part."""
+    layer = {"activation": "identity", "weights": [[1.0]]}
+    body = {"network": {"layers": [layer]}, "inputs": [[1.0]], "targets": packed([1, 1], [1e200])}
+    document = problem_in(post(client, json.dumps(body)), 422, "non-finite-result")
+    assert document["errors"][0]["pointer"] == "#/targets"
 
 
 def test_all_mistakes_of_a_request_are_told_at_once(client: FlaskClient) -> None:

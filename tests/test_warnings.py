@@ -34,6 +34,13 @@ CASES = {
         "target 0 in sample 0 is 1.5; "
         "binary_cross_entropy is meant for targets from 0 to 1, and was computed as it stands",
     ),
+    "a target out of range, in base64, which holds no elements": (
+        _body("sigmoid", [[1.0]], [[0.5]], {"shape": [1, 1], "base64": "AAAAAAAA+D8="}, BCE),
+        "target-out-of-range",
+        "#/targets",
+        "target 0 in sample 0 is 1.5; "
+        "binary_cross_entropy is meant for targets from 0 to 1, and was computed as it stands",
+    ),
     "a unit on a kink": (
         _body("relu", [[1.0]], [0.0], [1.0]),
         "kink",

@@ -17,6 +17,7 @@ from tests.fuzz.mutator import Case
 RIGHT = {"non-finite-result"}  # the problem that a right request can have
 CLOSE = 1e-9
 MOST = 2**30  # bytes of an answer
+DIGITLESS = 5e-324 / CLOSE  # below, a number has fewer digits than are asked for
 FACTORS = ("dE_do", "do_da", "da_dw")
 Array = NDArray[np.float64]
 
@@ -113,10 +114,10 @@ def _about_factors(layer: dict[str, Any]) -> Iterator[str]:
         dE_do, do_da, da_dw, dE_da = dE_do[None], do_da[None], da_dw[None], dE_da[None]
     coupled = do_da.ndim == 3
     product = np.einsum("sm,smj->sj", dE_do, do_da) if coupled else dE_do * do_da
-    size = np.einsum("sm,smj->sj", abs(dE_do), abs(do_da)) if coupled else abs(product)
+    size = np.einsum("sm,smj->sj", _size(dE_do), _size(do_da)) if coupled else _size(dE_do) * _size(do_da)
     if not _close(product, dE_da, size):
         yield f"dE_da {dE_da.tolist()} is not {product.tolist()}"
-    in_out = np.einsum("si,sj->ij", da_dw, dE_da), np.einsum("si,sj->ij", abs(da_dw), abs(dE_da))
+    in_out = np.einsum("si,sj->ij", da_dw, dE_da), np.einsum("si,sj->ij", _size(da_dw), _size(dE_da))
     if not any(dE_dw.shape == p.shape and _close(p, dE_dw, s) for p, s in (in_out, (in_out[0].T, in_out[1].T))):
         yield f"dE_dw {dE_dw.tolist()} is not {in_out[0].tolist()}"
     if "dE_db" in layer and not _close(dE_da.sum(0), _numbers(layer["dE_db"]), abs(dE_da).sum(0)):
@@ -126,12 +127,10 @@ def _about_factors(layer: dict[str, Any]) -> Iterator[str]:
 def _about(record: dict[str, Any]) -> Iterator[str]:
     """A record's own product. Of a unit of a group its factors have an axis over the units, the last."""
     dE_do, do_da, da_dw = (_numbers(record[name]) for name in FACTORS)
-    terms = dE_do * do_da
+    terms, size = dE_do * do_da, _size(dE_do) * _size(do_da)
     if terms.ndim > da_dw.ndim:
-        terms, size = terms.sum(-1), abs(terms).sum(-1)
-    else:
-        size = abs(terms)
-    if not _close((terms * da_dw).sum(), record["dE_dw"], (size * abs(da_dw)).sum()):
+        terms, size = terms.sum(-1), size.sum(-1)
+    if not _close((terms * da_dw).sum(), record["dE_dw"], (size * _size(da_dw)).sum()):
         yield f"{record} is not the product of its factors"
 
 
@@ -139,6 +138,11 @@ def _numbers(value: Any) -> Array:
     if isinstance(value, dict):
         return np.frombuffer(base64.b64decode(value["base64"]), "<f8").reshape(value["shape"])
     return np.array(value, dtype=np.float64)  # null is NaN
+
+
+def _size(factor: Array) -> Array:
+    """Its magnitude, in proportion to which it is right: near the end of float64 to a part of its last digit alone."""
+    return np.maximum(abs(factor), DIGITLESS)
 
 
 def _close(found: Any, told: Any, size: Any) -> bool:
