@@ -7,7 +7,7 @@ LOCK_ARGS ?=
 
 JUDGES := .venv/.torch .venv/.frameworks
 PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input
-COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --prerelease disallow --custom-compile-command "make lock" $(LOCK_ARGS)
+COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --prerelease if-necessary --custom-compile-command "make lock" $(LOCK_ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check faults frameworks openapi format lock clean
@@ -42,8 +42,9 @@ format: .venv/.test  ## format the code, and mend what the linter can mend
 lock:  ## write requirements/ anew from pyproject.toml, with newer versions by LOCK_ARGS=--upgrade
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: python3 -m pip install uv, or UV=/path/to/uv" >&2; exit 1; }
 	$(COMPILE) pyproject.toml -o requirements/run.txt
+	$(COMPILE) pyproject.toml --extra tracing -c requirements/run.txt -o requirements/tracing.txt
 	$(COMPILE) --group build -c requirements/run.txt -o requirements/build.txt
-	$(COMPILE) pyproject.toml --group test --group check --group torch -c requirements/run.txt -c requirements/build.txt -o requirements/test.txt
+	$(COMPILE) pyproject.toml --extra tracing --group test --group check --group torch -c requirements/tracing.txt -c requirements/build.txt -o requirements/test.txt
 	$(COMPILE) --group frameworks -c requirements/test.txt -o requirements/frameworks.txt
 
 clean:  ## remove .venv and all caches

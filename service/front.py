@@ -8,6 +8,7 @@ What cannot be taken is refused by the application itself, as every other refusa
 import asyncio
 import io
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,7 @@ from service.turns import Turns
 
 CONNECTION = "chainrule.connection"  # the key of a scope
 RECEIVED, REFUSAL, STAGES = "chainrule.received", "chainrule.refusal", "chainrule.stages"  # keys of an environ
-ABANDONED = "chainrule.abandoned"  # so too
+TOLD = "chainrule.told"  # so too
 
 _PIECE = 256 * 1024  # of an answer, handed to the connection at a time: it copies what it cannot send at once
 _DROPPED = 8  # times the limit of a body: a client still sending would see a broken connection instead of the refusal
@@ -121,15 +122,15 @@ class Front:
 
     async def _compute(self, environ: Environ, content: bytes) -> Answer:
         """The answer of a thread. The turn ends when the work does, also where nobody waits for it any more."""
-        given = environ | {"wsgi.input": io.BytesIO(content)}
+        told = threading.Lock()
+        given = environ | {"wsgi.input": io.BytesIO(content), TOLD: told}
         work = asyncio.get_running_loop().run_in_executor(self._pool, self._run, given)
         work.add_done_callback(self._end)
         done, _ = await asyncio.wait([work], timeout=self._settings.work_seconds)
-        if not done:
-            given[ABANDONED] = True
+        if not done and told.acquire(blocking=False):
             detail = f"the request was worked on for {self._settings.work_seconds:g} s (CHAINRULE_WORK_SECONDS)"
             raise Refusal(WORK_TIMED_OUT, detail)
-        return work.result()
+        return await work  # done, or about to be
 
     def _end(self, work: "asyncio.Future[Answer]") -> None:
         self._turns.give_back()

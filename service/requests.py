@@ -2,7 +2,8 @@
 
 The server's front may hand on what it knows, in the WSGI environment: `chainrule.received`, when the head had arrived
 (by time.perf_counter), `chainrule.stages`, the seconds that its own stages took, `chainrule.refusal`, a Refusal, and
-`chainrule.abandoned`, true as soon as nobody waits for this answer any more.
+`chainrule.told`, a lock that whoever tells of the request takes, so that it is told of once: the answer that comes too
+late, or the refusal that was given in its place.
 """
 
 import re
@@ -84,7 +85,8 @@ def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     if g.stages:
         response.headers["Server-Timing"] = ", ".join(f"{name};dur={1e3 * t:.3f}" for name, t in g.stages.items())
-    if request.environ.get("chainrule.abandoned"):  # answered already, as work that took too long
+    told = request.environ.get("chainrule.told")
+    if told is not None and not told.acquire(blocking=False):  # answered already, as work that took too long
         return response
     exchange = _exchange(response)
     for observe in current_app.extensions[OBSERVERS]:

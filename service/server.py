@@ -17,6 +17,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.sock import TCP6Socket, TCPSocket
 from gunicorn.util import parse_address
 
+from service import tracing
 from service.admin import create_admin_app
 from service.app import create_app
 from service.front import Front
@@ -65,7 +66,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """The application that every worker runs."""
+        """The application that every worker runs. Raises BadSettings."""
+        tracing.check()
         app = create_app(self.settings)
         app.extensions["chainrule.shared"] = self.shared
         app.extensions["chainrule.observers"].append(self.metrics.observe)
@@ -76,6 +78,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         settings = self.settings
         turns = Turns(settings.concurrency, settings.queue, settings.queue_seconds, self.metrics.in_flight)
         self.metrics.start_worker(settings.concurrency)
+        tracing.start(self.wsgi())
         return Front(self.wsgi(), settings, turns)
 
     def run(self) -> None:

@@ -24,6 +24,7 @@ ALLOWED = {
         "gunicorn",
         "markupsafe",
         "numpy",
+        "opentelemetry",
         "orjson",
         "prometheus_client",
         "structlog",
@@ -35,6 +36,7 @@ ALLOWED = {
 ONLY_IN = {  # within the service
     "apispec": {"service/openapi.py"},
     "flask_swagger_ui": {"service/pages.py"},
+    "opentelemetry": {"service/spans.py"},
     "orjson": {"service/codec.py"},
     "numpy": {"service/codec.py"},
     "prometheus_client": {"service/metrics.py"},

@@ -75,10 +75,10 @@ def _busy(server: Server, samples: int) -> Iterator[list[tuple[int, dict]]]:
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        wait_until(lambda: server.metric("chainrule_requests_in_flight") == 1, "the work to begin", 5)
+        wait_until(lambda: server.metric("chainrule_requests_in_flight") == 1, "the work to begin", SECONDS)
         yield answers
     finally:
-        thread.join(SECONDS)
+        thread.join(3 * SECONDS)
 
 
 def _status_and_wait(server: Server) -> tuple[int, str | None, dict]:
@@ -93,7 +93,7 @@ def test_who_waits_too_long_for_a_turn_is_told_when_to_come_again(narrow: Server
     with _busy(narrow, 400) as answers:
         start = time.monotonic()
         status, wait, document = _status_and_wait(narrow)
-        assert 0.25 < time.monotonic() - start < 0.25 + SECONDS / 5
+        assert time.monotonic() - start > 0.25
     assert (status, wait, document["type"]) == (503, "1", "/problems/overloaded")
     assert "CHAINRULE_CONCURRENCY" in document["detail"]
     assert answers[0][0] == 200
@@ -102,7 +102,7 @@ def test_who_waits_too_long_for_a_turn_is_told_when_to_come_again(narrow: Server
 
 def test_beyond_the_queue_is_refused_before_the_body_is_read(patient: Server) -> None:
     """One is worked on, one waits: the third is answered after its head, though no byte of its body has come."""
-    with _busy(patient, 1500), ThreadPoolExecutor(1) as pool:
+    with _busy(patient, 600), ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(_status_and_wait, patient)
         wait_until(lambda: patient.metric("chainrule_requests_waiting") == 1, "one to wait", SECONDS)
         with patient.socket() as sock:
@@ -115,7 +115,7 @@ def test_beyond_the_queue_is_refused_before_the_body_is_read(patient: Server) ->
 def test_what_takes_too_long_keeps_its_turn_until_it_ends(hasty: Server) -> None:
     """The client is told after a second, but nobody else is let in before the work is done; it is counted once."""
     with _busy(hasty, 1500) as answers:
-        wait_until(lambda: bool(answers), "the deadline", 2)
+        wait_until(lambda: bool(answers), "the deadline", SECONDS)
         status, document = answers[0]
         assert (status, document["type"]) == (503, "/problems/work-timed-out")
         assert hasty.metric("chainrule_requests_in_flight") == 1
