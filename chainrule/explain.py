@@ -84,9 +84,11 @@ def explain(
         raise ValueError(f"layer {place.layer} has no biases")
     samples = range(len(result.outputs)) if sample is None else (sample,)
     batch = len(samples) > 1
+    dense = loss.dense_targets(targets, result.outputs.shape[1])
+    divisor = loss.divisor(dense)
     steps: list[Step] = []
     for s in samples:
-        own = _Sample(network, result, targets, loss, place, s)
+        own = _Sample(network, result, targets[s], dense[s], loss, divisor, place, s)
         steps += [replace(step, sample=s) for step in own.steps()]
     if batch:
         steps.append(_sum_over_samples(gradient, place))
@@ -203,10 +205,26 @@ def _sum_over_samples(gradient: LayerGradient, place: Place) -> Step:
     node, note = _sum_of_products(dE_da, x)
     found = _lines(_by("E", parameter_latex(place)), symbols, [] if node is None else [node], value, note)
     terms = tuple(
-        Term("sample", s, {"dE_da": float(dE_da[s]), factor: float(x[s])}, float(dE_da[s] * x[s]))
-        for s in range(len(dE_da))
+        _term("sample", s, {"dE_da": float(dE_da[s]), factor: float(x[s])}, _share(place, s)) for s in range(len(dE_da))
     )
     return _step("result", quantity, "Sum over the samples", found, place.layer, place.unit, terms)
+
+
+def _share(place: Place, sample: int) -> str:
+    """What one sample adds to the derivative, in symbols."""
+    dE_da = _dE_by("a", f"{sample},{place.unit}", place.layer)
+    return dE_da if place.unit_before is None else f"{dE_da} {_given(place.layer, f'{sample},{place.unit_before}')}"
+
+
+def _term(over: str, index: int, factors: Mapping[str, float], symbols: str) -> Term:
+    """A term that is the product of its factors."""
+    x, y = factors.values()
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = float(np.float64(x) * y)
+    if not math.isfinite(value):
+        return Term(over, index, {name: _finite(factor) for name, factor in factors.items()}, None)
+    written = line(_product(x, y), value)
+    return Term(over, index, factors, value, None if written is None else f"{symbols} {written}")
 
 
 def _step(
@@ -287,8 +305,10 @@ class _Sample:
 
     network: Network
     result: Gradients
-    targets: Array
+    t: Array  # (j,), or a class index
+    u: Array  # (j,), the target that smoothing and class indices make
     loss: LossSpec
+    divisor: int
     place: Place
     sample: int
 
@@ -383,36 +403,32 @@ class _Sample:
         return _lines("E", r"\sum_{j} E_{j}", [] if plain is None else [plain], total, note)
 
     def _ignored(self) -> bool:
-        return self.loss.loss.class_indices and bool(self.loss.ignored(self.targets)[self.sample])
-
-    def _divisor(self) -> int:
-        return self.loss.divisor(self.loss.dense_targets(self.targets, self.result.outputs.shape[1]))
+        return self.loss.loss.class_indices and bool(self.loss.ignored(self.t))
 
     def _divided(self, nodes: list[Node]) -> list[Node]:
-        return [over(node, Number(str(self._divisor()))) for node in nodes]
+        return [over(node, Number(str(self.divisor))) for node in nodes]
 
     def _over_n(self, what: str, symbols: str) -> str:
         """The formula of a loss, or of its derivative, with what the reduction divides it by."""
-        if self._divisor() == 1:
+        if self.divisor == 1:
             return symbols
-        return rf"\frac{{1}}{{{self._divisor()}}} {what}, \quad {what} = {symbols}"
+        return rf"\frac{{1}}{{{self.divisor}}} {what}, \quad {what} = {symbols}"
 
     def _about_loss(self) -> str | None:
         if self._ignored():
-            return f"Class {int(self.targets[self.sample])} is ignored: the sample adds nothing."
-        if self._divisor() == 1:
+            return f"Class {int(self.t)} is ignored: the sample adds nothing."
+        if self.divisor == 1:
             return None
-        return f'The reduction "{self.loss.reduction}" divides by {self._divisor()}.'
+        return f'The reduction "{self.loss.reduction}" divides by {self.divisor}.'
 
     def _loss_site(self, j: int | None = None) -> _Site:
         """Where the loss of output j, or of the sample, is put to use."""
         k, row = len(self.result.layers) - 1, self.loss.loss
         o = self.result.outputs[self.sample]
-        t = self.targets[self.sample]
+        t, u = self.t, self.u
         scalars = _parameters(self.loss)
         if j is not None and row.per == "element":
             return _Site(Numbers({**scalars, "o": float(o[j]), "t": float(t[j])}), k, single=j)
-        u = self.loss.dense_targets(self.targets, len(o))[self.sample]
         vectors = {"o": o, "u": u} if row.class_indices else {"o": o, "u": u, "t": t}
         per = row.outputs_per_target
         indices = {} if j is None else {"j": j, "k": j // per} if per > 1 else {"j": j}
@@ -435,9 +451,8 @@ class _Sample:
         return _step("backward", "dE_do", f"How the loss depends on output {j}", found, k, j)
 
     def _loss_kink(self, j: int) -> str | None:
-        t = self.loss.dense_targets(self.targets, self.result.outputs.shape[1])
-        distances = self.loss.distances(self.result.outputs, t)
-        if not any(distance[self.sample, j] == 0.0 for distance in distances):
+        distances = self.loss.distances(self.result.outputs[self.sample][None], self.u[None])
+        if not any(distance[0, j] == 0.0 for distance in distances):
             return None
         return "The output sits exactly on a kink of the loss, where another slope would be as right."
 
@@ -475,7 +490,12 @@ class _Sample:
         symbols = rf"\sum_{{l}} {_dE_by('a', 'l', k + 1)} {_at('w', f'{j},l', k + 1)}"
         value = float(self.result.layers[k].dE_do[self.sample, j])
         terms = tuple(
-            Term("unit", unit, {"dE_da": float(above[unit]), "weight": float(w)}, float(above[unit] * w))
+            _term(
+                "unit",
+                unit,
+                {"dE_da": float(above[unit]), "weight": float(w)},
+                f"{_dE_by('a', unit, k + 1)} {_at('w', f'{j},{unit}', k + 1)}",
+            )
             for unit, w in enumerate(weights)
         )
         found = _lines(_dE_by("o", j, k), symbols, [] if node is None else [node], value, note)
@@ -540,8 +560,8 @@ class _Sample:
     def _on_kink(self, k: int, j: int) -> str | None:
         group, phi = self._group(k, j)
         at = self._units(k, group).index(j)
-        for kink, distance in phi.distances(self.result.layers[k].a[:, group.units]):
-            if distance[self.sample, at] == 0.0:
+        for kink, distance in phi.distances(self.result.layers[k].a[self.sample, group.units][None]):
+            if distance[0, at] == 0.0:
                 if not isinstance(kink, Kink):
                     return "The unit sits exactly on the border of its group's support, and counts as outside."
                 taken = phi.slope(kink.at)
@@ -563,16 +583,24 @@ class _Sample:
         symbols = rf"{_dE_by('o', index, k)} {_by(_at('o', index, k), _at('a', j, k))}"
         symbols = symbols if index == j else rf"\sum_{{m}} {symbols}"
         found = _lines(_dE_by("a", j, k), symbols, [] if node is None else [node], value, note)
-        terms = () if index == j else _terms(units, dE_do, do_da, products)
+        terms = (
+            ()
+            if index == j
+            else tuple(self._term_of_group(k, j, m, *row) for m, *row in zip(units, dE_do, do_da, strict=True))
+        )
         title = f"The product of both factors, for unit {j} of layer {k}"
         return _step("backward", "product" if plain else "dE_da", title, found, k, j, terms)
+
+    def _term_of_group(self, k: int, j: int, m: int, dE_do: float, do_da: float) -> Term:
+        symbols = f"{_dE_by('o', m, k)} {_by(_at('o', m, k), _at('a', j, k))}"
+        return _term("unit", m, {"dE_do": float(dE_do), "do_da": float(do_da)}, symbols)
 
     def _closed(self, k: int, j: int, pair: StablePair) -> Step:
         """dE/da in closed form, where loss and activation are a stable pair."""
         group, phi = self._group(k, j)
         units = self._units(k, group)
-        u = self.loss.dense_targets(self.targets, self.result.outputs.shape[1])[self.sample, units]
-        t = u if self.loss.loss.class_indices else self.targets[self.sample, units]
+        u = self.u[units]
+        t = u if self.loss.loss.class_indices else self.t[units]
         gradient = self.result.layers[k]
         vectors = {"a": gradient.a[self.sample, units], "o": gradient.o[self.sample, units], "t": t, "u": u}
         numbers = Numbers({**_parameters(phi), **_parameters(self.loss)}, vectors, {"j": units.index(j)})
@@ -614,14 +642,6 @@ class _Sample:
         found = _lines(_by("E", parameter), symbols, [node], dE_da * x)
         noun, quantity = ("bias", "dE_db") if i is None else ("weight", "dE_dw")
         return _step("result", quantity, f"The derivative by the {noun}", found, k, j)
-
-
-def _terms(units: list[int], dE_do: Array, do_da: Array, products: Array) -> tuple[Term, ...]:
-    """The terms of the sum over a group; what is not finite is None."""
-    rows = zip(units, dE_do.tolist(), do_da.tolist(), products.tolist(), strict=True)
-    return tuple(
-        Term("unit", m, {"dE_do": _finite(d), "do_da": _finite(slope)}, _finite(value)) for m, d, slope, value in rows
-    )
 
 
 def _finite(value: float) -> float | None:
