@@ -13,8 +13,8 @@ _LATEX: JSONSchema = {"type": "string", "description": "LaTeX"}
 def explanations_schemas() -> Iterator[tuple[str, JSONSchema]]:
     """`Explanation`, and the schemas that it is made of."""
     yield "Explanation", any_of(_answer(name) for name in ("weight", "bias"))
-    yield "Step", _step()
-    yield "Term", _term()
+    yield "DerivationStep", _step()
+    yield "DerivationTerm", _term()
 
 
 def _answer(asked: str) -> JSONSchema:
@@ -25,7 +25,7 @@ def _answer(asked: str) -> JSONSchema:
             "value": NUMBER | {"description": "the derivative of the loss by it; of one sample, its share"},
             "loss": NUMBER,
             "loss_function": ref("ResolvedLoss"),
-            "steps": listed(ref("Step"), least=1),
+            "steps": listed(ref("DerivationStep"), least=1),
             "warnings": listed(ref("Warning"), most=MOST_WARNINGS + 1),
         },
         {"sample": COUNT},
@@ -46,7 +46,7 @@ def _step() -> JSONSchema:
             "layer": COUNT,
             "unit": COUNT,
             "sample": COUNT,
-            "terms": listed(ref("Term"), least=1),
+            "terms": listed(ref("DerivationTerm"), least=1),
             "note": TEXT,
         },
     )

@@ -181,6 +181,7 @@ LIMITS: tuple[Limit, ...] = (
         "line",
         "steps of a derivation, and terms of the sums in them",
         "explain one sample of the batch, a weight of a higher layer, or a smaller network",
+        ("network",),
         measure_explanation=lambda asked: asked.lines,
     ),
 )

@@ -2698,7 +2698,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "Accept is ignored",
         "service/requests.py",
-        'if accepted and accepted["application/json"] <= 0:',
+        "if accepted and not any(accepted[form] > 0 for form in forms):",
         "if not accepted and accepted:",
         _BAD_INPUT,
     ),
@@ -2797,8 +2797,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the example answers are of another request",
         "service/openapi.py",
-        '_gradients(entry["request"])',
-        '_gradients(EXAMPLES[0]["request"])',
+        'value({**entry["request"], **also})',
+        'value({**EXAMPLES[0]["request"], **also})',
         _OPENAPI,
     ),
     Fault(
