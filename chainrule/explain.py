@@ -588,7 +588,8 @@ class _Sample:
             if index == j
             else tuple(self._term_of_group(k, j, m, *row) for m, *row in zip(units, dE_do, do_da, strict=True))
         )
-        title = f"The product of both factors, for unit {j} of layer {k}"
+        product = "The product of both factors" if index == j else "The products of both factors, over the whole group"
+        title = f"{product}: unit {j} of layer {k}"
         return _step("backward", "product" if plain else "dE_da", title, found, k, j, terms)
 
     def _term_of_group(self, k: int, j: int, m: int, dE_do: float, do_da: float) -> Term:
