@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from chainrule.verification import MOST_PASSES
 from schemas.explanations import ExplanationRequest
 from schemas.gradients import GradientRequest
 from schemas.problem import pointer
@@ -55,8 +56,8 @@ def _parameters(request: GradientRequest) -> int:
 
 
 def _multiply_adds(request: GradientRequest) -> int:
-    """Three products of matrices a layer, and four forward passes for each parameter that is verified."""
-    passes = 3 + (4 * _parameters(request) if request.verify else 0)
+    """Three products of matrices a layer, and the most forward passes for each parameter that is verified."""
+    passes = 3 + (MOST_PASSES * _parameters(request) if request.verify else 0)
     return passes * len(request.inputs) * sum(layer.weights.size for layer in request.network.layers)
 
 

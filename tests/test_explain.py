@@ -152,7 +152,8 @@ def targets_of(loss: LossSpec) -> Array:
 
 def all_shown(derivation: Derivation) -> None:
     """No numbers are left out, of a step or a term."""
-    assert [step.title for step in derivation.steps if step.numbers is None or step.value is None] == []
+    short = [step.title for step in derivation.steps if step.value is None or not _ends_with(step.numbers, step.value)]
+    assert short == []
     assert [term for step in derivation.steps for term in step.terms if term.numbers is None] == []
 
 
@@ -226,6 +227,11 @@ def test_the_closed_form_of_a_pair_says_what_the_code_computes(pair: tuple[str, 
             here = latex.defined(clause, here)
         for side in latex.sides(stated, here.plus(indices={"j": j})):
             assert float(side) == pytest.approx(dE_da[s, j], rel=1e-11, abs=1e-13)
+
+
+def _ends_with(numbers: str | None, value: float) -> bool:
+    """Whether a line ends with its value, to all six digits."""
+    return numbers is not None and numbers.endswith(f" {shown_number(value, 6)}")
 
 
 # Samples and batches.
@@ -345,6 +351,14 @@ def test_a_softmax_that_is_certain_still_has_its_closed_form_in_numbers() -> Non
     assert closed.numbers.endswith(r"\approx -4.24835 \cdot 10^{-18}")
 
 
+def test_what_does_not_occur_counts_as_nothing() -> None:
+    """Outputs 0.5 and 0, targets 1 and 0: -log 0.5, and 0 · log 0, which is 0; so is the derivative -0/0."""
+    network = Network((dense([[0.5, 0.0]], "identity"),))
+    _, derivation = derived(network, [[1.0]], [[1.0, 0.0]], loss_spec("categorical_cross_entropy"), Place(0, 1, 0))
+    assert only(derivation, "loss").numbers == r"E = -(1 \cdot \log(0.5) + 0) \approx 0.693147"
+    assert only(derivation, "dE_do").numbers is not None
+
+
 def test_a_kink_says_which_slope_was_taken() -> None:
     """A relu at 0; an absolute error at its target; the border of a sparsemax."""
     network = Network((dense([[0.0, 1.0]], ["relu", "identity"]),))
@@ -369,6 +383,7 @@ def test_of_a_long_sum_the_largest_terms_are_shown_and_the_others_counted() -> N
     step = only(derivation, "a", 0, 1)
     assert step.numbers is not None
     assert step.numbers.count(r"\cdot") == MOST_TERMS - 1
+    all_shown(derivation)
     assert step.note == "The 29 smallest of the 40 products are added up in one number, the last of them."
     hidden = only(derivation, "dE_do", 0, 1)
     assert len(hidden.terms) == 40

@@ -3294,4 +3294,25 @@ FAULTS: tuple[Fault, ...] = (
         '    return f"{letter}^{{({layer})}}_{{{index}}}"',
         _EXPLANATIONS,
     ),
+    Fault(
+        "a step of the verification is never made shorter",
+        "chainrule/verification.py",
+        "_SHORTER, _STEPS = 32.0, 5",
+        "_SHORTER, _STEPS = 32.0, 1",
+        _VERIFICATION,
+    ),
+    Fault(
+        "the step of the verification does not mind the inputs",
+        "chainrule/verification.py",
+        "        moves = largest or 1.0",
+        "        moves = 1.0 if largest else 1.0",
+        _VERIFICATION,
+    ),
+    Fault(
+        "the worst of the estimates is taken",
+        "chainrule/verification.py",
+        "found.error < best.error",
+        "found.error > best.error",
+        _VERIFICATION,
+    ),
 )
