@@ -7,7 +7,7 @@ however many units below it ask for it. Formulas come from the tables; what numb
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -83,14 +83,13 @@ def explain(
     if place.unit_before is None and gradient.dE_db is None:
         raise ValueError(f"layer {place.layer} has no biases")
     samples = range(len(result.outputs)) if sample is None else (sample,)
-    batch = len(samples) > 1
     dense = loss.dense_targets(targets, result.outputs.shape[1])
     divisor = loss.divisor(dense)
     steps: list[Step] = []
     for s in samples:
-        own = _Sample(network, result, targets[s], dense[s], loss, divisor, place, s)
+        own = _Sample(network, result, targets[s], dense[s], loss, divisor, place, s, len(targets) > 1)
         steps += [replace(step, sample=s) for step in own.steps()]
-    if batch:
+    if len(samples) > 1:
         steps.append(_sum_over_samples(gradient, place))
     value = steps[-1].value
     assert value is not None, "a derivative that is not finite has been refused"  # noqa: S101
@@ -156,11 +155,11 @@ _LOST = (
 _NOT_FINITE = "float64 holds no finite number for this; the closed form below does without it."
 
 
-def _lines(left: str, symbols: str, nodes: Sequence[Node], value: float, note: str | None = None) -> _Line:
+def _lines(left: str, symbols: str, nodes: Sequence[Node | None], value: float, note: str | None = None) -> _Line:
     """Of several expressions for the same, the first that gives the value with the numbers that it shows."""
     if not math.isfinite(value):
         return _Line(f"{left} = {symbols}", None, None, _NOT_FINITE)
-    written = next((found for node in nodes if (found := line(node, value)) is not None), None)
+    written = next((found for node in nodes if node is not None and (found := line(node, value)) is not None), None)
     numbers = None if written is None else f"{left} {written}"
     return _Line(f"{left} = {symbols}", numbers, value, _together(note, _LOST if written is None else None))
 
@@ -174,17 +173,24 @@ def _product(*factors: float) -> Node:
 
 
 def _sum_of_products(x: Array, y: Array, bias: float | None = None) -> tuple[Node | None, str | None]:
-    """Σ x · y + bias, and how many terms of it are added up; None where a factor is not finite."""
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+    """Σ x · y + bias, with what has to be said of it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _sum(x * y, lambda k: _product(float(x[k]), float(y[k])), bias)
+
+
+def _sum(values: Array, term: Callable[[int], Node], bias: float | None = None) -> tuple[Node | None, str | None]:
+    """The largest terms in their order, the others added up, and the bias; and a note of how many are added up.
+
+    None where a term is not finite.
+    """
+    if not np.isfinite(values).all():
         return None, None
-    products = x * y
-    most = MOST_TERMS if len(x) <= MOST_TERMS else MOST_TERMS - 1
-    shown = np.sort(np.argsort(-np.abs(products), kind="stable")[:most])
-    terms: list[Node] = [_product(float(x[k]), float(y[k])) for k in shown]
-    note = None
-    if len(x) > MOST_TERMS:
-        terms.append(Given(math.fsum(np.delete(products, shown).tolist())))
-        note = f"The {len(x) - most} smallest of the {len(x)} products are added up in one number, the last of them."
+    most = MOST_TERMS if len(values) <= MOST_TERMS else MOST_TERMS - 1
+    shown = np.sort(np.argsort(-np.abs(values), kind="stable")[:most])
+    terms, note = [term(int(k)) for k in shown], None
+    if len(values) > most:
+        terms.append(Given(math.fsum(np.delete(values, shown).tolist())))
+        note = f"The {len(values) - most} smallest of the {len(values)} terms are added up in one number, the last."
     if bias is not None:
         terms.append(Given(bias))
     return (terms[0] if len(terms) == 1 else Sum(tuple(terms))), note
@@ -192,25 +198,23 @@ def _sum_of_products(x: Array, y: Array, bias: float | None = None) -> tuple[Nod
 
 def _sum_over_samples(gradient: LayerGradient, place: Place) -> Step:
     """The shares of all samples, added up."""
-    dE_da = gradient.dE_da[:, place.unit]
-    x = np.ones_like(dE_da) if place.unit_before is None else gradient.da_dw[:, place.unit_before]
-    if place.unit_before is None:
+    dE_da, i = gradient.dE_da[:, place.unit], place.unit_before
+    if i is None:
         assert gradient.dE_db is not None, "seen by explain"  # noqa: S101
-        value, quantity, factor = float(gradient.dE_db[place.unit]), "dE_db", "da_db"
-        symbols = rf"\sum_{{s}} {_dE_by('a', f's,{place.unit}', place.layer)}"
+        value, quantity, factor, x = gradient.dE_db[place.unit], "dE_db", "da_db", np.ones_like(dE_da)
+        node, note = _sum(dE_da, lambda s: Given(float(dE_da[s])))
     else:
-        value, quantity, factor = float(gradient.dE_dw[place.unit_before, place.unit]), "dE_dw", "da_dw"
-        given = _given(place.layer, f"s,{place.unit_before}")
-        symbols = rf"\sum_{{s}} {_dE_by('a', f's,{place.unit}', place.layer)} {given}"
-    node, note = _sum_of_products(dE_da, x)
-    found = _lines(_by("E", parameter_latex(place)), symbols, [] if node is None else [node], value, note)
+        value, quantity, factor, x = gradient.dE_dw[i, place.unit], "dE_dw", "da_dw", gradient.da_dw[:, i]
+        node, note = _sum_of_products(dE_da, x)
+    symbols = rf"\sum_{{s}} {_share(place, 's')}"
+    found = _lines(_by("E", parameter_latex(place)), symbols, [node], float(value), note)
     terms = tuple(
         _term("sample", s, {"dE_da": float(dE_da[s]), factor: float(x[s])}, _share(place, s)) for s in range(len(dE_da))
     )
     return _step("result", quantity, "Sum over the samples", found, place.layer, place.unit, terms)
 
 
-def _share(place: Place, sample: int) -> str:
+def _share(place: Place, sample: object) -> str:
     """What one sample adds to the derivative, in symbols."""
     dE_da = _dE_by("a", f"{sample},{place.unit}", place.layer)
     return dE_da if place.unit_before is None else f"{dE_da} {_given(place.layer, f'{sample},{place.unit_before}')}"
@@ -311,6 +315,7 @@ class _Sample:
     divisor: int
     place: Place
     sample: int
+    batch: bool
 
     def steps(self) -> Iterator[Step]:
         """All of them: forward, the loss, back, and the derivative asked for."""
@@ -332,11 +337,12 @@ class _Sample:
         symbols = rf"\sum_{{i}} {_given(k, 'i')} {_at('w', f'i,{j}', k)}"
         symbols += "" if bias is None else f" + {_at('b', j, k)}"
         value = float(gradient.a[self.sample, j])
-        found = _lines(_at("a", j, k), symbols, [] if node is None else [node], value, note)
+        found = _lines(_at("a", j, k), symbols, [node], value, note)
         return _step("forward", "a", f"Pre-activation of unit {j} of layer {k}", found, k, j)
 
     def _output(self, k: int, j: int) -> Step:
-        group, phi = self._group(k, j)
+        group = self._group(k, j)
+        phi = group.activation
         formula = read(phi.activation.formula, _alternative(phi))
         site = self._site(k, j)
         note = None if phi.activation.elementwise else self._about_group(k, group)
@@ -344,11 +350,10 @@ class _Sample:
         found = _lines(_at("o", j, k), site.symbols(formula), site.nodes(formula), value, note)
         return _step("forward", "o", f"Output of unit {j} of layer {k}: {phi.activation.title}", found, k, j)
 
-    def _group(self, k: int, j: int) -> tuple[Group, ActivationSpec]:
-        layer = self.network.layers[k]
-        every_unit = np.arange(layer.units)
-        group = next(group for group in layer.groups if j in every_unit[group.units])
-        return group, group.activation
+    def _group(self, k: int, j: int) -> Group:
+        """The group that unit j of layer k belongs to."""
+        every_unit = np.arange(self.network.layers[k].units)
+        return next(group for group in self.network.layers[k].groups if j in every_unit[group.units])
 
     def _units(self, k: int, group: Group) -> list[int]:
         found: list[int] = np.arange(self.network.layers[k].units)[group.units].tolist()
@@ -362,7 +367,8 @@ class _Sample:
 
     def _site(self, k: int, j: int, m: int | None = None) -> _Site:
         """Where the activation of unit j is put to use; with m, where do_m/da_j is."""
-        group, phi = self._group(k, j)
+        group = self._group(k, j)
+        phi = group.activation
         a, o = self.result.layers[k].a[self.sample], self.result.layers[k].o[self.sample]
         if phi.activation.elementwise:
             scalars = {**_parameters(phi), "a": float(a[j]), "o": float(o[j])}
@@ -377,30 +383,29 @@ class _Sample:
     def _losses(self) -> Iterator[Step]:
         """Of every output, then of the sample; only that, where outputs have no loss of their own."""
         k, row = len(self.result.layers) - 1, self.loss.loss
-        total = float(self.result.sample_losses[self.sample])
+        formula, total = read(row.formula), float(self.result.sample_losses[self.sample])
         if row.per == "sample":
-            formula = read(row.formula)
             site = self._loss_site()
             nodes = [Number("0")] if self._ignored() else self._divided(site.nodes(formula))
-            found = _lines("E", self._over_n(r"\ell", site.symbols(formula)), nodes, total, self._about_loss())
-            yield _step("loss", "loss", f"Loss: {row.title}", found)
+            symbols = self._over_n(r"\ell", site.symbols(formula))
+            yield _step(
+                "loss", "loss", f"Loss: {row.title}", _lines(self._E(), symbols, nodes, total, self._about_loss())
+            )
             return
         losses = self.result.losses[self.sample]
-        formula = read(row.formula)
-        for j in range(len(losses)):
-            site, left = self._loss_site(j), f"E_{{{j}}}"
+        for j, loss in enumerate(losses.tolist()):
+            site = self._loss_site(j)
             symbols = self._over_n(r"\ell", site.symbols(formula))
-            found = _lines(left, symbols, self._divided(site.nodes(formula)), float(losses[j]), self._about_loss())
+            found = _lines(self._E(j), symbols, self._divided(site.nodes(formula)), loss, self._about_loss())
             yield _step("loss", "loss", f"Loss of output {j}: {row.title}", found, k, j)
-        node, note = _sum_of_products(losses, np.ones_like(losses))
-        yield _step("loss", "loss", "Loss of all outputs", self._total(losses, total, node, note))
+        node, note = _sum(losses, lambda j: Given(float(losses[j])))
+        found = _lines(self._E(), rf"\sum_{{j}} {self._E('j')}", [node], total, note)
+        yield _step("loss", "loss", "Loss of all outputs", found)
 
-    def _total(self, losses: Array, total: float, node: Node | None, note: str | None) -> _Line:
-        """The losses of all outputs added up."""
-        plain = Sum(tuple(map(Given, losses.tolist()))) if 1 < len(losses) <= MOST_TERMS else node
-        if len(losses) == 1:
-            plain = Given(float(losses[0]))
-        return _lines("E", r"\sum_{j} E_{j}", [] if plain is None else [plain], total, note)
+    def _E(self, output: object = None) -> str:
+        """The loss, or the share that a sample of a batch, or an output, has in it."""
+        indices = [str(index) for index in (self.sample if self.batch else None, output) if index is not None]
+        return f"E_{{{','.join(indices)}}}" if indices else "E"
 
     def _ignored(self) -> bool:
         return self.loss.loss.class_indices and bool(self.loss.ignored(self.t))
@@ -475,13 +480,14 @@ class _Sample:
 
     def _asked(self, k: int, j: int) -> list[int]:
         """Of which units dE/do is needed for dE/da of unit j."""
-        group, phi = self._group(k, j)
+        group = self._group(k, j)
+        phi = group.activation
         return [j] if phi.activation.elementwise else self._units(k, group)
 
     def _pair(self, k: int, j: int) -> StablePair | None:
         if k < len(self.result.layers) - 1:
             return None
-        return STABLE_PAIRS.get((self.loss.loss.name, self._group(k, j)[1].activation.name))
+        return STABLE_PAIRS.get((self.loss.loss.name, self._group(k, j).activation.activation.name))
 
     def _by_hidden(self, k: int, j: int) -> Step:
         """dE/do of a hidden unit: what comes back from every unit that it feeds."""
@@ -498,13 +504,13 @@ class _Sample:
             )
             for unit, w in enumerate(weights)
         )
-        found = _lines(_dE_by("o", j, k), symbols, [] if node is None else [node], value, note)
+        found = _lines(_dE_by("o", j, k), symbols, [node], value, note)
         title = f"How the loss depends on the output of unit {j} of layer {k}: through every unit of layer {k + 1}"
         return _step("backward", "dE_do", title, found, k, j, terms)
 
     def _slope(self, k: int, j: int) -> Step:
         """do/da: of the unit itself, or of all units of its group by its pre-activation."""
-        phi = self._group(k, j)[1]
+        phi = self._group(k, j).activation
         derivative = read(phi.activation.derivative, _alternative(phi))
         title = f"Slope of unit {j} of layer {k}: {phi.activation.title}"
         note = self._on_kink(k, j)
@@ -521,25 +527,19 @@ class _Sample:
         return _step("backward", "do_da", title, found, k, j)
 
     def _do_da(self, k: int, j: int, units: list[int]) -> list[float]:
-        """do_m/da_j for these units m, without the matrix of the whole layer."""
-        layer, jacobian = self.network.layers[k], self.result.layers[k].do_da
-        for group, part in zip(layer.groups, jacobian.parts, strict=True):
-            own = self._units(k, group)
-            if j in own:
-                at = own.index(j)
-                found = []
-                for m in units:
-                    if m == j or part.left is None or part.right is None:
-                        found.append(float(part.diagonal[self.sample, at]))
-                    else:
-                        left, right = part.left[self.sample, own.index(m)], part.right[self.sample, at]
-                        found.append(float(-left * right))
-                return found
-        raise ValueError(f"layer {k} has no unit {j}")
+        """do_m/da_j for these units m of the group, without the matrix of the layer."""
+        groups, parts = self.network.layers[k].groups, self.result.layers[k].do_da.parts
+        own, part = next((own, p) for g, p in zip(groups, parts, strict=True) if j in (own := self._units(k, g)))
+        diagonal = float(part.diagonal[self.sample, own.index(j)])
+        if part.left is None or part.right is None:
+            return [diagonal]
+        left, right = part.left[self.sample], float(part.right[self.sample, own.index(j)])
+        return [diagonal if m == j else -float(left[own.index(m)]) * right for m in units]
 
     def _slopes_of_group(self, k: int, j: int, derivative: Formula, note: str | None) -> Step:
         """do_m/da_j of every unit m of the group; the step's own value is that of m = j."""
-        group, phi = self._group(k, j)
+        group = self._group(k, j)
+        phi = group.activation
         units, a = self._units(k, group), _at("a", j, k)
         lines = [
             _lines(_by(_at("o", m, k), a), "", self._site(k, j, m).nodes(derivative), slope)
@@ -558,7 +558,8 @@ class _Sample:
         return _step("backward", "do_da", title, found, k, j, terms)
 
     def _on_kink(self, k: int, j: int) -> str | None:
-        group, phi = self._group(k, j)
+        group = self._group(k, j)
+        phi = group.activation
         at = self._units(k, group).index(j)
         for kink, distance in phi.distances(self.result.layers[k].a[self.sample, group.units][None]):
             if distance[0, at] == 0.0:
@@ -576,29 +577,27 @@ class _Sample:
         gradient, units = self.result.layers[k], self._asked(k, j)
         dE_do, do_da = gradient.dE_do[self.sample, units], np.array(self._do_da(k, j, units))
         with np.errstate(over="ignore", invalid="ignore"):
-            products = dE_do * do_da
-            value = float(products.sum()) if plain else float(gradient.dE_da[self.sample, j])
+            value = float((dE_do * do_da).sum()) if plain else float(gradient.dE_da[self.sample, j])
         node, note = _sum_of_products(dE_do, do_da)
-        index = j if len(units) == 1 and units == [j] and self._group(k, j)[1].activation.elementwise else "m"
-        symbols = rf"{_dE_by('o', index, k)} {_by(_at('o', index, k), _at('a', j, k))}"
-        symbols = symbols if index == j else rf"\sum_{{m}} {symbols}"
-        found = _lines(_dE_by("a", j, k), symbols, [] if node is None else [node], value, note)
-        terms = (
-            ()
-            if index == j
-            else tuple(self._term_of_group(k, j, m, *row) for m, *row in zip(units, dE_do, do_da, strict=True))
-        )
-        product = "The product of both factors" if index == j else "The products of both factors, over the whole group"
-        title = f"{product}: unit {j} of layer {k}"
+        title, symbols, terms = "The product of both factors", self._factors(k, j, j), tuple[Term, ...]()
+        if not self._group(k, j).activation.activation.elementwise:
+            title = "The products of both factors, over the whole group"
+            symbols = rf"\sum_{{m}} {self._factors(k, j, 'm')}"
+            terms = tuple(
+                _term("unit", m, {"dE_do": float(d), "do_da": float(slope)}, self._factors(k, j, m))
+                for m, d, slope in zip(units, dE_do, do_da, strict=True)
+            )
+        found = _lines(_dE_by("a", j, k), symbols, [node], value, note)
+        title = f"{title}: unit {j} of layer {k}"
         return _step("backward", "product" if plain else "dE_da", title, found, k, j, terms)
 
-    def _term_of_group(self, k: int, j: int, m: int, dE_do: float, do_da: float) -> Term:
-        symbols = f"{_dE_by('o', m, k)} {_by(_at('o', m, k), _at('a', j, k))}"
-        return _term("unit", m, {"dE_do": float(dE_do), "do_da": float(do_da)}, symbols)
+    def _factors(self, k: int, j: int, m: object) -> str:
+        return rf"{_dE_by('o', m, k)} {_by(_at('o', m, k), _at('a', j, k))}"
 
     def _closed(self, k: int, j: int, pair: StablePair) -> Step:
         """dE/da in closed form, where loss and activation are a stable pair."""
-        group, phi = self._group(k, j)
+        group = self._group(k, j)
+        phi = group.activation
         units = self._units(k, group)
         u = self.u[units]
         t = u if self.loss.loss.class_indices else self.t[units]
@@ -635,7 +634,7 @@ class _Sample:
         gradient = self.result.layers[k]
         a, parameter = _at("a", j, k), parameter_latex(self.place)
         dE_da = float(gradient.dE_da[self.sample, j])
-        if self._group(k, j)[1].activation.elementwise and self._pair(k, j) is None:
+        if self._group(k, j).activation.activation.elementwise and self._pair(k, j) is None:
             symbols = rf"{_dE_by('o', j, k)} \cdot {_by(_at('o', j, k), a)} \cdot {_by(a, parameter)}"
             node = _product(float(gradient.dE_do[self.sample, j]), *self._do_da(k, j, [j]), x)
         else:

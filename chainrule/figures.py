@@ -139,7 +139,7 @@ def _put_into(part: Any, numbers: Numbers) -> Any:
 def _or_0(node: Node) -> Node:
     """The tables count 0 · log 0 and 0 / 0 as 0: what does not occur adds nothing."""
     match node:
-        case Product(factors) if any(isinstance(factor, Call | Quotient) for factor in factors):
+        case Product(factors) if any(isinstance(factor, Call | Quotient | Sum) for factor in factors):
             nothing = any(_is_0(factor) for factor in factors)
         case Quotient(top):
             nothing = _is_0(top)

@@ -252,6 +252,8 @@ def test_the_shares_of_the_samples_add_up_to_the_derivative_of_the_batch() -> No
         assert [step.sample for step in whole.steps if step.section == "result"][::2] == [0, 1, 2, None][:4]
         notes = {step.note for step in whole.steps if step.quantity == "dE_do" and step.layer == 1}
         assert notes == {'The reduction "mean" divides by 12.'}
+        lefts = [step.symbols.partition(" = ")[0] for step in whole.steps if step.quantity == "loss"]
+        assert lefts == [f"E_{{{s}{j}}}" for s in range(3) for j in (",0", ",1", ",2", ",3", "")]
     assert result.layers[0].dE_db is not None
     assert whole.value == result.layers[0].dE_db[2]
 
@@ -384,7 +386,7 @@ def test_of_a_long_sum_the_largest_terms_are_shown_and_the_others_counted() -> N
     assert step.numbers is not None
     assert step.numbers.count(r"\cdot") == MOST_TERMS - 1
     all_shown(derivation)
-    assert step.note == "The 29 smallest of the 40 products are added up in one number, the last of them."
+    assert step.note == "The 29 smallest of the 40 terms are added up in one number, the last."
     hidden = only(derivation, "dE_do", 0, 1)
     assert len(hidden.terms) == 40
     assert math.fsum(term.value or math.nan for term in hidden.terms) == pytest.approx(hidden.value, rel=1e-13)

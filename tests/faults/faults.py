@@ -2799,8 +2799,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the example answers are of another request",
         "service/openapi.py",
-        'value({**entry["request"], **also})',
-        'value({**EXAMPLES[0]["request"], **also})',
+        "asked = GRADIENT_REQUEST.load(request)",
+        'asked = GRADIENT_REQUEST.load(EXAMPLES[0]["request"])',
         _OPENAPI,
     ),
     Fault(
@@ -3178,15 +3178,15 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the smallest terms of a long sum are lost",
         "chainrule/explain.py",
-        "        terms.append(Given(math.fsum(np.delete(products, shown).tolist())))",
+        "        terms.append(Given(math.fsum(np.delete(values, shown).tolist())))",
         "        terms.append(Given(0.0))",
         _EXPLAIN,
     ),
     Fault(
         "the count of terms that are added up is wrong",
         "chainrule/explain.py",
-        "The {len(x) - most} smallest",
-        "The {len(x) - most - 1} smallest",
+        "The {len(values) - most} smallest",
+        "The {len(values) - most - 1} smallest",
         _EXPLAIN,
     ),
     Fault(
@@ -3199,8 +3199,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the terms of a group take its Jacobian by rows",
         "chainrule/explain.py",
-        "left, right = part.left[self.sample, own.index(m)], part.right[self.sample, at]",
-        "left, right = part.left[self.sample, at], part.right[self.sample, own.index(m)]",
+        "left, right = part.left[self.sample], float(part.right[self.sample, own.index(j)])",
+        "left, right = part.right[self.sample], float(part.left[self.sample, own.index(j)])",
         _EXPLAIN,
     ),
     Fault(
@@ -3314,5 +3314,12 @@ FAULTS: tuple[Fault, ...] = (
         "found.error < best.error",
         "found.error > best.error",
         _VERIFICATION,
+    ),
+    Fault(
+        "the share of a sample in the loss is called the loss",
+        "chainrule/explain.py",
+        "for index in (self.sample if self.batch else None, output)",
+        "for index in (self.sample if not self.batch else None, output)",
+        _EXPLAIN,
     ),
 )
