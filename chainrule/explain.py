@@ -15,7 +15,7 @@ import numpy as np
 from chainrule.activations import ActivationSpec, Kink
 from chainrule.backprop import Gradients, LayerGradient
 from chainrule.catalogue import Array
-from chainrule.figures import MOST_TERMS, Numbers, Writer, line, over, put_in, settled
+from chainrule.figures import MOST_TERMS, NoValue, Numbers, Writer, line, over, put_in, settled
 from chainrule.formula import Formula, Given, Name, Node, Number, Product, Sum, read
 from chainrule.losses import LossSpec
 from chainrule.network import Group, Network
@@ -282,9 +282,12 @@ class _Site:
         return r", \quad ".join([members, *map(writer.clause, formula.clauses)])
 
     def nodes(self, formula: Formula, equation: int = 0) -> list[Node]:
-        """Its members with the numbers put in, the last first."""
-        numbers = settled(formula, self.numbers)
-        return [put_in(member, numbers) for member in reversed(formula.equations[equation].members[1:])]
+        """Its members with the numbers put in, the last first; none where there is a division by 0 inside of a sum."""
+        try:
+            numbers = settled(formula, self.numbers)
+            return [put_in(member, numbers) for member in reversed(formula.equations[equation].members[1:])]
+        except NoValue:
+            return []
 
 
 def _parameters(spec: ActivationSpec | LossSpec) -> dict[str, float]:

@@ -478,7 +478,9 @@ def _roundings() -> Iterator[tuple[int, int, int]]:
 def _line(node: Node, digits: int, found: Decimal, value: float, shown: int) -> str:
     if isinstance(node, Given | Number):
         return f"{_equal(_is_float64(rounded(value, shown), value))} {shown_number(value, shown)}"
-    exact = found == rounded(value, shown) and _is_float64(found, value) and _shown_exactly(node, digits)
+    result = rounded(value, shown)
+    exact = found == result and _is_float64(result, value) and _shown_exactly(node, digits)
+    exact = exact and computed(node, digits, _PRECISIONS[1]) == result  # 1e300 - 0.5 is 1e300 to 60 digits
     return f"= {Writer(digits=digits).text(node)} {_equal(exact)} {shown_number(value, shown)}"
 
 

@@ -361,6 +361,24 @@ def test_what_does_not_occur_counts_as_nothing() -> None:
     assert only(derivation, "dE_do").numbers is not None
 
 
+def test_a_long_sum_that_has_no_value_is_left_out() -> None:
+    """20 units of a softmax that is certain: 1 - o is 0 in one of the terms that are to be added up. dE/da is right."""
+    network = Network((dense([[100.0, *[0.0] * 19]], "softmax"),))
+    _, derivation = derived(network, [[1.0]], [[0.5, *[0.0] * 19]], loss_spec("bce"), Place(0, 3, 0))
+    closed = only(derivation, "dE_da")
+    assert (closed.numbers, closed.value) == (None, derivation.value)
+    assert "No numbers are put in" in (closed.note or "")
+
+
+@pytest.mark.parametrize("size", [1e3, 1e17, 1e300])
+def test_numbers_of_any_size_are_put_in_at_once(size: float) -> None:
+    """e^-1e300 is 0 for float64, and less than a moment's work for sixty digits."""
+    for name in ("sigmoid", "softplus", "mish", "gelu", "tanh", "log_sigmoid", "squareplus", "arctan", "softmax"):
+        network = Network((dense([[size, -size]], name),))
+        _, derivation = derived(network, [[1.0]], [[0.5, 1.0]], loss_spec("absolute_error"), Place(0, 1, 0))
+        assert derivation.steps
+
+
 def test_a_kink_says_which_slope_was_taken() -> None:
     """A relu at 0; an absolute error at its target; the border of a sparsemax."""
     network = Network((dense([[0.0, 1.0]], ["relu", "identity"]),))

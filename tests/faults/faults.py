@@ -3136,8 +3136,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a rounded line says =",
         "chainrule/figures.py",
-        "and _is_float64(found, value) and _shown_exactly(node, digits)",
-        "and _is_float64(found, value)",
+        "and _is_float64(result, value) and _shown_exactly(node, digits)",
+        "and _is_float64(result, value)",
         _EXPLAIN,
     ),
     Fault(
