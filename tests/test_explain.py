@@ -373,7 +373,7 @@ def test_a_long_sum_that_has_no_value_is_left_out() -> None:
 @pytest.mark.parametrize("size", [1e3, 1e17, 1e300])
 def test_numbers_of_any_size_are_put_in_at_once(size: float) -> None:
     """e^-1e300 is 0 for float64, and less than a moment's work for sixty digits."""
-    for name in ("sigmoid", "softplus", "mish", "gelu", "tanh", "log_sigmoid", "squareplus", "arctan", "softmax"):
+    for name in ("sigmoid", "softplus", "mish", "tanh", "log_sigmoid", "squareplus", "arctan", "softmax"):
         network = Network((dense([[size, -size]], name),))
         _, derivation = derived(network, [[1.0]], [[0.5, 1.0]], loss_spec("absolute_error"), Place(0, 1, 0))
         assert derivation.steps
