@@ -114,11 +114,12 @@ def _place_misfits(loaded: dict[str, Any], key: str) -> Complaints:
 
 def _unit_misfits(place: Mapping[str, int], weights: Array) -> Complaints:
     n_in, n_out = weights.shape
-    before = "inputs" if place["layer"] == 0 else f"units of layer {place['layer'] - 1}"
-    ends = {"from": (n_in, f"{n_in} {before} lead to this layer"), "to": (n_out, f"it has {counted(n_out, 'unit')}")}
-    for end, (units, words) in ends.items():
-        if end in place and place[end] >= units:
-            yield (end,), _range(units, words)
+    layer = f"layer {place['layer']}"
+    given, units = f"{layer} is given {counted(n_in, 'number')}", f"{layer} has {counted(n_out, 'unit')}"
+    ends = {"from": (n_in, given), "to": (n_out, units)}
+    for end, (count, why) in ends.items():
+        if end in place and place[end] >= count:
+            yield (end,), _range(count, why)
 
 
 def _range(count: int, why: str) -> str:

@@ -277,13 +277,13 @@ WRONG: dict[str, tuple[Body, dict[str, str]]] = {
     ),
     "an input too many": (
         {"weight": {"layer": 0, "from": 2, "to": 0}},
-        {"#/weight/from": "must be a whole number from 0 to 1: 2 inputs lead to this layer"},
+        {"#/weight/from": "must be a whole number from 0 to 1: layer 0 is given 2 numbers"},
     ),
     "units too many": (
         {"weight": {"layer": 1, "from": 3, "to": 2}},
         {
-            "#/weight/from": "must be a whole number from 0 to 2: 3 units of layer 0 lead to this layer",
-            "#/weight/to": "must be a whole number from 0 to 1: it has 2 units",
+            "#/weight/from": "must be a whole number from 0 to 2: layer 1 is given 3 numbers",
+            "#/weight/to": "must be a whole number from 0 to 1: layer 1 has 2 units",
         },
     ),
     "numbers that are no index": (
