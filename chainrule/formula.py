@@ -169,7 +169,10 @@ COUNT, FIRST = r" \text{ units have }", r" \text{ is the first with the largest 
 
 @functools.cache
 def read(latex: str, alternative: int = 0) -> Formula:
-    r"""A formula of the tables; of several, with \quad\text{or}\quad between them, the one of that number."""
+    r"""A formula of the tables; of several, with \quad\text{or}\quad between them, the one of that number.
+
+    Raises ValueError for LaTeX that no row has.
+    """
     text = latex.split(r"\quad\text{or}\quad")[alternative]
     clauses = [_clause(part.strip()) for part in text.split(r", \quad")]
     equations = tuple(clause for clause in clauses if isinstance(clause, Comparison) and _is_stated(clause, clauses[0]))
@@ -187,11 +190,18 @@ def _clause(text: str) -> Clause:
         return Layout(layout[1], tuple(turns))
     if COUNT in text:
         symbol, condition = text.split(COUNT)
-        return Counted(symbol.strip(), _Reader(condition).comparison())
+        return Counted(symbol.strip(), _comparison(condition))
     if FIRST in text:
         index, body = text.split(FIRST)
         return First(index.strip(), _Reader(body).sum())
-    return _Reader(text).comparison()
+    return _comparison(text)
+
+
+def _comparison(text: str) -> Comparison:
+    reader = _Reader(text)
+    found = reader.comparison()
+    reader.expect("")
+    return found
 
 
 class _Reader:
@@ -206,20 +216,26 @@ class _Reader:
     def next(self) -> str:
         return self.rest[-1] if self.rest else ""
 
+    def take(self) -> str:
+        if not self.rest:
+            raise ValueError("more expected before the end")
+        return self.rest.pop()
+
     def accept(self, token: str) -> bool:
         if self.next != token:
             return False
-        self.rest.pop()
+        if token:
+            self.take()
         return True
 
     def expect(self, token: str) -> None:
         if not self.accept(token):
-            raise ValueError(f"{token} expected before {self.next or 'the end'}")
+            raise ValueError(f"{token or 'the end'} expected before {self.next or 'the end'}")
 
     def comparison(self) -> Comparison:
         members, signs = [self.sum()], []
         while self.next in _SIGNS:
-            signs.append(self.rest.pop())
+            signs.append(self.take())
             members.append(self.sum())
         return Comparison(tuple(members), tuple(signs))
 
@@ -233,7 +249,7 @@ class _Reader:
     def sum(self) -> Node:
         terms: list[Node] = [Minus(self.product()) if self.accept("-") else self.product()]
         while self.next in ("+", "-"):
-            sign = self.rest.pop()
+            sign = self.take()
             terms.append(self.product() if sign == "+" else Minus(self.product()))
         return terms[0] if len(terms) == 1 else Sum(tuple(terms))
 
@@ -267,7 +283,7 @@ class _Reader:
         return self.inside("}")
 
     def atom(self) -> Node:
-        token = self.rest.pop()
+        token = self.take()
         if token[0].isdigit():
             return Number(token)
         rules: dict[str, Callable[[], Node]] = {
@@ -295,23 +311,23 @@ class _Reader:
         self.expect("_")
         without = None
         if self.accept("{"):
-            index = self.rest.pop()
+            index = self.take()
             self.expect(r"\ne")
-            without = self.rest.pop()
+            without = self.take()
             self.expect("}")
         else:
-            index = self.rest.pop()
+            index = self.take()
         body = self.product() if operation == r"\sum" else self.arguments()[0]
         return Across(operation, index, without, body)
 
     def name(self, symbol: str) -> Name:
         if not self.accept("_"):
             return Name(symbol)
-        indices = [self.rest.pop()]
+        indices = [self.take()]
         if indices == ["{"]:
             indices = []
             while not self.accept("}"):
-                indices.append(self.rest.pop())
+                indices.append(self.take())
         return Name(symbol, tuple(indices))
 
     def cases(self) -> Cases:

@@ -411,6 +411,13 @@ def test_of_a_long_sum_the_largest_terms_are_shown_and_the_others_counted() -> N
     assert max(len(d.numbers or "") for d in derivation.steps) < 1000
 
 
+@pytest.mark.parametrize("latex_", [r"o = a)", r"o = (a", r"o = \frac{a}", r"o = a \text{ or } a", r"o = \max_j"])
+def test_latex_that_no_row_has_is_refused(latex_: str) -> None:
+    """A row whose formula cannot be read is found by the tests, and not by a client."""
+    with pytest.raises(ValueError, match="expected"):
+        read(latex_)
+
+
 # Lines, and numbers in them.
 
 LINES = {
