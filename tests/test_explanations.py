@@ -342,6 +342,22 @@ def test_no_mistake_elsewhere_is_an_error_here(client: FlaskClient, broken: str)
         assert all(error["pointer"].startswith("#/") for error in answer.get_json(force=True)["errors"])
 
 
+def test_no_changed_request_is_an_error_of_the_service(client: FlaskClient) -> None:
+    """300 right requests with up to two changes, some of other weights than there are: in both forms, never a 500."""
+    seen = set()
+    for seed in range(300):
+        rng = Random(f"changed {seed}")
+        body = mutator.request(rng) | {"weight": {end: rng.randrange(3) for end in ("layer", "from", "to")}}
+        for _ in range(rng.choice((0, 1, 2))):
+            path = rng.choice([key for key in body if key != "loss"])
+            body[path] = rng.choice(mutator.ODD_VALUES[:12] + mutator.ODD_VALUES[25:30])
+        accept = rng.choice(["text/markdown", "application/json"])
+        data = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        answer = client.post(URL, data=data, content_type="application/json", headers={"Accept": accept})
+        seen.add(answer.status_code)
+    assert seen == {200, 400, 422}
+
+
 def test_a_result_that_is_not_finite_is_refused(client: FlaskClient) -> None:
     """As in /v1/gradients."""
     body = deepcopy(ONE)
