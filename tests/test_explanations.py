@@ -350,7 +350,7 @@ def test_no_changed_request_is_an_error_of_the_service(client: FlaskClient) -> N
         body = mutator.request(rng) | {"weight": {end: rng.randrange(3) for end in ("layer", "from", "to")}}
         for _ in range(rng.choice((0, 1, 2))):
             path = rng.choice([key for key in body if key != "loss"])
-            body[path] = rng.choice(mutator.ODD_VALUES[:12] + mutator.ODD_VALUES[25:30])
+            body[path] = rng.choice(mutator.ODD_VALUES)
         accept = rng.choice(["text/markdown", "application/json"])
         data = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
         answer = client.post(URL, data=data, content_type="application/json", headers={"Accept": accept})
