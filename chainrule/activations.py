@@ -8,7 +8,7 @@ A new activation is one row of `ACTIVATIONS`: contract, catalogue, messages and 
 computes stands in `elementwise.py` or `simplex.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,10 @@ def _smooth(*_: Value) -> tuple[Kink, ...]:
     return ()
 
 
+def _none_other(*_: object) -> Mapping[str, float]:
+    return {}
+
+
 @dataclass(frozen=True, eq=False)
 class Activation:
     """One row. `slope` belongs to an activation of single units, `jacobian` to one of a whole group.
@@ -54,6 +58,7 @@ class Activation:
     rule: Rule | None = None
     kinks: Callable[..., tuple[Kink, ...]] = _smooth
     border: Border | None = None  # the kinks of a group
+    symbols: Callable[..., Mapping[str, float]] = _none_other  # of the formula, that an equation gives; of one sample
     aliases: tuple[str, ...] = ()
     elsewhere: tuple[Elsewhere, ...] = ()
     note: str = ""
@@ -610,6 +615,7 @@ ACTIVATIONS: Table[Activation] = Table(
                 above=r"\delta_{jm} - \frac{1}{K} \text{ where } o_m > 0",
                 taken="0",
             ),
+            symbols=lambda a: {r"\tau": simplex.threshold_of_sparsemax(a)},
             reference="Martins, Astudillo: From Softmax to Sparsemax: A Sparse Model of Attention and Multi-Label "
             "Classification, ICML 2016, pp. 1614-1623, arXiv:1602.02068",
         ),

@@ -100,6 +100,12 @@ def sparsemax(a: Array) -> Array:
     return np.maximum(margin_of_sparsemax(a), 0.0)
 
 
+def threshold_of_sparsemax(a: Array) -> float:
+    """τ of one sample, (j,): what the largest unit is above its output."""
+    largest = int(a.argmax())
+    return float(a[largest] - margin_of_sparsemax(a[None])[0, largest])
+
+
 def margin_of_sparsemax(a: Array) -> Array:
     """a_j - τ: above 0 in the support, below 0 outside; 0 on the border.
 

@@ -27,6 +27,7 @@ class StablePair:
 
     value: Callable[..., Array]  # the single losses, (s, j)
     dE_da: Callable[..., Array]
+    formula: str  # of dE_da, in LaTeX, as in the tables; u is the target that smoothing and class indices make
     dE_do: Callable[..., Array] | None = None  # only where o itself has lost the digits that the factor needs
 
 
@@ -164,22 +165,35 @@ def _slope_of_likelihood_of_log_softmax(a: Array, t: Array, *_: object) -> Array
     return _slope_of_cross_entropy_of_softmax(a, t, 1.0)
 
 
-_SIGMOID = StablePair(_cross_entropy_of_sigmoid, _slope_of_cross_entropy_of_sigmoid)
-_SOFTMAX = StablePair(_cross_entropy_of_softmax, _slope_of_cross_entropy_of_softmax)
+_CROSS_ENTROPY_OF_SIGMOID = r"\frac{dE}{da_j} = -u_j\,\sigma(-a_j)"
+_CROSS_ENTROPY_OF_SOFTMAX = (
+    r"\frac{dE}{da_j} = \frac{\sum_k (u_k\,e^{a_j / T} - u_j\,e^{a_k / T})}{T \sum_k e^{a_k / T}} "
+    r"= \frac{o_j \sum_k u_k - u_j}{T}"
+)
+_SIGMOID = StablePair(_cross_entropy_of_sigmoid, _slope_of_cross_entropy_of_sigmoid, _CROSS_ENTROPY_OF_SIGMOID)
+_SOFTMAX = StablePair(_cross_entropy_of_softmax, _slope_of_cross_entropy_of_softmax, _CROSS_ENTROPY_OF_SOFTMAX)
 
 STABLE_PAIRS: Mapping[tuple[str, str], StablePair] = {
     ("binary_cross_entropy", "sigmoid"): StablePair(
         _binary_cross_entropy_of_sigmoid,
         _slope_of_binary_cross_entropy_of_sigmoid,
+        r"\frac{dE}{da_j} = (1 - t_j)\,\sigma(a_j) - t_j\,\sigma(-a_j)",
         _binary_cross_entropy_of_sigmoid_by_output,
     ),
     ("binary_cross_entropy", "softmax"): StablePair(
         _binary_cross_entropy_of_softmax,
         _slope_of_binary_cross_entropy_of_softmax,
+        r"\frac{dE}{da_j} = \frac{1}{T} \left((1 - t_j)\,o_j - t_j\,(1 - o_j) "
+        r"+ o_j \sum_{k \ne j} \left(t_k - \frac{(1 - t_k)\,o_k}{1 - o_k}\right)\right)",
         _binary_cross_entropy_of_softmax_by_output,
     ),
     ("binary_focal", "sigmoid"): StablePair(
-        _binary_focal_of_sigmoid, _slope_of_binary_focal_of_sigmoid, _binary_focal_of_sigmoid_by_output
+        _binary_focal_of_sigmoid,
+        _slope_of_binary_focal_of_sigmoid,
+        r"\frac{dE}{da_j} = (1 - \alpha)\,(1 - t_j)\,\sigma(a_j)^{\gamma} "
+        r"\left(\sigma(a_j) + \gamma\,\sigma(-a_j) \log(1 + e^{a_j})\right) "
+        r"- \alpha t_j\,\sigma(-a_j)^{\gamma} \left(\sigma(-a_j) + \gamma\,\sigma(a_j) \log(1 + e^{-a_j})\right)",
+        _binary_focal_of_sigmoid_by_output,
     ),
     ("categorical_cross_entropy", "softmax"): _SOFTMAX,
     ("categorical_cross_entropy", "sigmoid"): _SIGMOID,
@@ -188,12 +202,20 @@ STABLE_PAIRS: Mapping[tuple[str, str], StablePair] = {
     ("categorical_focal", "softmax"): StablePair(
         _categorical_focal_of_softmax,
         _slope_of_categorical_focal_of_softmax,
+        r"\frac{dE}{da_j} = \frac{1}{T} \left(q_j\,(1 - o_j) - o_j \sum_{k \ne j} q_k\right), \quad "
+        r"q_j = \alpha t_j\,(1 - o_j)^{\gamma} \left(\frac{\gamma\,o_j \log(o_j)}{1 - o_j} - 1\right)",
         _categorical_focal_of_softmax_by_output,
     ),
-    ("kl_divergence", "softmax"): StablePair(_divergence_of_softmax, _slope_of_cross_entropy_of_softmax),
-    ("kl_divergence", "sigmoid"): StablePair(_divergence_of_sigmoid, _slope_of_cross_entropy_of_sigmoid),
-    ("negative_log_likelihood", "log_softmax"): StablePair(
-        _likelihood_of_log_softmax, _slope_of_likelihood_of_log_softmax
+    ("kl_divergence", "softmax"): StablePair(
+        _divergence_of_softmax, _slope_of_cross_entropy_of_softmax, _CROSS_ENTROPY_OF_SOFTMAX
     ),
-    ("poisson", "exponential"): StablePair(poisson_log, slope_of_poisson_log),
+    ("kl_divergence", "sigmoid"): StablePair(
+        _divergence_of_sigmoid, _slope_of_cross_entropy_of_sigmoid, _CROSS_ENTROPY_OF_SIGMOID
+    ),
+    ("negative_log_likelihood", "log_softmax"): StablePair(
+        _likelihood_of_log_softmax,
+        _slope_of_likelihood_of_log_softmax,
+        r"\frac{dE}{da_j} = \frac{\sum_k (u_k\,e^{a_j} - u_j\,e^{a_k})}{\sum_k e^{a_k}} = e^{o_j} \sum_k u_k - u_j",
+    ),
+    ("poisson", "exponential"): StablePair(poisson_log, slope_of_poisson_log, r"\frac{dE}{da_j} = e^{a_j} - t_j"),
 }

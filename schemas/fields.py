@@ -17,7 +17,7 @@ from chainrule.activations import ACTIVATIONS, Activation, ActivationSpec
 from chainrule.catalogue import Array, Parameter, Row, Table, Value
 from chainrule.losses import LOSSES, REDUCTIONS, LossSpec
 from schemas.arrays import read_array
-from schemas.json_schema import BOOLEAN, JSONSchema, posted_array, ref, word
+from schemas.json_schema import BOOLEAN, COUNT, JSONSchema, posted_array, ref, word
 from schemas.strict import MOST_COMPLAINTS, Path, as_messages
 from schemas.words import did_you_mean, kind, shown
 
@@ -63,6 +63,22 @@ class NumberField(fields.Field[float]):
     def json_schema(self) -> JSONSchema:
         """A number, and its bound."""
         return {"type": "number", "exclusiveMinimum": self.exclusive_minimum}
+
+
+class IndexField(fields.Field[int]):
+    """An array position: a whole number from 0 on."""
+
+    default_error_messages = MESSAGES
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> int:
+        if type(value) not in (int, float) or not 0 <= value < math.inf or value != math.floor(value):
+            raise ValidationError("must be a whole number from 0 on")
+        return int(value)  # to JSON, 2.0 is the whole number 2
+
+    @property
+    def json_schema(self) -> JSONSchema:
+        """A whole number."""
+        return dict(COUNT)
 
 
 class BooleanField(fields.Field[bool]):

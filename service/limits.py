@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from chainrule.verification import MOST_PASSES
+from schemas.explanations import ExplanationRequest
 from schemas.gradients import GradientRequest
 from schemas.problem import pointer
 from schemas.strict import Path
@@ -25,6 +27,7 @@ class Limit:
     where: Path | Callable[[GradientRequest], Path] = ()
     measure: Callable[[GradientRequest], int] | None = None  # None: checked before the request is read
     measure_body: Callable[[bytes], int] | None = None  # of the body, before it is parsed
+    measure_explanation: Callable[[ExplanationRequest], int] | None = None
     problem: Problem = LIMIT_EXCEEDED
 
     def place(self, request: GradientRequest) -> Path:
@@ -53,8 +56,8 @@ def _parameters(request: GradientRequest) -> int:
 
 
 def _multiply_adds(request: GradientRequest) -> int:
-    """Three products of matrices a layer, and four forward passes for each parameter that is verified."""
-    passes = 3 + (4 * _parameters(request) if request.verify else 0)
+    """Three products of matrices a layer, and the most forward passes for each parameter that is verified."""
+    passes = 3 + (MOST_PASSES * _parameters(request) if request.verify else 0)
     return passes * len(request.inputs) * sum(layer.weights.size for layer in request.network.layers)
 
 
@@ -173,6 +176,15 @@ LIMITS: tuple[Limit, ...] = (
         ("breakdown",),
         _answer_numbers,
     ),
+    Limit(
+        "explanation_lines",
+        10_000,
+        "line",
+        "steps of a derivation, and terms of the sums in them",
+        "explain one sample of the batch, a weight of a higher layer, or a smaller network",
+        ("network",),
+        measure_explanation=lambda asked: asked.lines,
+    ),
 )
 
 DEFAULTS: Mapping[str, int] = {limit.name: limit.default for limit in LIMITS}
@@ -204,6 +216,19 @@ def enforce(limits: Mapping[str, int], request: GradientRequest) -> dict[str, in
     if errors:
         raise Refusal(LIMIT_EXCEEDED, errors[0]["detail"], errors)
     return {limit.name: asked for limit, asked in measured}
+
+
+def enforce_on_explanation(limits: Mapping[str, int], asked: ExplanationRequest) -> dict[str, int]:
+    """What the gradients ask for that are explained. Raises Refusal for them, or where the explanation is too long."""
+    size = enforce(limits, asked.gradients)
+    for limit in LIMITS:
+        lines = limit.measure_explanation(asked) if limit.measure_explanation else 0
+        if lines > limits[limit.name]:
+            detail = words(limit, lines, limits[limit.name])
+            raise Refusal(
+                LIMIT_EXCEEDED, detail, [{"pointer": pointer(limit.place(asked.gradients)), "detail": detail}]
+            )
+    return size
 
 
 def words(limit: Limit, asked: int, allowed: int) -> str:

@@ -7,6 +7,7 @@ the service answers. The only module that knows apispec.
 
 import inspect
 import re
+from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any
 
@@ -18,6 +19,8 @@ from werkzeug.routing import Rule
 
 from chainrule import __version__
 from schemas.catalogue_schema import catalogue_schemas
+from schemas.explanations import BiasPlaceSchema, ExplanationRequestSchema, WeightPlaceSchema, explanation
+from schemas.explanations_schema import explanations_schemas
 from schemas.fields import LONGEST_LABEL
 from schemas.gradients import GradientRequestSchema, StepSchema
 from schemas.gradients_answer import answer
@@ -30,7 +33,7 @@ from service.codec import decode, encode
 from service.examples import EXAMPLES
 from service.operations import OPERATIONS, TAGS, Operation
 from service.responses import header_components, problem_responses, responses
-from service.routes import DESCRIPTION, GRADIENT_REQUEST, LINKS, compute
+from service.routes import DESCRIPTION, EXPLANATION_REQUEST, GRADIENT_REQUEST, LINKS, compute, compute_explanation
 
 openapi = Blueprint("openapi", __name__)
 
@@ -52,6 +55,15 @@ _PARAMETERS: dict[str, JSONSchema] = {
     },
     "If-None-Match": {"description": "the ETag of an answer at hand; 304 where that is still right"},
 }
+_READ = (  # what is nested comes first
+    StepSchema,
+    LayerSchema,
+    NetworkSchema,
+    GradientRequestSchema,
+    WeightPlaceSchema,
+    BiasPlaceSchema,
+    ExplanationRequestSchema,
+)
 _SECURITY: dict[str, JSONSchema] = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "where the deployment asks for a key"},
     "apiKey": {
@@ -106,10 +118,10 @@ def openapi_document(app: Flask) -> dict[str, Any]:
 
 
 def _add_components(spec: APISpec) -> None:
-    for read in (StepSchema, LayerSchema, NetworkSchema, GradientRequestSchema):  # what is nested comes first
+    for read in _READ:
         spec.components.schema(read.__name__.removesuffix("Schema"), {"description": inspect.getdoc(read)}, schema=read)
-    own = chain(arrays(), named_forms(LONGEST_LABEL), gradients_schemas(), catalogue_schemas(), service_schemas(LINKS))
-    for name, schema in own:
+    own = (arrays(), named_forms(LONGEST_LABEL), gradients_schemas(), explanations_schemas(), catalogue_schemas())
+    for name, schema in chain(*own, service_schemas(LINKS)):
         spec.components.schema(name, schema)
     for name, response in problem_responses(list(OPERATIONS.values())).items():
         spec.components.response(name, response)
@@ -150,15 +162,23 @@ def _camel(name: str) -> str:
 
 
 def _request_body(operation: Operation) -> JSONSchema:
-    examples = {entry["name"]: {"summary": entry["title"], "value": entry["request"]} for entry in EXAMPLES}
-    content = {"schema": ref(operation.body), "examples": examples}
+    content = {"schema": ref(operation.body), "examples": _shown(operation, lambda request: request)}
     return {"required": True, "content": {"application/json": content}}
+
+
+def _shown(operation: Operation, value: Callable[[Any], Any]) -> dict[str, Any]:
+    """Something of each example request that the operation can be asked with."""
+    also, most = _ALSO_POSTED.get(operation.body, ({}, len(EXAMPLES)))
+    return {
+        entry["name"]: {"summary": entry["title"], "value": value({**entry["request"], **also})}
+        for entry in EXAMPLES[:most]
+    }
 
 
 def _answer_examples(app: Flask, operation: Operation) -> dict[str, Any]:
     """What the service answers: to each example request, or at the example's path."""
     if operation.body:
-        return {entry["name"]: {"summary": entry["title"], "value": _gradients(entry["request"])} for entry in EXAMPLES}
+        return _shown(operation, _ANSWERS[operation.body])
     if not operation.example:
         return {}
     with app.test_request_context(operation.example):  # the view alone: no key, no log
@@ -170,3 +190,14 @@ def _answer_examples(app: Flask, operation: Operation) -> dict[str, Any]:
 def _gradients(request: Any) -> Any:
     asked = GRADIENT_REQUEST.load(request)
     return decode(encode(answer(asked, compute(asked))))
+
+
+def _explanation(request: Any) -> Any:
+    asked = EXPLANATION_REQUEST.load(request)
+    return decode(encode(explanation(asked, *compute_explanation(asked))))
+
+
+_ALSO_POSTED: Mapping[str, tuple[dict[str, Any], int]] = {  # what an example has beside, and how many are shown
+    "ExplanationRequest": ({"weight": {"layer": 0, "from": 0, "to": 1}}, 1),
+}
+_ANSWERS: Mapping[str, Callable[[Any], Any]] = {"GradientRequest": _gradients, "ExplanationRequest": _explanation}

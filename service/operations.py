@@ -5,7 +5,7 @@ docstring's, the errors those of the table of problems.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chainrule.activations import ACTIVATIONS
 from chainrule.losses import LOSSES
@@ -47,6 +47,7 @@ class Operation:
     example: str = ""
     media_type: str = "application/json"
     parameters: tuple[JSONSchema, ...] = ()
+    also_as: Mapping[str, JSONSchema] = field(default_factory=dict)  # other forms of the answer, by their media types
     body: str = ""  # the schema of the request's body, by name
     of_the_contract: bool = True  # what is not, only browsers and probes ask for: no key, no negotiation
     also: Mapping[int, str] | None = None  # further answers, in the same form
@@ -106,6 +107,13 @@ _LINKS = ref("Service")
 OPERATIONS: Mapping[str, Operation] = {
     "v1.post_gradients": Operation(
         "gradients", ref("Gradients"), body="GradientRequest", parameters=(_CONTENT_ENCODING,)
+    ),
+    "v1.post_explanations": Operation(
+        "gradients",
+        ref("Explanation"),
+        also_as={"text/markdown": {"type": "string", "contentMediaType": "text/markdown"}},
+        body="ExplanationRequest",
+        parameters=(_CONTENT_ENCODING,),
     ),
     "v1.get_activations": Operation("catalogue", ref("ActivationList"), "/v1/activations"),
     "v1.get_activation": Operation(

@@ -15,10 +15,13 @@ from dataclasses import dataclass
 
 from flask import Flask, Request, Response, current_app, g, request
 
+from service.operations import OPERATIONS
 from service.problems import NOT_ACCEPTABLE, Refusal
 
 OBSERVERS = "chainrule.observers"  # of an app's extensions: functions that are given every Exchange
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+JSON = "application/json"
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _VARIABLE = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")  # of a rule: <name>, or <path:name>
@@ -63,11 +66,14 @@ def stage(name: str) -> Iterator[None]:
         g.stages[name] = time.perf_counter() - start
 
 
-def accept_json() -> None:
-    """Refuse a request that does not want JSON."""
+def choose_form() -> None:
+    """Choose the form of the answer that the client likes best; refuse a request that wants none that there is."""
+    operation = OPERATIONS.get(request.endpoint or "")
+    forms = [JSON, *operation.also_as] if operation else [JSON]
     accepted = request.accept_mimetypes
-    if accepted and accepted["application/json"] <= 0:  # no header accepts everything
-        raise Refusal(NOT_ACCEPTABLE, f"the answer is application/json, which Accept: {accepted} rules out")
+    if accepted and not any(accepted[form] > 0 for form in forms):  # no header accepts everything
+        raise Refusal(NOT_ACCEPTABLE, f"the answer is {' or '.join(forms)}, which Accept: {accepted} rules out")
+    g.form = accepted.best_match(forms, JSON)
 
 
 def _begin() -> None:

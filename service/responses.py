@@ -68,4 +68,5 @@ def _headers(*more: str) -> JSONSchema:
 
 
 def _body(operation: Operation) -> JSONSchema:
-    return {"content": {operation.media_type: {"schema": operation.answer}}}
+    forms = {operation.media_type: operation.answer, **operation.also_as}
+    return {"content": {media_type: {"schema": schema} for media_type, schema in forms.items()}}

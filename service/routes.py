@@ -6,13 +6,16 @@ from flask import Blueprint, Response, current_app, g, request
 
 from chainrule import __version__
 from chainrule.activations import ACTIVATIONS
-from chainrule.backprop import descend, gradients
+from chainrule.backprop import Gradients, descend, gradients
 from chainrule.catalogue import Table
+from chainrule.explain import Derivation, explain
 from chainrule.losses import LOSSES
 from chainrule.remarks import NonFinite, first_non_finite, first_non_finite_parameter
 from chainrule.verification import verify
 from schemas.catalogue import activation_document, loss_document
 from schemas.curve import curve, read_curve
+from schemas.explanations import ExplanationRequest, ExplanationRequestSchema, explanation
+from schemas.explanations_markdown import markdown
 from schemas.gradients import GradientRequest, GradientRequestSchema
 from schemas.gradients_answer import Computed, answer
 from schemas.non_finite import members, place, sentence
@@ -20,15 +23,19 @@ from schemas.words import did_you_mean, shown
 from service.body import read_body
 from service.codec import decode, encode
 from service.examples import EXAMPLES
-from service.limits import BODY_BYTES, LIMITS, enforce, enforce_on_body
+from service.limits import BODY_BYTES, LIMITS, enforce, enforce_on_body, enforce_on_explanation
 from service.problems import NON_FINITE_RESULT, NOT_FOUND, Refusal
-from service.requests import accept_json, stage
+from service.requests import JSON, choose_form, stage
 
 GRADIENT_REQUEST = GradientRequestSchema()
+EXPLANATION_REQUEST = ExplanationRequestSchema()
+
+MARKDOWN = "text/markdown; charset=utf-8; variant=GFM"  # RFC 7763, RFC 7764
 
 DESCRIPTION = "Gradients of feed-forward networks, broken into their three chain-rule factors"
 LINKS = {
     "gradients": "/v1/gradients",
+    "explanations": "/v1/explanations",
     "activations": "/v1/activations",
     "losses": "/v1/losses",
     "limits": "/v1/limits",
@@ -39,7 +46,7 @@ LINKS = {
 }
 
 v1 = Blueprint("v1", __name__, url_prefix="/v1")
-v1.before_request(accept_json)
+v1.before_request(choose_form)
 
 root = Blueprint("root", __name__)
 
@@ -54,9 +61,7 @@ def post_gradients() -> Response:
     refused, where shapes do not fit each other.
     """
     with stage("decode"):
-        body = read_body(request, _limits()[BODY_BYTES])
-        enforce_on_body(_limits(), body)
-        document = decode(body)
+        document = _document()
     with stage("validate"):
         asked: GradientRequest = GRADIENT_REQUEST.load(document)
         size = enforce(_limits(), asked)
@@ -65,6 +70,31 @@ def post_gradients() -> Response:
         computed = compute(asked)
     with stage("encode"):
         return _json(answer(asked, computed))
+
+
+@v1.post("/explanations")
+def post_explanations() -> Response:
+    """The derivation of one derivative, step by step.
+
+    Of a weight or a bias, for one sample or the whole batch: the forward values, the loss, its derivative, and the way
+    back through every unit, each line with symbols, with the numbers put in, and its value. LaTeX in JSON, or with
+    `Accept: text/markdown` one page of Markdown.
+    """
+    with stage("decode"):
+        document = _document()
+    with stage("validate"):
+        asked: ExplanationRequest = EXPLANATION_REQUEST.load(document)
+        size = enforce_on_explanation(_limits(), asked)
+        g.parameters, g.multiply_adds = size["parameters"], size["multiply_adds"]
+    with stage("compute"):
+        result, derivation = compute_explanation(asked)
+    with stage("encode"):
+        if g.form == JSON:
+            response = _json(explanation(asked, result, derivation))
+        else:
+            response = Response(markdown(asked, result, derivation), content_type=MARKDOWN)
+    response.vary.add("Accept")
+    return response
 
 
 @v1.get("/activations")
@@ -139,6 +169,13 @@ def _limits() -> Any:
     return current_app.config["SETTINGS"].limits
 
 
+def _document() -> Any:
+    """The body of the request, within the limits of a body."""
+    body = read_body(request, _limits()[BODY_BYTES])
+    enforce_on_body(_limits(), body)
+    return decode(body)
+
+
 def _json(document: Any) -> Response:
     return Response(encode(document), content_type="application/json")
 
@@ -159,6 +196,13 @@ def compute(asked: GradientRequest) -> Computed:
         _refuse_non_finite(first_non_finite_parameter(stepped), asked)
     verification = verify(asked.network, result.layers, asked.targets, asked.loss) if asked.verify else None
     return Computed(result, stepped, verification)
+
+
+def compute_explanation(asked: ExplanationRequest) -> tuple[Gradients, Derivation]:
+    """The gradients, all of them finite, and the derivation of the one that was asked for."""
+    request = asked.gradients
+    result = compute(request).result
+    return result, explain(request.network, result, request.targets, request.loss, asked.place, asked.sample)
 
 
 def _refuse_non_finite(found: NonFinite | None, asked: GradientRequest) -> None:

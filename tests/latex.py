@@ -337,7 +337,7 @@ _TOKEN = re.compile(
     r"\\text\{[^{}\\$]*\}|\\(?:begin|end)\{cases\}|\\left\(|\\right\)|\\[A-Za-z]+|\\\\|\\,|\d+(?:\.\d+)?|[A-Za-z]"
     r"|[-+/=<>|(){}^_,&]|\s+"
 )
-_KNOWN = {r"\\", r"\quad", r"\frac", r"\dots", r"\begin{cases}", r"\end{cases}", r"\left(", r"\right)"}
+_KNOWN = {r"\\", r"\cdot", r"\quad", r"\frac", r"\dots", r"\begin{cases}", r"\end{cases}", r"\left(", r"\right)"}
 _KNOWN |= GREEK | FUNCTIONS.keys() | ACROSS.keys() | SIGNS.keys()
 _FACTORS = GREEK | FUNCTIONS.keys() | ACROSS.keys() | {"(", r"\left(", r"\frac", r"\begin{cases}"}
 
@@ -468,8 +468,8 @@ class _Parser:
 
     def product(self) -> Node:
         found = self.power()
-        while self.starts_a_factor():
-            if self.next[0].isdigit():
+        while (dot := self.accept(r"\cdot")) or self.starts_a_factor():
+            if self.next[0].isdigit() and not dot:
                 self.fail("the number at the beginning of its product, not")
             found = Times(found, self.power())
         if self.accept("/"):

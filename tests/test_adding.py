@@ -19,7 +19,13 @@ STEPS = [
     if token.type == "fence" and token.info.startswith("python ")
 ]
 JUDGED = ("tests/test_digits.py", "tests/test_formulas.py", "tests/test_against_pytorch.py")
-TABLES = ("tests/test_activations.py", "tests/test_losses.py", "tests/test_curve.py", "tests/test_house.py")
+TABLES = (
+    "tests/test_activations.py",
+    "tests/test_losses.py",
+    "tests/test_curve.py",
+    "tests/test_explain.py",
+    "tests/test_house.py",
+)
 DOCUMENTED = ("tests/test_openapi.py", "tests/test_contract.py")
 SELECTED = (
     "(bent_identity or soft_margin or whole or house) and not registry"  # that test asks git, which is not copied

@@ -2,7 +2,7 @@
 
 python          is run; a `text output` that follows it is what it prints
 json request    is posted to /v1/gradients; the `json answer` or `json problem` that follows is what comes back
-sh              is a list of make targets, or a curl command that is posted
+sh              is a list of make targets, or a curl command that is posted; a `markdown answer` may follow it, too
 python FILE     is code to be put into a file: test_adding.py does it
 """
 
@@ -12,7 +12,7 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -32,9 +32,10 @@ from service.settings import SETTINGS
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 MARKDOWN = MarkdownIt("commonmark").enable("table")
-ANSWERS = {"json answer": 200, "json problem": 422}
+ANSWERS = {"json answer": 200, "json problem": 422, "markdown answer": 200}
 FOLLOWERS = {**dict.fromkeys(ANSWERS, ("json request", "sh")), "text output": ("python",)}
 ENDPOINT = "/v1/gradients"
+ENDPOINTS = {ENDPOINT, "/v1/explanations"}
 MALFORMED = 400
 CODE_PATH = re.compile(r"(?:chainrule|schemas|service|tests|requirements|docs)/[\w./-]*")
 
@@ -83,11 +84,19 @@ def _differences(shown: Any, real: Any, where: str = "#") -> Iterator[str]:
         yield f"{where}: {shown!r} shown, {real!r} answered"
 
 
-def _expect(client: FlaskClient, body: str, shown: Fence | None, content_type: str = "application/json") -> None:
+JSON = {"Content-Type": "application/json"}
+
+
+def _expect(
+    client: FlaskClient, body: str, shown: Fence | None, path: str = ENDPOINT, given: Mapping[str, str] = JSON
+) -> None:
     """Post a body; what comes back is what the fence shows, or at least a success where none follows."""
-    document = json.loads(shown.text) if shown else {}
-    headers = {"X-Request-ID": document["instance"]} if "instance" in document else {}
-    answer = client.post(ENDPOINT, data=body.encode(), content_type=content_type, headers=headers)
+    document = json.loads(shown.text) if shown and shown.info.startswith("json") else {}
+    headers = dict(given) | ({"X-Request-ID": document["instance"]} if "instance" in document else {})
+    answer = client.post(path, data=body.encode(), headers=headers)
+    if shown and shown.info == "markdown answer":
+        assert answer.text == shown.text
+        return
     assert answer.status_code == document.get("status", 200), answer.text
     if shown:
         assert (shown.info == "json problem") == (answer.status_code >= MALFORMED)
@@ -121,10 +130,10 @@ def test_a_curl_command_gets_the_answer_that_the_page_shows(fence: Fence, client
         answer = client.get(f"{url.path}?{url.query}")
         assert list(_differences(json.loads(FOLLOWING[fence].text), answer.get_json(force=True))) == []
         return
-    assert url.path == ENDPOINT
-    name, value = words[words.index("-H") + 1].split(": ")
-    assert name == "Content-Type"
-    _expect(client, words[words.index("-d") + 1], FOLLOWING[fence], value)
+    assert url.path in ENDPOINTS
+    headers = dict(words[k + 1].split(": ") for k, word in enumerate(words) if word == "-H")
+    assert {"Content-Type"} <= headers.keys() <= {"Content-Type", "Accept"}
+    _expect(client, words[words.index("-d") + 1], FOLLOWING[fence], url.path, headers)
 
 
 def test_the_readme_shows_a_curl_command() -> None:
