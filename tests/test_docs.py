@@ -22,12 +22,14 @@ from urllib.parse import urlsplit
 import pytest
 from flask.testing import FlaskClient
 from markdown_it import MarkdownIt
+from prometheus_client.parser import text_string_to_metric_families
 
 from chainrule.activations import ACTIVATIONS, Activation, activation_spec
 from chainrule.losses import LOSSES, Loss
 from chainrule.stable_pairs import STABLE_PAIRS
 from service.problems import PROBLEMS
 from service.settings import SETTINGS
+from tests.serving import BODY, post, serving
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -37,6 +39,7 @@ FOLLOWERS = {**dict.fromkeys(ANSWERS, ("json request", "sh")), "text output": ("
 ENDPOINT = "/v1/gradients"
 ENDPOINTS = {ENDPOINT, "/v1/explanations"}
 MALFORMED = 400
+METRICS = ("metric", "labels", "what it counts")
 CODE_PATH = re.compile(r"(?:chainrule|schemas|service|tests|requirements|docs)/[\w./-]*")
 
 
@@ -190,6 +193,22 @@ def test_the_table_of_problems_is_the_codes() -> None:
     """Every type with its status, meaning and remedy, in the code's order."""
     real = [[str(problem.status), problem.name, problem.explanation, problem.remedy] for problem in PROBLEMS.values()]
     assert _rows("docs/errors.md", "status", "type", "meaning", "what helps") == real
+
+
+def test_the_table_of_metrics_is_the_services(tmp_path: Path) -> None:
+    """Every family that a scrape of a fresh service shows, with its labels, in whatever order."""
+    with serving(tmp_path / "log") as server, server.connection() as connection:
+        assert [post(connection, body)[0] for body in (BODY, b"{}", b" " * (2**25 + 1))] == [200, 422, 413]
+        families = list(text_string_to_metric_families(server.admin("/metrics")[1]))
+    real = {}
+    for family in families:
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        real[name] = sorted(labels)
+    shown = {
+        name: sorted(filter(None, labels.split(", "))) for name, labels, _ in _rows("docs/operations.md", *METRICS)
+    }
+    assert shown == real
 
 
 def test_the_table_of_stable_pairs_is_the_codes() -> None:

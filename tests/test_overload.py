@@ -13,19 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import BODY, HEAD, JSON, SECONDS, Server, post, received, serving, wait_until
+from tests.serving import BODY, HEAD, JSON, SECONDS, Server, post, received, serving, slow_body, wait_until
 
 LENGTH = f"Content-Length: {len(BODY)}\r\n\r\n".encode()
 CROWD = 200  # slow clients
 HELD_BYTES = 32 * 2**20
 WORK_SECONDS = 1.0
-
-
-def _slow_body(samples: int) -> bytes:
-    """A request of 2 ms of work for each sample: every derivative of a 40-40 layer is verified."""
-    layer = {"activation": "tanh", "weights": [[0.01] * 40] * 40}
-    batch = {"inputs": [[0.1] * 40] * samples, "targets": [[0.0] * 40] * samples}
-    return json.dumps({"network": {"layers": [layer]}, **batch, "breakdown": "none", "verify": True}).encode()
 
 
 def _large_answer() -> bytes:
@@ -70,7 +63,7 @@ def _busy(server: Server, samples: int) -> Iterator[list[tuple[int, dict]]]:
 
     def work() -> None:
         with server.connection() as connection:
-            answers.append(post(connection, _slow_body(samples)))
+            answers.append(post(connection, slow_body(samples)))
 
     thread = threading.Thread(target=work)
     thread.start()

@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from service import tracing
 from service.settings import BadSettings
-from tests.serving import BODY, JSON, SECONDS, environment, post, serving, wait_until
+from tests.serving import BODY, JSON, SECONDS, environment, post, serving, slow_body, wait_until
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -121,8 +121,8 @@ def test_what_was_asked_just_before_the_stop_is_sent(receiver: Receiver, tmp_pat
 
 def test_a_fault_of_the_service_is_an_error(receiver: Receiver, tmp_path: Path) -> None:
     """A refusal for want of time, say; what the client did wrong is none."""
-    with serving(tmp_path / "log", WORK_SECONDS=0) as server, server.connection() as connection:
-        assert post(connection, BODY)[0] == 503
+    with serving(tmp_path / "log", WORK_SECONDS=0.05) as server, server.connection() as connection:
+        assert post(connection, slow_body(200))[0] == 503
         wait_until(lambda: bool(receiver.spans), "the span")
     (span,) = receiver.spans
     assert span.status.code == Status.STATUS_CODE_ERROR
