@@ -32,7 +32,7 @@ BODY = json.dumps(REQUEST).encode()  # E = ½ (6 - 1)² = 12.5
 
 
 def slow_body(samples: int) -> bytes:
-    """A request of 2 ms of work for each sample: every derivative of a 40-40 layer is verified."""
+    """A request of 3 ms of work or more for each sample: every derivative of a 40-40 layer is verified."""
     layer = {"activation": "tanh", "weights": [[0.01] * 40] * 40}
     batch = {"inputs": [[0.1] * 40] * samples, "targets": [[0.0] * 40] * samples}
     return json.dumps({"network": {"layers": [layer]}, **batch, "breakdown": "none", "verify": True}).encode()

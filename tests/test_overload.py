@@ -19,6 +19,7 @@ LENGTH = f"Content-Length: {len(BODY)}\r\n\r\n".encode()
 CROWD = 200  # slow clients
 HELD_BYTES = 32 * 2**20
 WORK_SECONDS = 1.0
+NARROW = {"CONCURRENCY": 1, "QUEUE": 1, "MAX_MULTIPLY_ADDS": 10**12}
 
 
 def _large_answer() -> bytes:
@@ -31,21 +32,21 @@ def _large_answer() -> bytes:
 @pytest.fixture
 def narrow(tmp_path: Path) -> Iterator[Server]:
     """A service that computes one request, and lets one more wait for a third of a second."""
-    with serving(tmp_path / "log", CONCURRENCY=1, QUEUE=1, QUEUE_SECONDS=0.3) as server:
+    with serving(tmp_path / "log", **NARROW, QUEUE_SECONDS=0.3) as server:
         yield server
 
 
 @pytest.fixture
 def patient(tmp_path: Path) -> Iterator[Server]:
     """A service that computes one request, and lets one more wait as long as it takes."""
-    with serving(tmp_path / "log", CONCURRENCY=1, QUEUE=1, QUEUE_SECONDS=3 * SECONDS) as server:
+    with serving(tmp_path / "log", **NARROW, QUEUE_SECONDS=3 * SECONDS) as server:
         yield server
 
 
 @pytest.fixture
 def hasty(tmp_path: Path) -> Iterator[Server]:
     """A service like that, which gives up after a second of work."""
-    with serving(tmp_path / "log", CONCURRENCY=1, QUEUE=1, QUEUE_SECONDS=0.3, WORK_SECONDS=WORK_SECONDS) as server:
+    with serving(tmp_path / "log", **NARROW, QUEUE_SECONDS=0.3, WORK_SECONDS=WORK_SECONDS) as server:
         yield server
 
 
@@ -107,7 +108,7 @@ def test_beyond_the_queue_is_refused_before_the_body_is_read(patient: Server) ->
 
 def test_what_takes_too_long_keeps_its_turn_until_it_ends(hasty: Server) -> None:
     """The client is told after a second, but nobody else is let in before the work is done; it is counted once."""
-    with _busy(hasty, 1500) as answers:
+    with _busy(hasty, 800) as answers:
         wait_until(lambda: bool(answers), "the deadline", SECONDS)
         status, document = answers[0]
         assert (status, document["type"]) == (503, "/problems/work-timed-out")

@@ -122,7 +122,7 @@ def test_what_was_asked_just_before_the_stop_is_sent(receiver: Receiver, tmp_pat
 def test_a_fault_of_the_service_is_an_error(receiver: Receiver, tmp_path: Path) -> None:
     """A refusal for want of time, say; what the client did wrong is none."""
     with serving(tmp_path / "log", WORK_SECONDS=0.05) as server, server.connection() as connection:
-        assert post(connection, slow_body(200))[0] == 503
+        assert post(connection, slow_body(100))[0] == 503
         wait_until(lambda: bool(receiver.spans), "the span")
     (span,) = receiver.spans
     assert span.status.code == Status.STATUS_CODE_ERROR
