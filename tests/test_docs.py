@@ -28,6 +28,7 @@ from chainrule.losses import LOSSES, Loss
 from chainrule.stable_pairs import STABLE_PAIRS
 from service.problems import PROBLEMS
 from service.settings import SETTINGS
+from service.troubles import TROUBLES
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -181,6 +182,12 @@ def test_the_table_of_problems_is_the_codes() -> None:
     """Every type with its status, meaning and remedy, in the code's order."""
     real = [[str(problem.status), problem.name, problem.explanation, problem.remedy] for problem in PROBLEMS.values()]
     assert _rows("docs/errors.md", "status", "type", "meaning", "what helps") == real
+
+
+def test_the_table_of_troubles_is_the_codes() -> None:
+    """Every entry with symptom, cause and remedy, in the code's order."""
+    real = [[trouble.name, trouble.symptom, trouble.cause, trouble.remedy] for trouble in TROUBLES]
+    assert _rows("docs/troubleshooting.md", "entry", "symptom", "cause", "remedy") == real
 
 
 def test_the_table_of_stable_pairs_is_the_codes() -> None:
