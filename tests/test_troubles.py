@@ -1,4 +1,4 @@
-"""What troubles whoever runs the service: the page and the document say what the rows say, and the problems lead there."""
+"""What troubles whoever runs the service: page and document say what the rows say, and the problems lead there."""
 
 import re
 
