@@ -3141,8 +3141,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the disruption budget selects no pod",
         "deploy/kubernetes/base/disruption.yaml",
-        "app.kubernetes.io/name: chainrule",
-        "app.kubernetes.io/name: other",
+        "  selector:\n    matchLabels: {app.kubernetes.io/name: chainrule}\n",
+        "",
         ("tests/test_deploy.py",),
     ),
     Fault(
