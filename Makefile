@@ -5,12 +5,12 @@ UV ?= uv
 PYTEST_ARGS ?=
 LOCK_ARGS ?=
 
-JUDGES := .venv/.torch .venv/.frameworks
+JUDGES := .venv/.torch .venv/.frameworks .venv/.deploy
 PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input
 COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --prerelease if-necessary --custom-compile-command "make lock" $(LOCK_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check faults frameworks openapi format lock clean
+.PHONY: help run test check faults frameworks openapi sbom audit format lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,13 @@ frameworks: $(JUDGES)  ## measure PyTorch, JAX, Keras and ONNX anew, and write d
 openapi: .venv/.test  ## write docs/openapi.json anew
 	@.venv/bin/python -m tests.contract.document
 
+sbom: .venv/.audit .venv/.shipped  ## write build/sbom.cdx.json: what a deployment installs, for the image by PYTHON=python3.13
+	@mkdir -p build
+	@.venv/audit/bin/cyclonedx-py environment .venv/shipped --pyproject pyproject.toml --mc-type application --output-reproducible --validate -o build/sbom.cdx.json
+
+audit: .venv/.audit  ## ask the index whether a vulnerability is known of what a deployment installs
+	@.venv/audit/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes -r requirements/run.txt -r requirements/build.txt
+
 format: .venv/.test  ## format the code, and mend what the linter can mend
 	@.venv/bin/ruff check -q --fix
 	@.venv/bin/ruff format
@@ -46,6 +53,8 @@ lock:  ## write requirements/ anew from pyproject.toml, with newer versions by L
 	$(COMPILE) --group build -c requirements/run.txt -o requirements/build.txt
 	$(COMPILE) pyproject.toml --extra tracing --group test --group check --group torch -c requirements/tracing.txt -c requirements/build.txt -o requirements/test.txt
 	$(COMPILE) --group frameworks -c requirements/test.txt -o requirements/frameworks.txt
+	$(COMPILE) --group deploy -c requirements/test.txt -o requirements/deploy.txt
+	$(COMPILE) --group audit -o requirements/audit.txt
 
 clean:  ## remove .venv and all caches
 	@rm -rf .venv .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
@@ -66,6 +75,17 @@ clean:  ## remove .venv and all caches
 
 .venv/.test: .venv/.run requirements/test.txt
 	@$(PIP) --require-hashes -r requirements/test.txt
+	@touch $@
+
+# Apart from .venv, so that neither finds the other's packages.
+.venv/.audit: .venv/.made requirements/audit.txt
+	@$(PYTHON) -m venv --clear .venv/audit
+	@.venv/audit/bin/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes -r requirements/audit.txt
+	@touch $@
+
+.venv/.shipped: .venv/.run
+	@$(PYTHON) -m venv --clear --without-pip .venv/shipped
+	@.venv/bin/python -m pip --python .venv/shipped/bin/python install -qq --disable-pip-version-check --no-input --require-hashes -r requirements/run.txt
 	@touch $@
 
 # The judges of the tests. Left without a stamp where that fails: to ask again costs a second or two, and tells again why

@@ -29,7 +29,7 @@ TAGS: Mapping[str, str] = {
     "gradients": "Outputs, loss and every derivative in its factors.",
     "catalogue": "Activations and losses: formulas, parameters, kinks, references.",
     "service": "Limits, examples, links, this document.",
-    "problems": "Pages that explain the types of errors.",
+    "problems": "Pages that explain the types of errors, and what troubles whoever runs the service.",
     "health": "For probes.",
 }
 
@@ -149,6 +149,7 @@ OPERATIONS: Mapping[str, Operation] = {
         parameters=(_name(PROBLEMS, INVALID_REQUEST.name),),
         of_the_contract=False,
     ),
+    "pages.get_troubleshooting": Operation("problems", _HTML, media_type="text/html", of_the_contract=False),
     "health.get_livez": Operation("health", {"const": "ok\n"}, media_type="text/plain", of_the_contract=False),
     "health.get_readyz": Operation(
         "health",

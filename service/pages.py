@@ -7,6 +7,7 @@ from flask import Blueprint, Response, render_template, request, send_from_direc
 
 from chainrule import __version__
 from service.problems import NOT_FOUND, PROBLEMS, Refusal
+from service.troubles import TROUBLES, troubles_of
 
 _POLICY = "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
@@ -50,7 +51,14 @@ def get_problem(name: str) -> str:
     """One type of problem, as a page: what it means, and what helps."""
     if name not in PROBLEMS:
         raise Refusal(NOT_FOUND, "no problem has this name; GET /problems lists them")
-    return render_template("problem.html", problem=PROBLEMS[name])
+    problem = PROBLEMS[name]
+    return render_template("problem.html", problem=problem, troubles=troubles_of(problem))
+
+
+@pages.get("/troubleshooting")
+def get_troubleshooting() -> str:
+    """What troubles whoever runs the service, as a page: what is seen, why, and what to do."""
+    return render_template("troubleshooting.html", troubles=TROUBLES)
 
 
 @pages.after_request

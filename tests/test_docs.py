@@ -29,6 +29,7 @@ from chainrule.losses import LOSSES, Loss
 from chainrule.stable_pairs import STABLE_PAIRS
 from service.problems import PROBLEMS
 from service.settings import SETTINGS
+from service.troubles import TROUBLES
 from tests.serving import BODY, post, serving
 
 ROOT = Path(__file__).parent.parent
@@ -209,6 +210,12 @@ def test_the_table_of_metrics_is_the_services(tmp_path: Path) -> None:
         name: sorted(filter(None, labels.split(", "))) for name, labels, _ in _rows("docs/operations.md", *METRICS)
     }
     assert shown == real
+
+
+def test_the_table_of_troubles_is_the_codes() -> None:
+    """Every entry with symptom, cause and remedy, in the code's order."""
+    real = [[trouble.name, trouble.symptom, trouble.cause, trouble.remedy] for trouble in TROUBLES]
+    assert _rows("docs/troubleshooting.md", "entry", "symptom", "cause", "remedy") == real
 
 
 def test_the_table_of_stable_pairs_is_the_codes() -> None:

@@ -22,6 +22,7 @@ DOCUMENTS = (
     "/v1/examples",
     "/problems",
     "/problems/not-found",
+    "/troubleshooting",
     "/openapi.json",
 )
 REQUEST = {"network": {"layers": [{"activation": "tanh", "weights": [[0.5]]}]}, "inputs": [1.0], "targets": [0.0]}

@@ -102,7 +102,7 @@ def test_a_key_in_the_query_is_none(guarded: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/livez", "/readyz", "/openapi.json", "/docs", "/problems", "/static/pages.css", "/v2"]
+    "path", ["/livez", "/readyz", "/openapi.json", "/docs", "/problems", "/troubleshooting", "/static/pages.css", "/v2"]
 )
 def test_what_is_not_under_v1_needs_no_key(guarded: FlaskClient, path: str) -> None:
     """Probes, documents, pages, files; a path that leads nowhere is told as such."""

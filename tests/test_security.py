@@ -3,7 +3,7 @@
 import pytest
 from flask.testing import FlaskClient
 
-PATHS = ("/v1", "/nothing", "/problems", "/static/pages.css", "/livez", "/openapi.json", "/docs")
+PATHS = ("/v1", "/nothing", "/problems", "/troubleshooting", "/static/pages.css", "/livez", "/openapi.json", "/docs")
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -92,7 +92,6 @@ def _loss_slope(row: str) -> tuple[str, ...]:
 
 
 FAULTS: tuple[Fault, ...] = (
-    # The activations.
     Fault(
         "the slope of the sigmoid has the wrong sign",
         "chainrule/elementwise.py",
@@ -681,7 +680,6 @@ FAULTS: tuple[Fault, ...] = (
         "mask: Mask = x == x.max(axis=-1, keepdims=True)",
         _ACTIVATIONS,
     ),
-    # Digits.
     Fault(
         "numbers near the end of float64 are raised to subnormals",
         "chainrule/exact.py",
@@ -948,7 +946,6 @@ FAULTS: tuple[Fault, ...] = (
         "return -x_log_y(t, softmax(o))",
         _loss_value("categorical_cross_entropy_with_logits"),
     ),
-    # Jacobians.
     Fault(
         "the matrix do/da is transposed",
         "chainrule/jacobian.py",
@@ -984,7 +981,6 @@ FAULTS: tuple[Fault, ...] = (
         "return x.sum(axis=-1, keepdims=True) - x",
         _JACOBIAN,
     ),
-    # Groups.
     Fault(
         "groups are merged in spite of their labels",
         "chainrule/network.py",
@@ -1013,7 +1009,6 @@ FAULTS: tuple[Fault, ...] = (
         "self.biases.ndim != 1",
         _NETWORK,
     ),
-    # The passes.
     Fault(
         "hidden layers pass dE/do on as dE/da",
         "chainrule/backprop.py",
@@ -1168,7 +1163,6 @@ FAULTS: tuple[Fault, ...] = (
         "layer.biases",
         _BACKPROP,
     ),
-    # The losses.
     Fault(
         "half the squared error lacks its half",
         "chainrule/loss_functions.py",
@@ -1701,7 +1695,6 @@ FAULTS: tuple[Fault, ...] = (
         'batch_mean":\n            return int(t.any(axis=1).sum())',
         _LOSSES,
     ),
-    # The stable pairs.
     Fault(
         "binary_cross_entropy and softmax are no stable pair",
         "chainrule/stable_pairs.py",
@@ -1933,7 +1926,6 @@ FAULTS: tuple[Fault, ...] = (
         "return -t",
         _LOSSES,
     ),
-    # Remarks.
     Fault(
         "the last number that is not finite is named instead of the first",
         "chainrule/remarks.py",
@@ -1997,7 +1989,6 @@ FAULTS: tuple[Fault, ...] = (
         "sample_losses = top.losses[:, 0]",
         _BACKPROP,
     ),
-    # The verification.
     Fault(
         "the extrapolation has its two steps the wrong way round",
         "chainrule/verification.py",
@@ -2040,7 +2031,6 @@ FAULTS: tuple[Fault, ...] = (
         ").any()",
         _VERIFICATION,
     ),
-    # Parameters and arrays on the wire.
     Fault(
         "true is accepted as a parameter's number",
         "chainrule/catalogue.py",
@@ -2337,7 +2327,6 @@ FAULTS: tuple[Fault, ...] = (
         "",
         _REFUSALS,
     ),
-    # The catalogue and the curve.
     Fault(
         "the catalogue tells the left-hand slope as the one taken",
         "schemas/catalogue.py",
@@ -2492,7 +2481,6 @@ FAULTS: tuple[Fault, ...] = (
         "_FARTHEST = 1.7e308",
         _CURVE,
     ),
-    # Answers.
     Fault(
         "an answer to one sample has a samples axis",
         "schemas/gradients_answer.py",
@@ -2605,7 +2593,6 @@ FAULTS: tuple[Fault, ...] = (
         '.get(taken, ", the left-hand one")',
         _WARNINGS,
     ),
-    # The service.
     Fault(
         "a key given twice is not looked for",
         "service/codec.py",
@@ -2718,7 +2705,6 @@ FAULTS: tuple[Fault, ...] = (
         "_refuse_non_finite(None, asked)",
         _BAD_INPUT,
     ),
-    # The OpenAPI document, the published contract, the API reference.
     Fault(
         "a posted array may have any rank in the document",
         "schemas/json_schema.py",
@@ -2838,7 +2824,6 @@ FAULTS: tuple[Fault, ...] = (
         ".dataset.documents,",
         ("tests/test_docs_page.py::test_the_reference_is_drawn",),
     ),
-    # What is around every request.
     Fault(
         "the times of the front are left out",
         "service/requests.py",
@@ -3524,5 +3509,40 @@ FAULTS: tuple[Fault, ...] = (
         "for index in (self.sample if self.batch else None, output)",
         "for index in (self.sample if not self.batch else None, output)",
         _EXPLAIN,
+    ),
+    Fault(
+        "the container is killed before the service has stopped",
+        "docker-compose.yml",
+        "stop_grace_period: 45s",
+        "stop_grace_period: 35s",
+        ("tests/test_deploy.py",),
+    ),
+    Fault(
+        "the front takes smaller bodies than the service",
+        "deploy/haproxy/haproxy.cfg",
+        "gt 33554432 }",
+        "gt 16777216 }",
+        ("tests/test_deploy.py",),
+    ),
+    Fault(
+        "an alert asks for a metric that is not there",
+        "deploy/observe/alerts.yml",
+        'chainrule_http_requests_total{code="500"}',
+        'chainrule_requests_total{code="500"}',
+        ("tests/test_deploy.py",),
+    ),
+    Fault(
+        "the disruption budget selects no pod",
+        "deploy/kubernetes/base/disruption.yaml",
+        "  selector:\n    matchLabels: {app.kubernetes.io/name: chainrule}\n",
+        "",
+        ("tests/test_deploy.py",),
+    ),
+    Fault(
+        "the page of a problem leads to no entry",
+        "service/pages.py",
+        "troubles=troubles_of(problem)",
+        "troubles=()",
+        ("tests/test_troubles.py",),
     ),
 )

@@ -22,7 +22,7 @@ from tests.faults.faults import FAULTS, Fault
 FEWEST = 40
 LONGEST = 300  # seconds; a planted fault may loop for ever
 _TREE = Path(__file__).resolve().parents[2]
-_NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "node_modules", "build", "dist")
+_NOT_COPIED = shutil.ignore_patterns(".[!d]*", "__pycache__", "node_modules", "build", "dist")  # .dockerignore is
 _PASSED, _FAILED = 0, 1  # pytest's exit codes; any other says that tests did not run
 _FIRST_FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+(?: \S+)*?)(?: - .*)?$", re.MULTILINE)
 
