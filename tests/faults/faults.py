@@ -1022,15 +1022,15 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "dE/do is handed down instead of dE/da",
         "chainrule/backprop.py",
-        "_through_weights(above.dE_da, above.activity.layer)",
-        "_through_weights(above.dE_do, above.activity.layer)",
+        "_through_weights(place.above.dE_da, place.above.activity.layer)",
+        "_through_weights(place.above.dE_do, place.above.activity.layer)",
         _BACKPROP,
     ),
     Fault(
         "updated weights are used on the way down",
         "chainrule/backprop.py",
-        "_through_weights(above.dE_da, above.activity.layer)",
-        "above.dE_da @ (above.activity.layer.weights - 0.1 * above.dE_dw).T",
+        "_through_weights(place.above.dE_da, place.above.activity.layer)",
+        "place.above.dE_da @ (place.above.activity.layer.weights - 0.1 * place.above.dE_dw).T",
         _BACKPROP,
     ),
     Fault(
@@ -1071,15 +1071,15 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "dE/dw is that of the first sample",
         "chainrule/backprop.py",
-        "activity.x.T @ dE_da, dE_db",
-        "activity.x[:1].T @ dE_da[:1], dE_db",
+        "return place.activity.x.T @ dE_da",
+        "return place.activity.x[:1].T @ dE_da[:1]",
         _BACKPROP,
     ),
     Fault(
         "dE/dw is divided by the number of samples once more",
         "chainrule/backprop.py",
-        "activity.x.T @ dE_da, dE_db",
-        "activity.x.T @ dE_da / len(dE_da), dE_db",
+        "return place.activity.x.T @ dE_da",
+        "return place.activity.x.T @ dE_da / len(dE_da)",
         _BACKPROP,
     ),
     Fault(
