@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from chainrule.agreement import Agreement, Given, Tolerance, agreement
 from chainrule.backprop import Gradients
 from chainrule.catalogue import Array
-from chainrule.diagnose import Search, diagnose
+from chainrule.diagnose import Search, affordable_pairs, diagnose
 from chainrule.losses import LossSpec
 from chainrule.mistakes import Mistake
 from chainrule.network import Network
@@ -50,17 +50,11 @@ class Check:
 
 
 def check(
-    network: Network,
-    result: Gradients,
-    targets: Array,
-    loss: LossSpec,
-    given: Sequence[Given],
-    tolerance: Tolerance,
-    most_pairs: int,
+    network: Network, result: Gradients, targets: Array, loss: LossSpec, given: Sequence[Given], tolerance: Tolerance
 ) -> Check:
-    """Hold a client's gradients, first layer to last, against the right ones of `result`.
+    """Hold a client's gradients, first layer to last, against the right ones, `result`.
 
-    Where they do not agree, every known mistake is replayed, and at most `most_pairs` pairs of them.
+    Where they do not agree, every known mistake is replayed, and as many pairs of them as are affordable.
     """
     case = Case([layer.activity for layer in result.layers], result.top, targets, loss)
     layers = tuple(
@@ -68,7 +62,7 @@ def check(
         for own, right in zip(given, result.layers, strict=True)
     )
     agrees = all(layer.agrees for layer in layers)
-    search = Search((), 0, 0, 0) if agrees else diagnose(case, result.layers, given, most_pairs)
+    search = Search((), 0, 0, 0) if agrees else diagnose(case, result.layers, given, affordable_pairs(case))
     hidden = blind_to(case, result.layers, tolerance)
     return Check(layers, search, hidden, better_probe(network, loss, hidden, tolerance) if hidden else None)
 

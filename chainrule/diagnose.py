@@ -19,6 +19,8 @@ from chainrule.wrong_rules import Case, within
 
 ROUNDING = "rounding"  # the cause where nothing is wrong but the last digits
 MOST_DIAGNOSES = 10
+MOST_PAIRS = 10_000
+MOST_MULTIPLY_ADDS = 20_000_000_000  # of all pairs together
 _SKETCHED = 16  # inputs of a wide first layer that are looked at first
 _AS_GOOD = 10.0  # how much larger than the best a residual may be, in a reproduction that is named with it
 _NOISE = 1e-9  # a residual below it is as good as any
@@ -152,6 +154,17 @@ def residual(tried: Trial, variant: Variant, theta: float, lowest: int) -> tuple
             return None, k
         worst = max(worst, own)
     return worst, lowest
+
+
+def most_singles(layers: int) -> int:
+    """How many replays the single mistakes take at most, for a network of so many layers."""
+    return len(MISTAKES) * (layers + 2)
+
+
+def affordable_pairs(case: Case) -> int:
+    """How many pairs are tried at most: what their replays would cost if none failed early is bounded."""
+    whole = 2 * case.samples * sum(activity.layer.weights.size for activity in case.activities)
+    return min(MOST_PAIRS, MOST_MULTIPLY_ADDS // whole)
 
 
 def diagnose(case: Case, right: Sequence[LayerGradient], given: Sequence[Given], most_pairs: int) -> Search:

@@ -43,6 +43,11 @@ class GradientRequest:
     one_sample: bool  # the answer then has no samples axis
     encoding: str
 
+    @property
+    def replays(self) -> int:
+        """How many further backward passes the request takes."""
+        return 0
+
 
 class StepSchema(StrictSchema):
     """One step of gradient descent."""

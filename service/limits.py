@@ -53,8 +53,8 @@ def _parameters(request: GradientRequest) -> int:
 
 
 def _multiply_adds(request: GradientRequest) -> int:
-    """Three products of matrices a layer, and four forward passes for each parameter that is verified."""
-    passes = 3 + (4 * _parameters(request) if request.verify else 0)
+    """Three products of matrices a layer, four passes for each parameter that is verified, one for each mistake."""
+    passes = 3 + request.replays + (4 * _parameters(request) if request.verify else 0)
     return passes * len(request.inputs) * sum(layer.weights.size for layer in request.network.layers)
 
 

@@ -7,6 +7,7 @@ the service answers. The only module that knows apispec.
 
 import inspect
 import re
+from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
@@ -18,6 +19,8 @@ from werkzeug.routing import Rule
 
 from chainrule import __version__
 from schemas.catalogue_schema import catalogue_schemas
+from schemas.checks import CandidateLayerSchema, CandidateSchema, CheckRequestSchema, ToleranceSchema, check_answer
+from schemas.checks_schema import checks_schemas
 from schemas.fields import LONGEST_LABEL
 from schemas.gradients import GradientRequestSchema, StepSchema
 from schemas.gradients_answer import answer
@@ -27,10 +30,10 @@ from schemas.named_forms import named_forms
 from schemas.network import LayerSchema, NetworkSchema
 from service.answer_schemas import service_schemas
 from service.codec import decode, encode
-from service.examples import EXAMPLES
+from service.examples import CHECK_EXAMPLES, EXAMPLES
 from service.operations import OPERATIONS, TAGS, Operation
 from service.responses import header_components, problem_responses, responses
-from service.routes import DESCRIPTION, GRADIENT_REQUEST, LINKS, compute
+from service.routes import CHECK_REQUEST, DESCRIPTION, GRADIENT_REQUEST, LINKS, checked_gradients, compute
 
 openapi = Blueprint("openapi", __name__)
 
@@ -105,11 +108,17 @@ def openapi_document(app: Flask) -> dict[str, Any]:
     return spec.to_dict()
 
 
+_REQUESTS = (  # what is nested comes first
+    *(StepSchema, LayerSchema, NetworkSchema, GradientRequestSchema),
+    *(CandidateLayerSchema, CandidateSchema, ToleranceSchema, CheckRequestSchema),
+)
+
+
 def _add_components(spec: APISpec) -> None:
-    for read in (StepSchema, LayerSchema, NetworkSchema, GradientRequestSchema):  # what is nested comes first
+    for read in _REQUESTS:
         spec.components.schema(read.__name__.removesuffix("Schema"), {"description": inspect.getdoc(read)}, schema=read)
-    own = chain(arrays(), named_forms(LONGEST_LABEL), gradients_schemas(), catalogue_schemas(), service_schemas(LINKS))
-    for name, schema in own:
+    answers = chain(gradients_schemas(), checks_schemas(), catalogue_schemas(), service_schemas(LINKS))
+    for name, schema in chain(arrays(), named_forms(LONGEST_LABEL), answers):
         spec.components.schema(name, schema)
     for name, response in problem_responses(list(OPERATIONS.values())).items():
         spec.components.response(name, response)
@@ -150,7 +159,8 @@ def _camel(name: str) -> str:
 
 
 def _request_body(operation: Operation) -> JSONSchema:
-    examples = {entry["name"]: {"summary": entry["title"], "value": entry["request"]} for entry in EXAMPLES}
+    entries, _ = _EXAMPLES[operation.body]
+    examples = {entry["name"]: {"summary": entry["title"], "value": entry["request"]} for entry in entries}
     content = {"schema": ref(operation.body), "examples": examples}
     return {"required": True, "content": {"application/json": content}}
 
@@ -158,7 +168,8 @@ def _request_body(operation: Operation) -> JSONSchema:
 def _answer_examples(app: Flask, operation: Operation) -> dict[str, Any]:
     """What the service answers: to each example request, or at the example's path."""
     if operation.body:
-        return {entry["name"]: {"summary": entry["title"], "value": _gradients(entry["request"])} for entry in EXAMPLES}
+        entries, answered = _EXAMPLES[operation.body]
+        return {entry["name"]: {"summary": entry["title"], "value": answered(entry["request"])} for entry in entries}
     if not operation.example:
         return {}
     with app.test_request_context(operation.example):  # the view alone: no key, no log
@@ -170,3 +181,14 @@ def _answer_examples(app: Flask, operation: Operation) -> dict[str, Any]:
 def _gradients(request: Any) -> Any:
     asked = GRADIENT_REQUEST.load(request)
     return decode(encode(answer(asked, compute(asked))))
+
+
+def _check(request: Any) -> Any:
+    asked = CHECK_REQUEST.load(request)
+    return decode(encode(check_answer(asked, checked_gradients(asked))))
+
+
+_EXAMPLES: dict[str, tuple[list[dict[str, Any]], Callable[[Any], Any]]] = {  # of each body: requests, and their answer
+    "GradientRequest": (EXAMPLES, _gradients),
+    "CheckRequest": (CHECK_EXAMPLES, _check),
+}

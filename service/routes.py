@@ -8,10 +8,12 @@ from chainrule import __version__
 from chainrule.activations import ACTIVATIONS
 from chainrule.backprop import descend, gradients
 from chainrule.catalogue import Table
+from chainrule.checking import Check, check
 from chainrule.losses import LOSSES
 from chainrule.remarks import NonFinite, first_non_finite, first_non_finite_parameter
 from chainrule.verification import verify
 from schemas.catalogue import activation_document, loss_document
+from schemas.checks import CheckRequest, CheckRequestSchema, check_answer
 from schemas.curve import curve, read_curve
 from schemas.gradients import GradientRequest, GradientRequestSchema
 from schemas.gradients_answer import Computed, answer
@@ -25,10 +27,12 @@ from service.problems import NON_FINITE_RESULT, NOT_FOUND, Refusal
 from service.requests import accept_json, stage
 
 GRADIENT_REQUEST = GradientRequestSchema()
+CHECK_REQUEST = CheckRequestSchema()
 
 DESCRIPTION = "Gradients of feed-forward networks, broken into their three chain-rule factors"
 LINKS = {
     "gradients": "/v1/gradients",
+    "gradient_checks": "/v1/gradient-checks",
     "activations": "/v1/activations",
     "losses": "/v1/losses",
     "limits": "/v1/limits",
@@ -65,6 +69,28 @@ def post_gradients() -> Response:
         computed = compute(asked)
     with stage("encode"):
         return _json(answer(asked, computed))
+
+
+@v1.post("/gradient-checks")
+def post_gradient_checks() -> Response:
+    """Gradients of your own, checked: where they are wrong, and which known mistake reproduces them.
+
+    Every number is held against the right one. Where they disagree, each known mistake is replayed in the backward
+    pass, alone and then in pairs; what reproduces the numbers is named. `blind_to` are the mistakes that this request
+    could not reveal, `better_probe` is a request that can.
+    """
+    with stage("decode"):
+        body = read_body(request, _limits()[BODY_BYTES])
+        enforce_on_body(_limits(), body)
+        document = decode(body)
+    with stage("validate"):
+        asked: CheckRequest = CHECK_REQUEST.load(document)
+        size = enforce(_limits(), asked)
+        g.parameters, g.multiply_adds = size["parameters"], size["multiply_adds"]
+    with stage("compute"):
+        checked = checked_gradients(asked)
+    with stage("encode"):
+        return _json(check_answer(asked, checked))
 
 
 @v1.get("/activations")
@@ -159,6 +185,11 @@ def compute(asked: GradientRequest) -> Computed:
         _refuse_non_finite(first_non_finite_parameter(stepped), asked)
     verification = verify(asked.network, result.layers, asked.targets, asked.loss) if asked.verify else None
     return Computed(result, stepped, verification)
+
+
+def checked_gradients(asked: CheckRequest) -> Check:
+    """What is to be said of the client's gradients, where the right ones are finite."""
+    return check(asked.network, compute(asked).result, asked.targets, asked.loss, asked.given, asked.tolerance)
 
 
 def _refuse_non_finite(found: NonFinite | None, asked: GradientRequest) -> None:

@@ -2797,8 +2797,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the example answers are of another request",
         "service/openapi.py",
-        '_gradients(entry["request"])',
-        '_gradients(EXAMPLES[0]["request"])',
+        'answered(entry["request"])',
+        'answered(entries[0]["request"])',
         _OPENAPI,
     ),
     Fault(
