@@ -17,6 +17,8 @@ _FEWEST_DIGITS = 3  # 0.5 may be exact, and may be 0.50 or 0.500: rounding to fe
 _FEW = 64  # numbers that are looked at before all are
 _NOISE_OF_FLOAT32 = 1e-5  # of the largest number of an array: sums in float32 lose more than the last bit
 _NOISE_OF_FLOAT64 = 1e-9
+_TINY = float(np.finfo(np.float64).tiny)  # the margin of an array of zeros
+_SUMMANDS = 16  # so many last bits of what is added up may be left where a sum cancels
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class Judged:
 
     given: tuple[Given, ...]
     margins: tuple[Given, ...]  # in the same arrays
-    scales: tuple[tuple[float, float], ...]  # the largest number of each array, that of dE/dw first
+    scales: tuple[tuple[float, float], ...]  # of each array, that of dE/dw first: its largest number
     rounded: bool  # whether they have fewer digits than float64
 
     def residual(self, k: int, gradient: LayerGradient) -> float | None:
@@ -150,32 +152,28 @@ class Judged:
 
 
 def judged(given: Sequence[Given], right: Sequence[LayerGradient]) -> Judged:
-    """The client's gradients with their margins. `right` gives the scale of an array of zeros."""
+    """The client's gradients with their margins: rounding, noise, and the last bits of what cancels in a sum."""
     told = rounding(given)
     rounded = bool(told.relative or told.absolute)
-    noise = _NOISE_OF_FLOAT32 if rounded else _NOISE_OF_FLOAT64
-    scales = tuple(
-        (_scale(layer.dE_dw, gradient.dE_dw), _scale(layer.dE_db, gradient.dE_db))
-        for layer, gradient in zip(given, right, strict=True)
-    )
+    own_noise, left = (_NOISE_OF_FLOAT32, np.float32) if rounded else (_NOISE_OF_FLOAT64, np.float64)
 
-    def margin(array: Array | None, scale: float) -> Array | None:
+    def judge(array: Array | None, other: float) -> tuple[Array | None, float]:
         if array is None:
-            return None
-        by_place = min(told.absolute, 0.5 * 10.0 ** (1 - _FEWEST_DIGITS) * scale)
-        return np.maximum(told.relative * np.abs(array), by_place) * (1.0 + 1e-9) + noise * scale
+            return None, 1.0
+        own = float(np.abs(array).max())
+        by_place = min(told.absolute, 0.5 * 10.0 ** (1 - _FEWEST_DIGITS) * own)
+        noise = own_noise * own + _SUMMANDS * float(np.finfo(left).eps) * other
+        margin = np.maximum(told.relative * np.abs(array), by_place) * (1.0 + _NOISE_OF_FLOAT64) + noise + _TINY
+        return margin, max(own, 1e-3 * other) or 1.0
 
-    margins = tuple(
-        Given(margin(layer.dE_dw, of_w), margin(layer.dE_db, of_b))
-        for layer, (of_w, of_b) in zip(given, scales, strict=True)
-    )
-    return Judged(tuple(given), margins, scales, rounded)
+    layers = [
+        (judge(layer.dE_dw, _summed(gradient, gradient.da_dw)), judge(layer.dE_db, _summed(gradient, np.ones(1))))
+        for layer, gradient in zip(given, right, strict=True)
+    ]
+    margins = tuple(Given(of_w[0], of_b[0]) for of_w, of_b in layers)
+    return Judged(tuple(given), margins, tuple((of_w[1], of_b[1]) for of_w, of_b in layers), rounded)
 
 
-def _scale(given: Array | None, right: Array | None) -> float:
-    """The largest number of an array; 1 where all are 0."""
-    for array in (given, right):
-        largest = 0.0 if array is None else float(np.abs(array).max())
-        if largest:
-            return largest
-    return 1.0
+def _summed(gradient: LayerGradient, factors: Array) -> float:
+    """A bound of what is added up over the samples, signs left out, in the right derivative."""
+    return float(np.abs(factors).max() * np.abs(gradient.dE_da).sum(axis=0).max())

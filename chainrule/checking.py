@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from chainrule.agreement import Agreement, Given, Tolerance, agreement
 from chainrule.backprop import Gradients
 from chainrule.catalogue import Array
-from chainrule.diagnose import Search, affordable_pairs, diagnose
+from chainrule.diagnose import Search, diagnose
 from chainrule.losses import LossSpec
 from chainrule.mistakes import Mistake
 from chainrule.network import Network
@@ -62,7 +62,7 @@ def check(
         for own, right in zip(given, result.layers, strict=True)
     )
     agrees = all(layer.agrees for layer in layers)
-    search = Search((), 0, 0, 0) if agrees else diagnose(case, result.layers, given, affordable_pairs(case))
+    search = Search((), 0, 0, 0) if agrees else diagnose(case, result.layers, given)
     hidden = blind_to(case, result.layers, tolerance)
     return Check(layers, search, hidden, better_probe(network, loss, hidden, tolerance) if hidden else None)
 

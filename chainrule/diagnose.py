@@ -161,16 +161,17 @@ def most_singles(layers: int) -> int:
     return len(MISTAKES) * (layers + 2)
 
 
-def affordable_pairs(case: Case) -> int:
+def _affordable_pairs(case: Case) -> int:
     """How many pairs are tried at most: what their replays would cost if none failed early is bounded."""
-    whole = 2 * case.samples * sum(activity.layer.weights.size for activity in case.activities)
-    return min(MOST_PAIRS, MOST_MULTIPLY_ADDS // whole)
+    return MOST_MULTIPLY_ADDS // (2 * case.samples * sum(layer.layer.weights.size for layer in case.activities))
 
 
-def diagnose(case: Case, right: Sequence[LayerGradient], given: Sequence[Given], most_pairs: int) -> Search:
+def diagnose(
+    case: Case, right: Sequence[LayerGradient], given: Sequence[Given], most_pairs: int = MOST_PAIRS
+) -> Search:
     """The known mistakes that reproduce the client's gradients, best first; pairs where no single one does.
 
-    `right` and `given` are first layer to last. At most `most_pairs` pairs are tried.
+    `right` and `given` are first layer to last. At most `most_pairs` pairs are tried, and no more than are affordable.
     """
     with np.errstate(all="ignore"):
         full = trial(case, right, given)
@@ -181,9 +182,9 @@ def diagnose(case: Case, right: Sequence[LayerGradient], given: Sequence[Given],
         found = list(_reproductions(full, sketch, singles))
         if found:
             return Search(_best(found), len(singles), 0, 0)
-        found = list(_reproductions(full, sketch, islice(_pairs(case), most_pairs)))
         possible = _how_many_pairs(case)
-        tried = min(possible, most_pairs)
+        tried = min(possible, most_pairs, _affordable_pairs(sketch.case))
+        found = list(_reproductions(full, sketch, islice(_pairs(case), tried)))
         return Search(_best(found), len(singles), tried, possible - tried)
 
 
@@ -213,10 +214,12 @@ def _diagnosis(tried: Trial, variant: Variant) -> tuple[Diagnosis | None, int]:
     if variant.fitted is None:
         met, at = residual(tried, variant, 0.0, tried.lowest)
         return (None if met is None else Diagnosis(variant, met)), at
-    if variant.top > tried.first_wrong and not tried.judged.rounded and _shows_at_top(tried, variant, variant.fitted):
-        return None, variant.top  # where the right pass is met, so the number can only be the one that changes nothing
-    for lowest in _extents(tried):
-        theta = _fit(tried, variant, variant.fitted, lowest)
+    highest = max(next(layers for mistake, layers in variant.parts if mistake.fits))
+    if _fails_above(tried, variant, highest):
+        return None, variant.top
+    theta: float | None = _largest(tried.judged.given) if variant.fitted.of_largest else 0.0
+    for lowest in _extents(tried, highest):
+        theta = _fit(tried, variant, lowest, theta or 0.0)
         met, at = (None, lowest) if theta is None else residual(tried, variant, theta, tried.lowest)
         if met is not None:
             return Diagnosis(variant, met, theta), at
@@ -225,18 +228,32 @@ def _diagnosis(tried: Trial, variant: Variant) -> tuple[Diagnosis | None, int]:
     return None, -1
 
 
-def _shows_at_top(tried: Trial, variant: Variant, mistake: Mistake) -> bool:
-    theta = mistake.trial * (_largest(tried.judged.given) if mistake.of_largest else 1.0)
-    return residual(tried, variant, theta, variant.top)[0] is None
+def _fails_above(tried: Trial, variant: Variant, highest: int) -> bool:
+    """Whether a variant fails whatever its open number is, which matters from layer `highest` down.
+
+    Above, it may fail. And at the top, where the right pass is met, the number can only be the one that changes
+    nothing; but numbers that are rounded may hide it there, and show it below.
+    """
+    fitted = variant.fitted
+    assert fitted is not None  # noqa: S101  asked of such variants only
+    trial = fitted.trial * (_largest(tried.judged.given) if fitted.of_largest else 1.0)
+    if highest < variant.top:
+        return residual(tried, variant, trial, highest + 1)[0] is None
+    return (
+        tried.above[variant.top] is not None
+        and not tried.judged.rounded
+        and residual(tried, variant, trial, variant.top)[0] is None
+    )
 
 
-def _extents(tried: Trial) -> tuple[int, ...]:
+def _extents(tried: Trial, highest: int) -> tuple[int, ...]:
     """Down to which layer a number that is left open is fitted.
 
-    To the highest layer that the right pass does not meet: most mistakes have failed there. Where the client's numbers
-    are rounded, that may leave it too vague for the layers below, and then to all.
+    To the highest layer that it matters in and the right pass does not meet: most mistakes have failed there. Where the
+    client's numbers are rounded, that may leave it too vague for the layers below, and then to all.
     """
-    return (tried.first_wrong, tried.lowest) if tried.judged.rounded else (tried.first_wrong,)
+    first = min(tried.first_wrong, highest)
+    return (first, tried.lowest) if tried.judged.rounded and first > tried.lowest else (first,)
 
 
 def _singles(case: Case) -> Iterator[Variant]:
@@ -283,7 +300,7 @@ def _best(found: list[Diagnosis]) -> tuple[Diagnosis, ...]:
     return tuple(ranked[:MOST_DIAGNOSES])
 
 
-def _fit(tried: Trial, variant: Variant, mistake: Mistake, lowest: int) -> float | None:
+def _fit(tried: Trial, variant: Variant, lowest: int, theta: float) -> float | None:
     """The number that a mistake leaves open, by Gauss-Newton steps: exact in one where the numbers are linear in it.
 
     Fitted to the layers from the variant's highest down to `lowest`. None where fewer than two of the client's numbers
@@ -291,7 +308,6 @@ def _fit(tried: Trial, variant: Variant, mistake: Mistake, lowest: int) -> float
     """
     layers = slice(lowest, variant.top + 1)
     given = _flat(tried.judged.given[layers], tried.judged.margins[layers])
-    theta = _largest(tried.judged.given) if mistake.of_largest else 0.0
     slope = left = np.zeros(0)
     for _ in range(_STEPS_OF_FIT):
         h = _STEP * max(1.0, abs(theta))

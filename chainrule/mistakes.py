@@ -95,8 +95,13 @@ def _over_a_square(case: Case, k: int) -> bool:
     return k > 0 and _square(case, k - 1)
 
 
+def _specs(case: Case, k: int) -> set[ActivationSpec]:
+    """The activations of a layer, each once."""
+    return {group.activation for group in case.activities[k].layer.groups}
+
+
 def _coupled(case: Case, k: int) -> bool:
-    return any(not spec.activation.elementwise for spec in case.activities[k].layer.activations)
+    return any(not spec.activation.elementwise for spec in _specs(case, k))
 
 
 def _divided(case: Case, _k: int) -> bool:
@@ -120,7 +125,7 @@ def _another_loss(case: Case, k: int) -> bool:
 
 
 def _no_shortcut(case: Case, k: int) -> bool:
-    linear = {spec.activation for spec in case.activities[k].layer.activations} == {ACTIVATIONS["identity"]}
+    linear = {spec.activation for spec in _specs(case, k)} == {ACTIVATIONS["identity"]}
     return _one_target_each(case, k) and not linear and not case.top.closed
 
 
@@ -137,12 +142,12 @@ def _loss_with_parameters(case: Case, k: int) -> bool:
 
 
 def _with_parameters(case: Case, k: int) -> bool:
-    return any(_default_activation(spec) != spec for spec in case.activities[k].layer.activations)
+    return any(_default_activation(spec) != spec for spec in _specs(case, k))
 
 
 def _taken_otherwise(weight_of_right: float, case: Case, k: int) -> bool:
     """Whether some activation has a kink where another derivative is right than this one."""
-    kinks = ((spec, kink) for spec in {*case.activities[k].layer.activations} for kink in spec.kinks())
+    kinks = ((spec, kink) for spec in _specs(case, k) for kink in spec.kinks())
     return any(wrong.at_kink(kink, weight_of_right) != spec.slope(kink.at) for spec, kink in kinks)
 
 
@@ -206,7 +211,7 @@ def _as_in_layer(which: int) -> Change:
     """The derivative of the activation of the first or last layer, in this layer."""
 
     def do_da(place: Place, case: Case) -> LayerJacobian:
-        spec = case.activities[which].layer.activations[0]
+        spec = case.activities[which].layer.groups[0].activation
         layer, a = place.activity.layer, place.activity.a
         return LayerJacobian(layer, tuple(spec.jacobian(a[:, group.units]) for group in layer.groups))
 
@@ -214,8 +219,8 @@ def _as_in_layer(which: int) -> Change:
 
 
 def _unlike_layer(which: int, case: Case, k: int) -> bool:
-    spec = case.activities[which].layer.activations[0]
-    return any(other != spec for other in case.activities[k].layer.activations)
+    spec = case.activities[which].layer.groups[0].activation
+    return any(other != spec for other in _specs(case, k))
 
 
 def _by_diagonal(above: LayerGradient, _: float) -> Array:
@@ -317,7 +322,7 @@ def _a(activity: Activity) -> Array:
 
 
 def _only(name: str, case: Case, k: int) -> bool:
-    return {spec.activation.name for spec in case.activities[k].layer.activations} == {name}
+    return {spec.activation.name for spec in _specs(case, k)} == {name}
 
 
 def _not_only(name: str, case: Case, k: int) -> bool:
@@ -599,7 +604,6 @@ MISTAKES: tuple[Mistake, ...] = (
         _biased,
         mixes_inputs=True,
     ),
-    Mistake("bias_from_dE_do", "dE/db is the sum of dE/do, without do/da", _bias_from_dE_do, _biased),
     Mistake(  # rasbt/stat453-deep-learning-ss21#5
         "bias_summed_over_units",
         "dE/db is summed over the units too: one number for all",
@@ -740,6 +744,7 @@ MISTAKES: tuple[Mistake, ...] = (
         fits="factor",
         trial=0.3,
     ),
+    Mistake("bias_from_dE_do", "dE/db is the sum of dE/do, without do/da", _bias_from_dE_do, _biased),
     Mistake(
         "clipped_by_value",
         "the numbers are clipped to a largest absolute value",

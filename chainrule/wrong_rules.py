@@ -127,28 +127,28 @@ def _above(place: Place) -> LayerGradient:
 
 
 def times(factor: Callable[[Case, float], float]) -> Change:
-    """dE/da times a factor, and so everything from there down."""
-
-    def change(rules: Rules, case: Case, theta: float) -> Rules:
-        c = factor(case, theta)
-        return replace(rules, dE_da=lambda *given: c * rules.dE_da(*given))
-
-    return change
+    """E times a factor, and so dE/do and everything from there down."""
+    return lambda rules, case, theta: _of_loss(rules, lambda array: factor(case, theta) * array)
 
 
 def of_samples(kept: slice) -> Change:
     """Only these samples."""
 
-    def change(rules: Rules, _case: Case, _: float) -> Rules:
-        def dE_da(place: Place, do_da: LayerJacobian, dE_do: Array) -> Array:
-            every = rules.dE_da(place, do_da, dE_do)
-            some = np.zeros_like(every)
-            some[kept] = every[kept]
-            return some
+    def only(every: Array) -> Array:
+        some = np.zeros_like(every)
+        some[kept] = every[kept]
+        return some
 
-        return replace(rules, dE_da=dE_da)
+    return lambda rules, _case, _: _of_loss(rules, only)
 
-    return change
+
+def _of_loss(rules: Rules, changed: Callable[[Array], Array]) -> Rules:
+    """A linear change of the loss's derivative, also where that has a closed form or a wrong one of its own."""
+    return replace(
+        rules,
+        dE_do=lambda place: changed(rules.dE_do(place)),
+        dE_da=lambda place, do_da, _: changed(rules.dE_da(place, do_da, rules.dE_do(place))),
+    )
 
 
 Adjustment = Callable[[Array, Place, Array, float], Array]  # the right array, where, dE/da, the number left open
