@@ -46,8 +46,8 @@ class Variant:
 
     @property
     def at_top(self) -> tuple[object, ...]:
-        """What it does in the highest of its layers: which of its mistakes are made there."""
-        return self.top, *((mistake.cause, self.top in layers) for mistake, layers in self.parts)
+        """What it does in the highest of its layers: the mistakes that are made there."""
+        return self.top, *(mistake.cause for mistake, layers in self.parts if self.top in layers)
 
     @property
     def mixes_inputs(self) -> bool:
@@ -179,22 +179,24 @@ def diagnose(
             return Search((Diagnosis(Variant(()), full.above[0]),), 0, 0, 0)
         sketch = _sketch(full)
         singles = list(_singles(case))
-        found = list(_reproductions(full, sketch, singles))
+        failed: set[tuple[object, ...]] = set()
+        found = list(_reproductions(full, sketch, singles, failed))
         if found:
             return Search(_best(found), len(singles), 0, 0)
         possible = _how_many_pairs(case)
         tried = min(possible, most_pairs, _affordable_pairs(sketch.case))
-        found = list(_reproductions(full, sketch, islice(_pairs(case), tried)))
+        found = list(_reproductions(full, sketch, islice(_pairs(case), tried), failed))
         return Search(_best(found), len(singles), tried, possible - tried)
 
 
-def _reproductions(full: Trial, sketch: Trial, variants: Iterable[Variant]) -> Iterator[Diagnosis]:
+def _reproductions(
+    full: Trial, sketch: Trial, variants: Iterable[Variant], failed: set[tuple[object, ...]]
+) -> Iterator[Diagnosis]:
     """The variants that meet every number, tried on a sketch first.
 
-    In the highest of its layers a variant gives the same as another of the same mistakes that has the same of them
-    there. Where that one has failed, this one is not tried.
+    In the highest of its layers a variant gives the same as another that makes the same mistakes there. Where that one
+    has failed, which `failed` keeps, this one is not tried.
     """
-    failed: set[tuple[object, ...]] = set()
     for variant in variants:
         if full.above[variant.top + 1] is None or variant.at_top in failed:
             continue
@@ -215,8 +217,9 @@ def _diagnosis(tried: Trial, variant: Variant) -> tuple[Diagnosis | None, int]:
         met, at = residual(tried, variant, 0.0, tried.lowest)
         return (None if met is None else Diagnosis(variant, met)), at
     highest = max(next(layers for mistake, layers in variant.parts if mistake.fits))
-    if _fails_above(tried, variant, highest):
-        return None, variant.top
+    fails_at = _fails_above(tried, variant, variant.fitted, highest)
+    if fails_at is not None:
+        return None, fails_at
     theta: float | None = _largest(tried.judged.given) if variant.fitted.of_largest else 0.0
     for lowest in _extents(tried, highest):
         theta = _fit(tried, variant, lowest, theta or 0.0)
@@ -228,22 +231,19 @@ def _diagnosis(tried: Trial, variant: Variant) -> tuple[Diagnosis | None, int]:
     return None, -1
 
 
-def _fails_above(tried: Trial, variant: Variant, highest: int) -> bool:
-    """Whether a variant fails whatever its open number is, which matters from layer `highest` down.
+def _fails_above(tried: Trial, variant: Variant, fitted: Mistake, highest: int) -> int | None:
+    """The layer where a variant fails whatever its open number is, which matters from layer `highest` down.
 
     Above, it may fail. And at the top, where the right pass is met, the number can only be the one that changes
     nothing; but numbers that are rounded may hide it there, and show it below.
     """
-    fitted = variant.fitted
-    assert fitted is not None  # noqa: S101  asked of such variants only
     trial = fitted.trial * (_largest(tried.judged.given) if fitted.of_largest else 1.0)
     if highest < variant.top:
-        return residual(tried, variant, trial, highest + 1)[0] is None
-    return (
-        tried.above[variant.top] is not None
-        and not tried.judged.rounded
-        and residual(tried, variant, trial, variant.top)[0] is None
-    )
+        met, at = residual(tried, variant, trial, highest + 1)
+        return at if met is None else None
+    if tried.above[variant.top] is None or tried.judged.rounded:
+        return None
+    return variant.top if residual(tried, variant, trial, variant.top)[0] is None else None
 
 
 def _extents(tried: Trial, highest: int) -> tuple[int, ...]:
