@@ -15,7 +15,7 @@ from chainrule.catalogue import Array
 _MOST_DIGITS = 9  # of numbers that somebody may have rounded; float32 is written in 9
 _FEWEST_DIGITS = 3  # 0.5 may be exact, and may be 0.50 or 0.500: rounding to fewer is not supposed
 _FEW = 64  # numbers that are looked at before all are
-_NOISE_OF_FLOAT32 = 1e-5  # of the largest number of an array: sums in float32 lose more than the last bit
+_NOISE_OF_FLOAT32 = 1e-5  # of the largest number of a unit: sums in float32 lose more than the last bit
 _NOISE_OF_FLOAT64 = 1e-9
 _TINY = float(np.finfo(np.float64).tiny)  # the margin of an array of zeros
 _SUMMANDS = 16  # so many last bits of what is added up may be left where a sum cancels
@@ -155,25 +155,41 @@ def judged(given: Sequence[Given], right: Sequence[LayerGradient]) -> Judged:
     """The client's gradients with their margins: rounding, noise, and the last bits of what cancels in a sum."""
     told = rounding(given)
     rounded = bool(told.relative or told.absolute)
-    own_noise, left = (_NOISE_OF_FLOAT32, np.float32) if rounded else (_NOISE_OF_FLOAT64, np.float64)
 
-    def judge(array: Array | None, other: float) -> tuple[Array | None, float]:
+    def judge(array: Array | None, summed: Array) -> tuple[Array | None, float]:
         if array is None:
             return None, 1.0
-        own = float(np.abs(array).max())
-        by_place = min(told.absolute, 0.5 * 10.0 ** (1 - _FEWEST_DIGITS) * own)
-        noise = own_noise * own + _SUMMANDS * float(np.finfo(left).eps) * other
-        margin = np.maximum(told.relative * np.abs(array), by_place) * (1.0 + _NOISE_OF_FLOAT64) + noise + _TINY
-        return margin, max(own, 1e-3 * other) or 1.0
+        largest = float(np.abs(array).max())
+        margin = _rounding_margin(told, array, largest) + _noise(rounded, array, summed, largest)
+        return margin, max(largest, 1e-3 * float(summed.max())) or 1.0
 
-    layers = [
-        (judge(layer.dE_dw, _summed(gradient, gradient.da_dw)), judge(layer.dE_db, _summed(gradient, np.ones(1))))
-        for layer, gradient in zip(given, right, strict=True)
-    ]
+    layers = []
+    for layer, gradient, above in zip(given, right, [*right[1:], None], strict=True):
+        summed = _without_signs(gradient, above).sum(axis=0)
+        layers.append((judge(layer.dE_dw, np.abs(gradient.da_dw).max() * summed), judge(layer.dE_db, summed)))
     margins = tuple(Given(of_w[0], of_b[0]) for of_w, of_b in layers)
     return Judged(tuple(given), margins, tuple((of_w[1], of_b[1]) for of_w, of_b in layers), rounded)
 
 
-def _summed(gradient: LayerGradient, factors: Array) -> float:
-    """A bound of what is added up over the samples, signs left out, in the right derivative."""
-    return float(np.abs(factors).max() * np.abs(gradient.dE_da).sum(axis=0).max())
+def _rounding_margin(told: Rounding, array: Array, largest: float) -> Array:
+    by_place = min(told.absolute, 0.5 * 10.0 ** (1 - _FEWEST_DIGITS) * largest)
+    margin: Array = np.maximum(told.relative * np.abs(array), by_place) * (1.0 + _NOISE_OF_FLOAT64)
+    return margin
+
+
+def _noise(rounded: bool, array: Array, summed: Array, largest: float) -> Array:
+    """What float32, or float64, may leave: unit by unit, as one may be a million times larger than another."""
+    of_unit = np.abs(array).max(axis=0) if array.ndim == 2 else np.abs(array)
+    own, last_bit = (_NOISE_OF_FLOAT32, np.float32) if rounded else (_NOISE_OF_FLOAT64, np.float64)
+    noise: Array = own * of_unit + float(np.finfo(last_bit).eps) * (_SUMMANDS * summed + largest) + _TINY
+    return noise
+
+
+def _without_signs(gradient: LayerGradient, above: LayerGradient | None) -> Array:
+    """|dE/da|, (s, j), as if nothing cancelled in the sum over the units of the layer above."""
+    own = np.abs(gradient.dE_da)
+    if above is None:
+        return own
+    terms, total = np.abs(above.dE_da) @ np.abs(above.activity.layer.weights).T, np.abs(gradient.dE_do)
+    magnitude: Array = own * np.divide(terms, total, out=np.ones_like(own), where=total > 0.0)
+    return magnitude

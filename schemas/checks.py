@@ -74,11 +74,13 @@ class CheckRequestSchema(GradientRequestSchema):
     candidate = fields.Nested(CandidateSchema, required=True, error_messages=_OBJECT)
     tolerance = fields.Nested(ToleranceSchema, error_messages=_OBJECT, metadata={"default": asdict(_DEFAULT)})
 
-    @validates_schema(skip_on_field_errors=False)
-    def _candidate_fits(self, loaded: dict[str, Any], **_: Any) -> None:
+    @validates_schema(skip_on_field_errors=False, pass_original=True)
+    def _candidate_fits(self, loaded: dict[str, Any], posted: Any, **_: Any) -> None:
         """Refuse gradients that are not of the shapes of the weights and biases, among what could be read."""
         network, candidate = loaded.get("network", {}), loaded.get("candidate", {})
         complaints = list(_misfits(network, candidate)) if "layers" in network and "layers" in candidate else []
+        if not complaints and candidate.get("layers") and _gives_nothing(posted["candidate"]["layers"]):
+            complaints = [(("layers",), "must give at least one array, dE_dw or dE_db of some layer")]
         if complaints:
             raise ValidationError(as_messages((("candidate", *path), words) for path, words in complaints))
 
@@ -111,8 +113,11 @@ def _misfits(network: dict[str, Any], candidate: dict[str, Any]) -> Complaints:
         if own.get("dE_db") is not None and "weights" in layer:
             for words in _wrong_list(own["dE_db"], layer.get("biases"), k):
                 yield ("layers", k, "dE_db"), words
-    if all(array is None for own in given for array in own.values()):
-        yield ("layers",), "must give at least one array, dE_dw or dE_db of some layer"
+
+
+def _gives_nothing(layers: list[Any]) -> bool:
+    """Whether a posted candidate has no array at all, nor anything that may have been meant as one."""
+    return all(type(layer) is dict and all(array is None for array in layer.values()) for layer in layers)
 
 
 def _wrong_matrix(given: Array, weights: Array, layout: str) -> Iterable[str]:
@@ -130,7 +135,7 @@ def _wrong_list(given: Array, biases: Array | None, k: int) -> Iterable[str]:
     if biases is None:
         yield f"cannot be, as layer {k} has no biases"
     elif given.shape != biases.shape:
-        yield f"has {counted(len(given), 'number')}, but the layer has {counted(len(biases), 'bias')}es"
+        yield f"has {counted(len(given), 'number')}, but the layer has {len(biases)} bias{'es' * (len(biases) > 1)}"
 
 
 def _shape(matrix: Array) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from chainrule import Network, dense, loss_spec
-from chainrule.agreement import Given, Tolerance
+from chainrule.agreement import Given, Rounding, Tolerance, rounding
 from chainrule.backprop import gradients as right_gradients
 from chainrule.checking import Check, check
 from chainrule.mistakes import MISTAKES
@@ -98,19 +98,14 @@ PLANTED: dict[str, tuple[str, dict[str, Any]]] = {
 }
 PAIRS = [
     ("sign", "b / n"),
-    ("sign", "no do/da"),
     ("times 2", "b zero"),
     ("1/n twice", "e down"),
     ("phi'(o)", "b last"),
-    ("no da/dw", "b / n"),
     ("a for o", "times 2"),
     ("first unit", "sign"),
     ("updated weights", "sign"),
     ("l2", "b / n"),
     ("no do/da at the output", "same unit"),
-    ("no w", "w / n"),
-    ("transposed", "b / n"),
-    ("last sample", "1/n twice"),
     ("softmax diagonal", "1/n twice"),
 ]
 
@@ -233,3 +228,217 @@ def test_a_planted_pair_is_named(pair: tuple[str, str]) -> None:
 def _one_reproduces(found: Check) -> bool:
     """Whether a single mistake gives the same numbers as the pair: the simpler claim is made then."""
     return bool(found.search.diagnoses) and all(len(names) == 1 for names in causes(found))
+
+
+def test_every_cause_has_its_own_name_and_is_told_in_words() -> None:
+    """A cause is what programs look for; words are what people read."""
+    names = [mistake.cause for mistake in MISTAKES]
+    assert len({*names}) == len(names) > 60
+    assert all(mistake.words[-1] not in ".!" for mistake in MISTAKES)
+    assert {cause for cause, _ in PLANTED.values()} <= {*names}
+    assert len(PLANTED) > 60
+
+
+MAZUR = Net(
+    (
+        (np.array([[0.15, 0.25], [0.20, 0.30]]), np.array([0.35, 0.35]), "sigmoid"),
+        (np.array([[0.40, 0.50], [0.45, 0.55]]), np.array([0.60, 0.60]), "sigmoid"),
+    ),
+    np.array([[0.05, 0.10]]),
+    np.array([[0.01, 0.99]]),
+    "half_squared_error",
+    "sum",
+)
+
+
+def _stepped(net: Net, g: Gradients, rate: float) -> Net:
+    """After a step of the weights alone, as the page has it."""
+    layers = tuple((w - rate * dw, b, act) for (w, b, act), (dw, _) in zip(net.layers, g, strict=True))
+    return Net(layers, net.x, net.t, net.loss, net.reduction)
+
+
+def _loss(net: Net) -> float:
+    o = net.x
+    for w, b, act in net.layers:
+        o = plain.FORWARD[act](o @ w + b)
+    return float(((o - net.t) ** 2).sum() / 2)
+
+
+def test_the_famous_print_of_mazur_is_diagnosed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """0.291027924 is what comes out where hidden deltas go through weights that are updated already, at a rate of 0.5.
+
+    0.291027774 is right. So the gradients behind the printed number are told, with the rate that the page uses.
+    """
+    monkeypatch.setattr(plain, "RATE", 0.5)
+    wrong = plain.gradients(MAZUR, ["updated weights"])
+    assert f"{_loss(_stepped(MAZUR, wrong, 0.5)):.9f}" == "0.291027924"
+    assert f"{_loss(_stepped(MAZUR, plain.gradients(MAZUR), 0.5)):.9f}" == "0.291027774"
+    found = checked(MAZUR, as_given(wrong))
+    assert causes(found) == [("updated_weights_on_the_way_down",)]
+    assert found.search.diagnoses[0].theta == pytest.approx(0.5, rel=1e-9)
+    assert found.first_wrong_layer == 0
+
+
+def _udacity(layer: tuple[Any, Any, str]) -> Net:
+    x, t = np.array([[-1.0, -2.0]] * 2), np.array([[0.000123394576, 0.98201379]] * 2)
+    return Net((layer,), x, t, "squared_error", "sum")
+
+
+def test_the_first_print_of_miniflow_is_diagnosed() -> None:
+    """udacity/sdc-issue-reports#134: dE/do = -2 o, so the targets are lost and the sign is turned round."""
+    net = _udacity((np.array([[2.0, -3.0], [2.0, -3.0]]), np.array([-3.0, -5.0]), "sigmoid"))
+    dE_dw = np.array([[6.08973702e-08, 6.93800843e-02], [1.21794740e-07, 1.38760169e-01]])
+    found = checked(net, [Given(dE_dw, np.array([-6.08973702e-08, -6.93800843e-02]))])
+    assert ("targets_not_used", "sign") in causes(found)
+    assert found.search.pairs > 0
+
+
+def test_the_prints_of_a_wrong_forward_pass_are_not_explained() -> None:
+    """The notebook Prakashvanapalli/TensorFlow Backpropogation.ipynb divides by sums where softmax takes exp."""
+    given = [
+        [[-0.001035, -0.00209, -0.00169], [-0.00207, -0.00418, -0.00338], [-0.007245, -0.01463, -0.01183]],
+        [[-0.06989, -0.0565, -0.0286], [-0.06575, -0.05316, -0.0269], [-0.0932, -0.0753, -0.03813]],
+        [[-0.5531, -0.0576, -0.5836], [-0.554347, -0.0577, -0.5849], [-0.577937, -0.06017, -0.6098]],
+    ]
+    weights = [
+        [[0.1, 0.2, 0.3], [0.3, 0.2, 0.7], [0.4, 0.3, 0.9]],
+        [[0.2, 0.3, 0.5], [0.3, 0.5, 0.7], [0.6, 0.4, 0.8]],
+        [[0.1, 0.4, 0.8], [0.3, 0.7, 0.2], [0.5, 0.2, 0.9]],
+    ]
+    acts = ("relu", "sigmoid", "softmax")
+    layers = tuple((np.array(w), np.ones(3), act) for w, act in zip(weights, acts, strict=True))
+    net = Net(layers, np.array([[0.1, 0.2, 0.7]]), np.array([[1.0, 0.0, 0.0]]), "binary_cross_entropy", "sum")
+    found = checked(net, [Given(np.array(dw), None) for dw in given])
+    assert not found.agrees
+    assert found.search.diagnoses == ()
+    assert found.first_wrong_layer == 2
+
+
+def test_noise_is_no_mistake_that_is_known() -> None:
+    """No claim without reproduction: numbers that are off by chance are told as such, and the search is told."""
+    random = np.random.default_rng(8)
+    for _ in range(5):
+        net = draw(random, (2,))
+        noisy = [(w * random.uniform(0.8, 1.2, w.shape), b) for w, b in plain.gradients(net)]
+        found = checked(net, as_given(noisy))
+        assert found.search.diagnoses == ()
+        assert found.search.singles > 60
+        assert found.search.pairs > 1000
+
+
+def test_float32_is_no_mistake() -> None:
+    """Right gradients computed in float32 agree, or differ by nothing but rounding; those of three digits do."""
+    random = np.random.default_rng(9)
+    for _ in range(20):
+        net = draw(random)
+        in_float32 = checked(net, as_given(as_float64(plain.gradients(net.cast(np.float32)))))
+        assert causes(in_float32) in ([], [()])
+        assert in_float32.agrees or causes(in_float32) == [()]
+        rounded = checked(net, as_given(to_three_digits(plain.gradients(net))))
+        assert not rounded.agrees
+        assert causes(rounded) == [()]
+
+
+def test_twins_are_named_together() -> None:
+    """A gradient twice as large lacks a half, or was added to that of an earlier call: nobody can tell."""
+    found = checked(MAZUR, as_given(plain.gradients(MAZUR, ["times 2"])))
+    assert {*causes(found)} == {("half_missing",), ("accumulated",)}
+    assert all(diagnosis.residual < 1e-12 for diagnosis in found.search.diagnoses)
+
+
+def test_an_array_alone_is_enough() -> None:
+    """Of a client that gives the weights' derivatives of the first layer alone, or the biases' of the last."""
+    net = next(showing(("e down",), 0.05, (3,)))
+    wrong = plain.gradients(net, ["e down"])
+    alone = [Given(wrong[0][0], None), Given(None, None), Given(None, None)]
+    found = checked(net, alone)
+    assert ("dE_do_handed_down",) in causes(found)
+    assert found.layers[1].dE_dw is None
+    net = next(showing(("b / n",), 0.05, (2,)))
+    found = checked(net, [Given(None, None), Given(None, plain.gradients(net, ["b / n"])[1][1])])
+    assert ("bias_averaged",) in causes(found)
+    assert found.first_wrong_layer == 1
+
+
+def test_a_wide_first_layer_is_searched_by_a_few_inputs_and_confirmed_by_all() -> None:
+    """Where one number of another row is wrong beside the mistake, nothing is claimed."""
+    random = np.random.default_rng(3)
+    layers = tuple((random.normal(0, 0.3, (i, j)), random.normal(0, 0.3, j), "tanh") for i, j in ((90, 3), (3, 2)))
+    net = Net(layers, random.normal(0, 1, (4, 90)), random.uniform(-0.5, 0.5, (4, 2)), "half_squared_error", "sum")
+    wrong = plain.gradients(net, ["no da/dw"])
+    assert ("input_missing",) in causes(checked(net, as_given(wrong)))
+    assert ("transposed",) in causes(checked(net, as_given(plain.gradients(net, ["transposed"]))))
+    wrong[0][0][3, 1] *= 1.5
+    assert causes(checked(net, as_given(wrong))) == []
+
+
+def test_what_one_sample_hides_is_told_and_revealed_by_the_probe() -> None:
+    """One sample hides every division by their number; the probe, of the same architecture, shows it."""
+    found = checked(MAZUR, as_given(plain.gradients(MAZUR)))
+    hidden = {mistake.cause for mistake in found.blind_to}
+    assert {"samples_divided", "bias_averaged", "bias_of_last_sample", "first_sample_only"} <= hidden
+    assert not {"sign", "half_missing", "dE_do_handed_down", "outputs_divided"} & hidden
+    probe = found.better_probe
+    assert probe is not None
+    assert probe.blind_to == ()
+    again = Net(
+        tuple((layer.weights, layer.biases, "sigmoid") for layer in probe.network.layers),
+        probe.inputs,
+        probe.targets,
+        MAZUR.loss,
+        MAZUR.reduction,
+    )
+    assert checked(again, as_given(plain.gradients(again))).blind_to == ()
+    assert ("bias_averaged",) in causes(checked(again, as_given(plain.gradients(again, ["b / n"]))))
+
+
+def test_what_a_linear_network_hides_no_probe_of_it_reveals() -> None:
+    """Its derivative is 1 wherever it is taken; the probe says that it is blind to that, too."""
+    layers = tuple((w, b, "identity") for w, b, _ in MAZUR.layers)
+    net = Net(layers, MAZUR.x, MAZUR.t, MAZUR.loss, MAZUR.reduction)
+    found = checked(net, as_given(plain.gradients(net)))
+    probe = found.better_probe
+    assert probe is not None
+    still = {mistake.cause for mistake in probe.blind_to}
+    assert {"activation_derivative_missing", "derivative_at_output", "derivative_twice"} <= still
+    assert still < {mistake.cause for mistake in found.blind_to}
+
+
+def test_a_unit_on_a_kink_is_put_into_the_probe() -> None:
+    """Which derivative is taken at 0 shows only where some unit sits there."""
+    net = draw(np.random.default_rng(1), (2,), first=("relu",), last=("tanh",))
+    found = checked(net, as_given(plain.gradients(net)))
+    assert "kink_right" in {mistake.cause for mistake in found.blind_to}
+    assert found.better_probe is not None
+    assert "kink_right" not in {mistake.cause for mistake in found.better_probe.blind_to}
+
+
+@pytest.mark.parametrize("loss", ["bce", "poisson", "nll", "hinge", "gaussian_nll", "sparse_categorical_cross_entropy"])
+def test_a_probe_has_targets_that_the_loss_takes(loss: str) -> None:
+    """Whatever the loss: classes, ±1, one for each pair of outputs, numbers in its range."""
+    last = {"nll": "log_softmax", "sparse_categorical_cross_entropy": "softmax", "poisson": "exponential"}
+    weights = np.random.default_rng(2).normal(0, 0.5, (2, 2))
+    network = Network((dense(weights, "tanh", [0.1, 0.2]), dense(weights, last.get(loss, "sigmoid"), [0.0, 0.1])))
+    spec = loss_spec(loss, "sum")
+    t = np.ones((1, 2 // spec.loss.outputs_per_target))
+    t = np.ones(1) if spec.loss.class_indices else t
+    result = right_gradients(network, np.array([[0.3, -0.2]]), t, spec)
+    given = [Given(layer.dE_dw, layer.dE_db) for layer in result.layers]
+    probe = check(network, result, t, spec, given, Tolerance()).better_probe
+    assert probe is not None
+    again = right_gradients(probe.network, probe.inputs, probe.targets, spec)
+    assert np.isfinite(again.loss)
+    assert "samples_divided" not in {mistake.cause for mistake in probe.blind_to}
+
+
+def test_a_number_is_given_up_to_its_own_digits() -> None:
+    """Three digits or more, decimals, float32: what the numbers tell of their rounding."""
+    exact = np.array([0.123456789012345, -3.21098765432109e-5, 17.1717171717171])
+    three = np.array([0.123, -3.21e-5, 17.2])
+    assert rounding([Given(None, three)]).relative == pytest.approx(0.005)
+    assert rounding([Given(None, three)]).absolute == pytest.approx(0.5e-7)
+    assert rounding([Given(None, np.round(exact, 4))]).absolute == pytest.approx(0.5e-4)
+    assert rounding([Given(None, exact)]) == Rounding(0.0, 0.0)
+    in_float32 = exact.astype(np.float32).astype(np.float64)
+    assert rounding([Given(None, in_float32)]) == Rounding(float(np.finfo(np.float32).eps), 0.0)
+    assert rounding([Given(None, np.array([0.5, 0.25]))]).relative == 0.005
