@@ -234,7 +234,7 @@ def _detail(diagnosis: Diagnosis, others: list[Diagnosis], network: Network) -> 
     words = "; and ".join(f"{_where(layers, count)}: {mistake.words}" for mistake, layers in diagnosis.variant.parts)
     fitted = diagnosis.variant.fitted
     if fitted is not None:
-        words += f"; with a {fitted.fits.replace('_', ' ')} of {diagnosis.theta:.6g}, fitted to the numbers"
+        words += f"; with a {fitted.fits.replace('_', ' ')} of {diagnosis.theta:.4g}, fitted to the numbers"
     twins = f" Gives the same numbers here: {', '.join(map(_name, others))}." if others else ""
     return f"{words[0].upper()}{words[1:]}.{twins}"
 
