@@ -131,7 +131,7 @@ def test_a_curl_command_gets_the_answer_that_the_page_shows(fence: Fence, client
     assert url.path in {ENDPOINT, CHECKS}
     name, value = words[words.index("-H") + 1].split(": ")
     assert name == "Content-Type"
-    _expect(client, words[words.index("-d") + 1], FOLLOWING[fence], value)
+    _expect(client, words[words.index("-d") + 1], FOLLOWING.get(fence), value, url.path)
 
 
 def test_the_readme_shows_a_curl_command() -> None:
