@@ -148,6 +148,13 @@ def test_rounded_numbers_are_told_as_rounded(client: FlaskClient) -> None:
     assert check(client, layers, tolerance={"absolute": 1.0})["agrees"]
 
 
+def test_the_tolerance_is_relative_to_the_right_number(client: FlaskClient) -> None:
+    """1.5 r is half of r away from r, so within 0.5, and not within 0.4, which of 1.5 r would be 0.6 r."""
+    layers = [{"dE_db": (1.5 * np.array(right(client)[0]["dE_db"])).tolist()}, {}]
+    assert not check(client, layers, tolerance={"relative": 0.4})["agrees"]
+    assert check(client, layers, tolerance={"relative": 0.50001})["agrees"]
+
+
 def test_the_other_layout_gives_the_same_diagnosis(client: FlaskClient) -> None:
     """Weights, derivatives, verdicts and the probe's weights are n_out × n_in then."""
     layers = right(client)

@@ -360,6 +360,21 @@ def test_an_array_alone_is_enough() -> None:
     assert found.first_wrong_layer == 1
 
 
+def test_one_wrong_number_is_never_explained_by_a_fit() -> None:
+    """Any factor meets a single number: dE/db of one unit, 1.7 times the right one, is told as wrong and not why."""
+    net = Net(
+        ((np.array([[0.3], [-0.4]]), np.array([0.2]), "tanh"),),
+        np.array([[0.5, -0.7], [0.9, 0.1], [-0.4, 0.8]]),
+        np.array([[0.1], [-0.3], [0.4]]),
+        "half_squared_error",
+        "sum",
+    )
+    ((dE_dw, dE_db),) = plain.gradients(net)
+    found = checked(net, [Given(dE_dw, 1.7 * dE_db)])
+    assert not found.agrees
+    assert found.search.diagnoses == ()
+
+
 def test_a_wide_first_layer_is_searched_by_a_few_inputs_and_confirmed_by_all() -> None:
     """Where one number of another row is wrong beside the mistake, nothing is claimed."""
     random = np.random.default_rng(3)
