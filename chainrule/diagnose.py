@@ -20,7 +20,10 @@ from chainrule.wrong_rules import Case, within
 ROUNDING = "rounding"  # the cause where nothing is wrong but the last digits
 MOST_DIAGNOSES = 10
 MOST_PAIRS = 10_000
-MOST_MULTIPLY_ADDS = 20_000_000_000  # of all pairs together
+MOST_MULTIPLY_ADDS = 10_000_000_000  # of all pairs together
+_PASSES_OF_COMPARISON = 8  # over the numbers of a layer: what matters where there are few samples
+MOST_LAYERS = 40_000  # that all pairs together may replay
+_MOST_LAYERS_ALONE = 16  # of a network in which a mistake is tried in each layer alone
 _SKETCHED = 16  # inputs of a wide first layer that are looked at first
 _AS_GOOD = 10.0  # how much larger than the best a residual may be, in a reproduction that is named with it
 _NOISE = 1e-9  # a residual below it is as good as any
@@ -158,12 +161,14 @@ def residual(tried: Trial, variant: Variant, theta: float, lowest: int) -> tuple
 
 def most_singles(layers: int) -> int:
     """How many replays the single mistakes take at most, for a network of so many layers."""
-    return len(MISTAKES) * (layers + 2)
+    return len(MISTAKES) * (min(layers, _MOST_LAYERS_ALONE) + 2)
 
 
 def _affordable_pairs(case: Case) -> int:
     """How many pairs are tried at most: what their replays would cost if none failed early is bounded."""
-    return MOST_MULTIPLY_ADDS // (2 * case.samples * sum(layer.layer.weights.size for layer in case.activities))
+    passes = 2 * case.samples + _PASSES_OF_COMPARISON
+    multiply_adds = passes * sum(layer.layer.weights.size for layer in case.activities)
+    return min(MOST_MULTIPLY_ADDS // multiply_adds, MOST_LAYERS // len(case.activities))
 
 
 def diagnose(
@@ -178,7 +183,7 @@ def diagnose(
         if full.above[0] is not None:
             return Search((Diagnosis(Variant(()), full.above[0]),), 0, 0, 0)
         sketch = _sketch(full)
-        singles = list(_singles(case))
+        singles = list(_singles(case, full.first_wrong))
         failed: set[tuple[object, ...]] = set()
         found = list(_reproductions(full, sketch, singles, failed))
         if found:
@@ -256,23 +261,31 @@ def _extents(tried: Trial, highest: int) -> tuple[int, ...]:
     return (first, tried.lowest) if tried.judged.rounded and first > tried.lowest else (first,)
 
 
-def _singles(case: Case) -> Iterator[Variant]:
-    """Every mistake in all layers where it can be made, in those below the output, and in each alone."""
+def _singles(case: Case, first_wrong: int) -> Iterator[Variant]:
+    """Every mistake in all layers where it can be made, in those below the output, and in each alone.
+
+    In a deep network, not in each, but at the output and where the client's numbers begin to be wrong.
+    """
+    deep = len(case.activities) > _MOST_LAYERS_ALONE
+    alone = frozenset({case.last, first_wrong} if deep else range(len(case.activities)))
     for mistake in MISTAKES:
-        layers = mistake.layers(case)
-        for scope in _scopes(layers, case.last, each=True):
+        for scope in _scopes(mistake.layers(case), case.last, alone):
             yield Variant(((mistake, scope),))
 
 
-def _scopes(layers: frozenset[int], last: int, each: bool) -> list[frozenset[int]]:
+def _scopes(layers: frozenset[int], last: int, alone: frozenset[int]) -> list[frozenset[int]]:
     """The sets of layers in which somebody may make a mistake; the widest first."""
-    alone = [frozenset({k}) for k in sorted(layers, reverse=True) if each or k == last]
-    return [scope for scope in dict.fromkeys((layers, layers - {last}, *alone)) if scope]
+    each = [frozenset({k}) for k in sorted(layers & alone, reverse=True)]
+    return [scope for scope in dict.fromkeys((layers, layers - {last}, *each)) if scope]
+
+
+def _scopes_in_pairs(case: Case) -> list[tuple[Mistake, list[frozenset[int]]]]:
+    return [(m, _scopes(m.layers(case), case.last, frozenset({case.last}))) for m in MISTAKES]
 
 
 def _pairs(case: Case) -> Iterator[Variant]:
     """Two mistakes, each in all its layers, at the output or below it; those in all layers first. One fits at most."""
-    scopes = [(mistake, _scopes(mistake.layers(case), case.last, each=False)) for mistake in MISTAKES]
+    scopes = _scopes_in_pairs(case)
     couples = [(one, other) for one, other in combinations(scopes, 2) if not (one[0].fits and other[0].fits)]
     for (one, in_one), (other, in_other) in couples:
         for first, second in islice(product(in_one, in_other), 1):
@@ -283,7 +296,7 @@ def _pairs(case: Case) -> Iterator[Variant]:
 
 
 def _how_many_pairs(case: Case) -> int:
-    scopes = [(bool(m.fits), len(_scopes(m.layers(case), case.last, each=False))) for m in MISTAKES]
+    scopes = [(bool(mistake.fits), len(found)) for mistake, found in _scopes_in_pairs(case)]
     return sum(a * b for (fit, a), (other_fit, b) in combinations(scopes, 2) if not (fit and other_fit))
 
 

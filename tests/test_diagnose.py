@@ -360,6 +360,24 @@ def test_an_array_alone_is_enough() -> None:
     assert found.first_wrong_layer == 1
 
 
+def test_a_deep_network_is_searched_within_bounds() -> None:
+    """Of 40 layers, one averages its biases: it is named; and pairs are left out, which the search says."""
+    random = np.random.default_rng(4)
+    layers = tuple((random.normal(0, 0.7, (3, 3)), random.normal(0, 0.3, 3), "tanh") for _ in range(40))
+    net = Net(layers, random.normal(0, 1, (3, 3)), random.uniform(-0.5, 0.5, (3, 3)), "half_squared_error", "sum")
+    right = as_given(plain.gradients(net))
+    given = [*right[:20], Given(right[20].dE_dw, right[20].dE_db / 3), *right[21:]]  # type: ignore[operator]
+    found = checked(net, given)
+    assert causes(found) == [("bias_averaged",)]
+    assert found.search.diagnoses[0].variant.parts[0][1] == {20}
+    assert found.search.singles < 4 * len(MISTAKES)
+    noisy = [*given[:20], Given(random.normal(0, 1, (3, 3)), None), *given[21:]]
+    search = checked(net, noisy).search
+    assert search.diagnoses == ()
+    assert search.pairs == 1000
+    assert search.pairs_left_out > 1000
+
+
 def test_one_wrong_number_is_never_explained_by_a_fit() -> None:
     """Any factor meets a single number: dE/db of one unit, 1.7 times the right one, is told as wrong and not why."""
     net = Net(
