@@ -9,7 +9,7 @@ E is one number for the whole batch, reduction included, so the factors multiply
 Shapes below: s samples, i units of the layer before, j units of this layer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -106,10 +106,15 @@ class Gradients:
     """What one request asks for: the loss, every factor, every derivative. Layers are first to last."""
 
     loss: float
-    losses: Array  # (s, j), the share of each sample and output; (s, 1) where outputs have none of their own
     sample_losses: Array  # (s,), the share of each sample
+    top: LossGradient
     layers: tuple[LayerGradient, ...]
     dE_dx: Array  # (s, i) of the first layer
+
+    @property
+    def losses(self) -> Array:
+        """The share of each sample and output, (s, j); (s, 1) where outputs have none of their own."""
+        return self.top.losses
 
     @property
     def outputs(self) -> Array:
@@ -129,7 +134,7 @@ def gradients(network: Network, inputs: Array, targets: Array, loss: LossSpec) -
         layers = tuple(backward(activities, top))[::-1]
         dE_dx = _through_weights(layers[0].dE_da, network.layers[0])
         sample_losses = top.losses.sum(axis=1)
-        return Gradients(float(sample_losses.sum()), top.losses, sample_losses, layers, dE_dx)
+        return Gradients(float(sample_losses.sum()), sample_losses, top, layers, dE_dx)
 
 
 def forward(network: Network, inputs: Array) -> list[Activity]:
@@ -146,28 +151,89 @@ def forward(network: Network, inputs: Array) -> list[Activity]:
     return activities
 
 
-def backward(activities: list[Activity], top: LossGradient) -> Iterator[LayerGradient]:
-    """The derivatives of every layer, LAST to first, from those of the loss."""
-    above: LayerGradient | None = None
-    for activity in reversed(activities):
-        do_da = _jacobian(activity)
-        dE_do = top.dE_do if above is None else _through_weights(above.dE_da, above.activity.layer)
-        dE_da = do_da.dE_da(dE_do)
-        if above is None:
-            for units, closed in top.closed:
-                dE_da[:, units] = closed
-        above = _layer_gradient(activity, dE_do, do_da, dE_da)
+@dataclass(frozen=True)
+class Place:
+    """Where the backward pass has arrived: at layer k, below the derivatives of the layer above it."""
+
+    activities: list[Activity]
+    k: int
+    top: LossGradient
+    above: LayerGradient | None  # None at the last layer
+
+    @property
+    def activity(self) -> Activity:
+        """What the layer did in the forward pass."""
+        return self.activities[self.k]
+
+
+def handed_down(place: Place) -> Array:
+    """dE/do, (s, j): the loss's own for the last layer; elsewhere every unit collects from all the units it feeds."""
+    if place.above is None:
+        return place.top.dE_do
+    return _through_weights(place.above.dE_da, place.above.activity.layer)
+
+
+def layer_jacobian(place: Place) -> LayerJacobian:
+    """do/da at the layer's pre-activations."""
+    return jacobian_at(place.activity.layer, place.activity.a)
+
+
+def times_jacobian(place: Place, do_da: LayerJacobian, dE_do: Array) -> Array:
+    """dE/da, (s, j): dE/do · do/da, and the closed form where the loss makes a stable pair with the last layer."""
+    dE_da = do_da.dE_da(dE_do)
+    if place.above is None:
+        for units, closed in place.top.closed:
+            dE_da[:, units] = closed
+    return dE_da
+
+
+def by_weights(place: Place, dE_da: Array) -> Array:
+    """dE/dw, (i, j): the sum over the samples of what each weight was given times dE/da."""
+    return place.activity.x.T @ dE_da
+
+
+def by_biases(_place: Place, dE_da: Array) -> Array:
+    """dE/db, (j,): a bias is a weight that is given 1."""
+    total: Array = dE_da.sum(axis=0)
+    return total
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The five formulas of the backward pass. `mistakes.py` has wrong ones to put in their places."""
+
+    dE_do: Callable[[Place], Array] = handed_down
+    do_da: Callable[[Place], LayerJacobian] = layer_jacobian
+    dE_da: Callable[[Place, LayerJacobian, Array], Array] = times_jacobian
+    dE_dw: Callable[[Place, Array], Array] = by_weights
+    dE_db: Callable[[Place, Array], Array] = by_biases
+
+    def at(self, place: Place) -> LayerGradient:
+        """The derivatives of one layer."""
+        dE_do, do_da = self.dE_do(place), self.do_da(place)
+        dE_da = self.dE_da(place, do_da, dE_do)
+        dE_db = None if place.activity.layer.biases is None else self.dE_db(place, dE_da)
+        return LayerGradient(place.activity, dE_do, do_da, dE_da, self.dE_dw(place, dE_da), dE_db)
+
+
+RIGHT = Rules()
+
+
+def backward(
+    activities: list[Activity], top: LossGradient, rules: Rules = RIGHT, above: LayerGradient | None = None
+) -> Iterator[LayerGradient]:
+    """The derivatives of every layer, LAST to first, from those of the loss.
+
+    `activities` may leave out the upper layers whose derivatives are known: `above` then has those of the lowest.
+    """
+    for k in reversed(range(len(activities))):
+        above = rules.at(Place(activities, k, top, above))
         yield above
 
 
-def _layer_gradient(activity: Activity, dE_do: Array, do_da: LayerJacobian, dE_da: Array) -> LayerGradient:
-    dE_db = None if activity.layer.biases is None else dE_da.sum(axis=0)
-    return LayerGradient(activity, dE_do, do_da, dE_da, activity.x.T @ dE_da, dE_db)
-
-
-def _jacobian(activity: Activity) -> LayerJacobian:
-    groups = activity.layer.groups
-    return LayerJacobian(activity.layer, tuple(g.activation.jacobian(activity.a[:, g.units]) for g in groups))
+def jacobian_at(layer: Layer, a: Array) -> LayerJacobian:
+    """do/da of a layer at the pre-activations a, (s, j)."""
+    return LayerJacobian(layer, tuple(group.activation.jacobian(a[:, group.units]) for group in layer.groups))
 
 
 def _through_weights(dE_da: Array, layer: Layer) -> Array:

@@ -44,24 +44,28 @@ class ArrayField(fields.Field[Array]):
 
 
 class NumberField(fields.Field[float]):
-    """A finite number greater than `exclusive_minimum`."""
+    """A finite number greater than `exclusive_minimum`, or of at least `minimum`."""
 
     default_error_messages = MESSAGES
 
-    def __init__(self, exclusive_minimum: float, **settings: Any) -> None:
+    def __init__(self, exclusive_minimum: float = -math.inf, minimum: float = -math.inf, **settings: Any) -> None:
         super().__init__(**settings)
         self.exclusive_minimum = exclusive_minimum
+        self.minimum = minimum
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> float:
         if type(value) not in (int, float):
             raise ValidationError(f"must be a number, not {kind(value)}")
-        if not self.exclusive_minimum < value < math.inf:
-            raise ValidationError(f"must be a finite number greater than {self.exclusive_minimum:g}")
+        if not (self.exclusive_minimum < value < math.inf and value >= self.minimum):
+            bound = f"of at least {self.minimum:g}" if self.minimum > -math.inf else ""
+            raise ValidationError(f"must be a finite number {bound or f'greater than {self.exclusive_minimum:g}'}")
         return float(value)
 
     @property
     def json_schema(self) -> JSONSchema:
         """A number, and its bound."""
+        if self.minimum > -math.inf:
+            return {"type": "number", "minimum": self.minimum}
         return {"type": "number", "exclusiveMinimum": self.exclusive_minimum}
 
 

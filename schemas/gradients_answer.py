@@ -37,7 +37,7 @@ def answer(request: GradientRequest, computed: Computed) -> dict[str, Any]:
     if request.breakdown != "none":
         document["dE_dx"] = mirrored(result.dE_dx, request)
     if stepped is not None:
-        document["updated_network"] = _network_document(stepped, request.weights_layout)
+        document["updated_network"] = network_document(stepped, request.weights_layout)
     if computed.verification is not None:
         document["verification"] = _verification_document(computed.verification)
     document["warnings"] = warnings(request, result)
@@ -63,7 +63,8 @@ def _layer_answer(gradient: LayerGradient, request: GradientRequest) -> dict[str
     return document
 
 
-def _network_document(network: Network, layout: str) -> dict[str, Any]:
+def network_document(network: Network, layout: str) -> dict[str, Any]:
+    """A network as it may be posted again, its matrices in the request's layout."""
     layers = []
     for layer in network.layers:
         biases = {} if layer.biases is None else {"biases": layer.biases}

@@ -56,8 +56,8 @@ def _parameters(request: GradientRequest) -> int:
 
 
 def _multiply_adds(request: GradientRequest) -> int:
-    """Three products of matrices a layer, and the most forward passes for each parameter that is verified."""
-    passes = 3 + (MOST_PASSES * _parameters(request) if request.verify else 0)
+    """Three products of matrices a layer, one for each mistake replayed, and the most passes for what is verified."""
+    passes = 3 + request.replays + (MOST_PASSES * _parameters(request) if request.verify else 0)
     return passes * len(request.inputs) * sum(layer.weights.size for layer in request.network.layers)
 
 

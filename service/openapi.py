@@ -7,7 +7,7 @@ the service answers. The only module that knows apispec.
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -19,6 +19,8 @@ from werkzeug.routing import Rule
 
 from chainrule import __version__
 from schemas.catalogue_schema import catalogue_schemas
+from schemas.checks import CandidateLayerSchema, CandidateSchema, CheckRequestSchema, ToleranceSchema, check_answer
+from schemas.checks_schema import checks_schemas
 from schemas.explanations import BiasPlaceSchema, ExplanationRequestSchema, WeightPlaceSchema, explanation
 from schemas.explanations_schema import explanations_schemas
 from schemas.fields import LONGEST_LABEL
@@ -30,10 +32,19 @@ from schemas.named_forms import named_forms
 from schemas.network import LayerSchema, NetworkSchema
 from service.answer_schemas import service_schemas
 from service.codec import decode, encode
-from service.examples import EXAMPLES
+from service.examples import CHECK_EXAMPLES, EXAMPLES
 from service.operations import OPERATIONS, TAGS, Operation
 from service.responses import header_components, problem_responses, responses
-from service.routes import DESCRIPTION, EXPLANATION_REQUEST, GRADIENT_REQUEST, LINKS, compute, compute_explanation
+from service.routes import (
+    CHECK_REQUEST,
+    DESCRIPTION,
+    EXPLANATION_REQUEST,
+    GRADIENT_REQUEST,
+    LINKS,
+    checked_gradients,
+    compute,
+    compute_explanation,
+)
 
 openapi = Blueprint("openapi", __name__)
 
@@ -56,13 +67,9 @@ _PARAMETERS: dict[str, JSONSchema] = {
     "If-None-Match": {"description": "the ETag of an answer at hand; 304 where that is still right"},
 }
 _READ = (  # what is nested comes first
-    StepSchema,
-    LayerSchema,
-    NetworkSchema,
-    GradientRequestSchema,
-    WeightPlaceSchema,
-    BiasPlaceSchema,
-    ExplanationRequestSchema,
+    *(StepSchema, LayerSchema, NetworkSchema, GradientRequestSchema),
+    *(WeightPlaceSchema, BiasPlaceSchema, ExplanationRequestSchema),
+    *(CandidateLayerSchema, CandidateSchema, ToleranceSchema, CheckRequestSchema),
 )
 _SECURITY: dict[str, JSONSchema] = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "where the deployment asks for a key"},
@@ -120,8 +127,9 @@ def openapi_document(app: Flask) -> dict[str, Any]:
 def _add_components(spec: APISpec) -> None:
     for read in _READ:
         spec.components.schema(read.__name__.removesuffix("Schema"), {"description": inspect.getdoc(read)}, schema=read)
-    own = (arrays(), named_forms(LONGEST_LABEL), gradients_schemas(), explanations_schemas(), catalogue_schemas())
-    for name, schema in chain(*own, service_schemas(LINKS)):
+    own = (arrays(), named_forms(LONGEST_LABEL))
+    answers = (gradients_schemas(), explanations_schemas(), checks_schemas(), catalogue_schemas())
+    for name, schema in chain(*own, *answers, service_schemas(LINKS)):
         spec.components.schema(name, schema)
     for name, response in problem_responses(list(OPERATIONS.values())).items():
         spec.components.response(name, response)
@@ -162,23 +170,22 @@ def _camel(name: str) -> str:
 
 
 def _request_body(operation: Operation) -> JSONSchema:
-    content = {"schema": ref(operation.body), "examples": _shown(operation, lambda request: request)}
+    examples = {name: {"summary": title, "value": request} for name, title, request in _posted(operation)}
+    content = {"schema": ref(operation.body), "examples": examples}
     return {"required": True, "content": {"application/json": content}}
 
 
-def _shown(operation: Operation, value: Callable[[Any], Any]) -> dict[str, Any]:
-    """Something of each example request that the operation can be asked with."""
-    also, most = _ALSO_POSTED.get(operation.body, ({}, len(EXAMPLES)))
-    return {
-        entry["name"]: {"summary": entry["title"], "value": value({**entry["request"], **also})}
-        for entry in EXAMPLES[:most]
-    }
+def _posted(operation: Operation) -> Iterator[tuple[str, str, Any]]:
+    """Name, title and body of each example that the operation can be asked with."""
+    for entry in _POSTED[operation.body]:
+        yield entry["name"], entry["title"], entry["request"]
 
 
 def _answer_examples(app: Flask, operation: Operation) -> dict[str, Any]:
     """What the service answers: to each example request, or at the example's path."""
     if operation.body:
-        return _shown(operation, _ANSWERS[operation.body])
+        answered = _ANSWERS[operation.body]
+        return {name: {"summary": title, "value": answered(request)} for name, title, request in _posted(operation)}
     if not operation.example:
         return {}
     with app.test_request_context(operation.example):  # the view alone: no key, no log
@@ -197,7 +204,19 @@ def _explanation(request: Any) -> Any:
     return decode(encode(explanation(asked, *compute_explanation(asked))))
 
 
-_ALSO_POSTED: Mapping[str, tuple[dict[str, Any], int]] = {  # what an example has beside, and how many are shown
-    "ExplanationRequest": ({"weight": {"layer": 0, "from": 0, "to": 1}}, 1),
+def _check(request: Any) -> Any:
+    asked = CHECK_REQUEST.load(request)
+    return decode(encode(check_answer(asked, checked_gradients(asked))))
+
+
+_WEIGHT = {"weight": {"layer": 0, "from": 0, "to": 1}}
+_POSTED: Mapping[str, list[dict[str, Any]]] = {  # to each body: the examples
+    "GradientRequest": EXAMPLES,
+    "ExplanationRequest": [entry | {"request": entry["request"] | _WEIGHT} for entry in EXAMPLES[:1]],
+    "CheckRequest": CHECK_EXAMPLES,
 }
-_ANSWERS: Mapping[str, Callable[[Any], Any]] = {"GradientRequest": _gradients, "ExplanationRequest": _explanation}
+_ANSWERS: Mapping[str, Callable[[Any], Any]] = {
+    "GradientRequest": _gradients,
+    "ExplanationRequest": _explanation,
+    "CheckRequest": _check,
+}

@@ -115,6 +115,9 @@ OPERATIONS: Mapping[str, Operation] = {
         body="ExplanationRequest",
         parameters=(_CONTENT_ENCODING,),
     ),
+    "v1.post_gradient_checks": Operation(
+        "gradients", ref("GradientCheck"), body="CheckRequest", parameters=(_CONTENT_ENCODING,)
+    ),
     "v1.get_activations": Operation("catalogue", ref("ActivationList"), "/v1/activations"),
     "v1.get_activation": Operation(
         "catalogue",

@@ -8,11 +8,13 @@ from chainrule import __version__
 from chainrule.activations import ACTIVATIONS
 from chainrule.backprop import Gradients, descend, gradients
 from chainrule.catalogue import Table
+from chainrule.checking import Check, check
 from chainrule.explain import Derivation, explain
 from chainrule.losses import LOSSES
 from chainrule.remarks import NonFinite, first_non_finite, first_non_finite_parameter
 from chainrule.verification import verify
 from schemas.catalogue import activation_document, loss_document
+from schemas.checks import CheckRequest, CheckRequestSchema, check_answer
 from schemas.curve import curve, read_curve
 from schemas.explanations import ExplanationRequest, ExplanationRequestSchema, explanation
 from schemas.explanations_markdown import markdown
@@ -29,6 +31,7 @@ from service.requests import JSON, choose_form, stage
 
 GRADIENT_REQUEST = GradientRequestSchema()
 EXPLANATION_REQUEST = ExplanationRequestSchema()
+CHECK_REQUEST = CheckRequestSchema()
 
 MARKDOWN = "text/markdown; charset=utf-8; variant=GFM"  # RFC 7763, RFC 7764
 
@@ -36,6 +39,7 @@ DESCRIPTION = "Gradients of feed-forward networks, broken into their three chain
 LINKS = {
     "gradients": "/v1/gradients",
     "explanations": "/v1/explanations",
+    "gradient_checks": "/v1/gradient-checks",
     "activations": "/v1/activations",
     "losses": "/v1/losses",
     "limits": "/v1/limits",
@@ -95,6 +99,26 @@ def post_explanations() -> Response:
             response = Response(markdown(asked, result, derivation), content_type=MARKDOWN)
     response.vary.add("Accept")
     return response
+
+
+@v1.post("/gradient-checks")
+def post_gradient_checks() -> Response:
+    """Gradients of your own, checked: where they are wrong, and which known mistake reproduces them.
+
+    Every number is held against the right one. Where they disagree, each known mistake is replayed in the backward
+    pass, alone and then in pairs; what reproduces the numbers is named. `blind_to` are the mistakes that this request
+    could not reveal, `better_probe` is a request that can.
+    """
+    with stage("decode"):
+        document = _document()
+    with stage("validate"):
+        asked: CheckRequest = CHECK_REQUEST.load(document)
+        size = enforce(_limits(), asked)
+        g.parameters, g.multiply_adds = size["parameters"], size["multiply_adds"]
+    with stage("compute"):
+        checked = checked_gradients(asked)
+    with stage("encode"):
+        return _json(check_answer(asked, checked))
 
 
 @v1.get("/activations")
@@ -203,6 +227,11 @@ def compute_explanation(asked: ExplanationRequest) -> tuple[Gradients, Derivatio
     request = asked.gradients
     result = compute(request).result
     return result, explain(request.network, result, request.targets, request.loss, asked.place, asked.sample)
+
+
+def checked_gradients(asked: CheckRequest) -> Check:
+    """What is to be said of the client's gradients, where the right ones are finite."""
+    return check(asked.network, compute(asked).result, asked.targets, asked.loss, asked.given, asked.tolerance)
 
 
 def _refuse_non_finite(found: NonFinite | None, asked: GradientRequest) -> None:

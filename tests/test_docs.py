@@ -4,6 +4,7 @@ python          is run; a `text output` that follows it is what it prints
 json request    is posted to /v1/gradients; the `json answer` or `json problem` that follows is what comes back
 sh              is a list of make targets, or a curl command that is posted; a `markdown answer` may follow it, too
 python FILE     is code to be put into a file: test_adding.py does it
+c FILE          and other languages: is that file of examples/; test_check_programs.py runs it
 """
 
 import contextlib
@@ -26,7 +27,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chainrule.activations import ACTIVATIONS, Activation, activation_spec
 from chainrule.losses import LOSSES, Loss
+from chainrule.mistakes import MISTAKES
 from chainrule.stable_pairs import STABLE_PAIRS
+from service.examples import CHECK_EXAMPLES
 from service.problems import PROBLEMS
 from service.settings import SETTINGS
 from service.troubles import TROUBLES
@@ -38,7 +41,8 @@ MARKDOWN = MarkdownIt("commonmark").enable("table")
 ANSWERS = {"json answer": 200, "json problem": 422, "markdown answer": 200}
 FOLLOWERS = {**dict.fromkeys(ANSWERS, ("json request", "sh")), "text output": ("python",)}
 ENDPOINT = "/v1/gradients"
-ENDPOINTS = {ENDPOINT, "/v1/explanations"}
+ENDPOINTS = {ENDPOINT, "/v1/explanations", "/v1/gradient-checks"}
+CHECKS = "/v1/gradient-checks"
 MALFORMED = 400
 METRICS = ("metric", "labels", "what it counts")
 CODE_PATH = re.compile(r"(?:chainrule|schemas|service|tests|requirements|docs)/[\w./-]*")
@@ -67,6 +71,7 @@ FOLLOWING = {a: b for a, b in pairwise(FENCES) if a.page == b.page and a.info in
 PYTHON = [fence for fence in FENCES if fence.info == "python"]
 REQUESTS = [fence for fence in FENCES if fence.info == "json request"]
 CURLS = [fence for fence in FENCES if fence.info == "sh" and fence.text.startswith("curl")]
+EXAMPLES = [fence for fence in FENCES if fence.info.partition(" ")[2].startswith("examples/")]
 MAKES = [fence for fence in FENCES if fence.info == "sh" and not fence.text.startswith("curl")]
 
 
@@ -137,7 +142,7 @@ def test_a_curl_command_gets_the_answer_that_the_page_shows(fence: Fence, client
     assert url.path in ENDPOINTS
     headers = dict(words[k + 1].split(": ") for k, word in enumerate(words) if word == "-H")
     assert {"Content-Type"} <= headers.keys() <= {"Content-Type", "Accept"}
-    _expect(client, words[words.index("-d") + 1], FOLLOWING[fence], url.path, headers)
+    _expect(client, words[words.index("-d") + 1], FOLLOWING.get(fence), url.path, headers)
 
 
 def test_the_readme_shows_a_curl_command() -> None:
@@ -161,7 +166,27 @@ def test_no_fence_goes_unchecked(fence: Fence) -> None:
     if fence.info in FOLLOWERS:
         assert fence in FOLLOWING.values()
     else:
-        assert fence.info in {"python", "json request", "sh"} or fence.page.name == "adding.md"
+        assert fence.info in {"python", "json request", "sh"} or fence in EXAMPLES or fence.page.name == "adding.md"
+
+
+@pytest.mark.parametrize("fence", EXAMPLES, ids=str)
+def test_a_program_on_a_page_is_the_file_of_that_name(fence: Fence) -> None:
+    """So what is run is what is read."""
+    assert (ROOT / fence.info.partition(" ")[2]).read_text("utf-8") == fence.text
+
+
+def test_the_table_of_mistakes_is_the_codes() -> None:
+    """Every cause with its words and what is fitted, in the code's order."""
+    real = [[mistake.cause, mistake.words, mistake.fits] for mistake in MISTAKES]
+    assert _rows("docs/check-your-backprop.md", "cause", "what goes wrong", "fitted") == real
+
+
+def test_the_page_on_checks_quotes_the_answer(client: FlaskClient) -> None:
+    """The verdict and the detail of the famous wrong number."""
+    text = " ".join((ROOT / "docs/check-your-backprop.md").read_text("utf-8").split())
+    answer = client.post(CHECKS, json=CHECK_EXAMPLES[0]["request"]).get_json()
+    assert f'"{answer["verdict"]}"' in text
+    assert [f'"{diagnosis["detail"]}"' in text for diagnosis in answer["diagnoses"]] == [True]
 
 
 def _tables(page: str) -> Iterator[list[list[str]]]:

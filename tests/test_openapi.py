@@ -23,7 +23,7 @@ from chainrule.losses import LOSSES
 from schemas.gradients import BREAKDOWNS, ENCODINGS, GradientRequestSchema
 from schemas.warnings import CODES
 from service.app import create_app
-from service.examples import EXAMPLES
+from service.examples import CHECK_EXAMPLES, EXAMPLES
 from service.openapi import openapi_document
 from service.operations import OPERATIONS
 from service.problems import PROBLEMS
@@ -208,14 +208,21 @@ def test_what_the_document_refuses_the_service_refuses(client: FlaskClient, what
     assert client.post("/v1/gradients", json=right | change).status_code == 422
 
 
-def test_every_example_runs_and_is_answered_as_shown(client: FlaskClient) -> None:
+def _id(part: Any) -> str:
+    return part["name"] if isinstance(part, dict) else str(part)
+
+
+@pytest.mark.parametrize(
+    ("path", "examples"), [("/v1/gradients", EXAMPLES), ("/v1/gradient-checks", CHECK_EXAMPLES)], ids=_id
+)
+def test_every_example_runs_and_is_answered_as_shown(client: FlaskClient, path: str, examples: Any) -> None:
     """To the last digit."""
-    post = DOCUMENT["paths"]["/v1/gradients"]["post"]
+    post = DOCUMENT["paths"][path]["post"]
     requests = post["requestBody"]["content"]["application/json"]["examples"]
     answers = post["responses"]["200"]["content"]["application/json"]["examples"]
-    assert list(requests) == list(answers) == [example["name"] for example in EXAMPLES]
+    assert list(requests) == list(answers) == [example["name"] for example in examples]
     for name, request in requests.items():
-        answer = client.post("/v1/gradients", json=request["value"])
+        answer = client.post(path, json=request["value"])
         assert (answer.status_code, answer.get_json()) == (200, answers[name]["value"])
 
 
@@ -250,10 +257,6 @@ def _assert_told(path: str, method: str, answer: TestResponse) -> None:
     components = {"components": {"schemas": SCHEMAS}}
     errors = Draft202012Validator(schema | components).iter_errors(answer.get_json(force=True))
     assert [f"{error.instance_path}: {error.message[:300]}" for error in errors] == []
-
-
-def _id(part: Any) -> str:
-    return part["name"] if isinstance(part, dict) else str(part)
 
 
 CASES = list(product(EXAMPLES, BREAKDOWNS, ENCODINGS, (False, True)))

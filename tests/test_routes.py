@@ -44,11 +44,12 @@ def test_the_examples_are_served(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("path", ["/v1", "/"])
 def test_the_links_lead_somewhere(client: FlaskClient, path: str) -> None:
-    """Name, version, and links that answer; the one that wants a POST says so."""
+    """Name, version, and links that answer; those that want a POST say so."""
     document = client.get(path).get_json()
     assert (document["name"], document["version"]) == ("Chainrule", __version__)
     for name, link in document["links"].items():
-        assert client.get(link).status_code == (405 if name in {"gradients", "explanations"} else 200)
+        posted = {"gradients", "explanations", "gradient_checks"}
+        assert client.get(link).status_code == (405 if name in posted else 200)
 
 
 def test_the_catalogue_lists_every_row_of_the_tables(client: FlaskClient) -> None:

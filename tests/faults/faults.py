@@ -91,6 +91,30 @@ def _loss_slope(row: str) -> tuple[str, ...]:
     return _digits("the_derivative_of_a_loss_keeps_its_digits_up_to_the_edges_of_its_domain", row)
 
 
+_CHECKS = ("tests/test_checks.py",)
+_SOUND = tuple(  # the quick part of test_diagnose.py
+    f"tests/test_diagnose.py::test_{name}"
+    for name in (
+        "the_famous_print_of_mazur_is_diagnosed",
+        "the_first_print_of_miniflow_is_diagnosed",
+        "the_prints_of_a_wrong_forward_pass_are_not_explained",
+        "float32_is_no_mistake",
+        "twins_are_named_together",
+        "an_array_alone_is_enough",
+        "one_wrong_number_is_never_explained_by_a_fit",
+        "a_wide_first_layer_is_searched_by_a_few_inputs_and_confirmed_by_all",
+        "what_one_sample_hides_is_told_and_revealed_by_the_probe",
+        "a_unit_on_a_kink_is_put_into_the_probe",
+        "a_probe_has_targets_that_the_loss_takes",
+        "a_number_is_given_up_to_its_own_digits",
+    )
+)
+
+
+def _planted(*bugs: str) -> tuple[str, ...]:
+    return tuple(f"tests/test_diagnose.py::test_a_planted_mistake_is_named[{bug}-float64]" for bug in bugs)
+
+
 FAULTS: tuple[Fault, ...] = (
     Fault(
         "the slope of the sigmoid has the wrong sign",
@@ -1017,20 +1041,6 @@ FAULTS: tuple[Fault, ...] = (
         _BACKPROP,
     ),
     Fault(
-        "dE/do is handed down instead of dE/da",
-        "chainrule/backprop.py",
-        "_through_weights(above.dE_da, above.activity.layer)",
-        "_through_weights(above.dE_do, above.activity.layer)",
-        _BACKPROP,
-    ),
-    Fault(
-        "updated weights are used on the way down",
-        "chainrule/backprop.py",
-        "_through_weights(above.dE_da, above.activity.layer)",
-        "above.dE_da @ (above.activity.layer.weights - 0.1 * above.dE_dw).T",
-        _BACKPROP,
-    ),
-    Fault(
         "dE/do goes through the untransposed weights where they are square",
         "chainrule/backprop.py",
         "return dE_da @ layer.weights.T",
@@ -1064,20 +1074,6 @@ FAULTS: tuple[Fault, ...] = (
         "Activity(layer, x, a, o)",
         "Activity(layer, inputs if inputs.shape == x.shape else x, a, o)",
         (*_BACKPROP, *_WORKED),
-    ),
-    Fault(
-        "dE/dw is that of the first sample",
-        "chainrule/backprop.py",
-        "activity.x.T @ dE_da, dE_db",
-        "activity.x[:1].T @ dE_da[:1], dE_db",
-        _BACKPROP,
-    ),
-    Fault(
-        "dE/dw is divided by the number of samples once more",
-        "chainrule/backprop.py",
-        "activity.x.T @ dE_da, dE_db",
-        "activity.x.T @ dE_da / len(dE_da), dE_db",
-        _BACKPROP,
     ),
     Fault(
         "dE/db is the mean over the samples",
@@ -3544,5 +3540,159 @@ FAULTS: tuple[Fault, ...] = (
         "troubles=troubles_of(problem)",
         "troubles=()",
         ("tests/test_troubles.py",),
+    ),
+    Fault(
+        "dE/do is handed down instead of dE/da",
+        "chainrule/backprop.py",
+        "_through_weights(place.above.dE_da, place.above.activity.layer)",
+        "_through_weights(place.above.dE_do, place.above.activity.layer)",
+        _BACKPROP,
+    ),
+    Fault(
+        "updated weights are used on the way down",
+        "chainrule/backprop.py",
+        "_through_weights(place.above.dE_da, place.above.activity.layer)",
+        "place.above.dE_da @ (place.above.activity.layer.weights - 0.1 * place.above.dE_dw).T",
+        _BACKPROP,
+    ),
+    Fault(
+        "dE/dw is that of the first sample",
+        "chainrule/backprop.py",
+        "return place.activity.x.T @ dE_da",
+        "return place.activity.x[:1].T @ dE_da[:1]",
+        _BACKPROP,
+    ),
+    Fault(
+        "dE/dw is divided by the number of samples once more",
+        "chainrule/backprop.py",
+        "return place.activity.x.T @ dE_da",
+        "return place.activity.x.T @ dE_da / len(dE_da)",
+        _BACKPROP,
+    ),
+    Fault(
+        "a mistake of some layers is made in all",
+        "chainrule/wrong_rules.py",
+        "(wrong if place.k in layers else plain)",
+        "(wrong if layers else plain)",
+        _planted("no do/da at the output"),
+    ),
+    Fault(
+        "a second mistake takes the place of the first",
+        "chainrule/diagnose.py",
+        "rules = within(layers, rules, mistake.change(rules, case, theta))",
+        "rules = within(layers, rules, mistake.change(RIGHT, case, theta))",
+        (*_CHECKS, "tests/test_diagnose.py::test_a_planted_pair_is_named[a for o and times 2]"),
+    ),
+    Fault(
+        "a wrong factor is overruled by the closed form",
+        "chainrule/wrong_rules.py",
+        "dE_do=lambda place: formula(place, case), dE_da=product)",
+        "dE_do=lambda place: formula(place, case))",
+        _planted("o - t"),
+    ),
+    Fault(
+        "updated weights go up instead of down",
+        "chainrule/mistakes.py",
+        "layer.weights - learning_rate * above.dE_dw",
+        "layer.weights + learning_rate * above.dE_dw",
+        _SOUND,
+    ),
+    Fault(
+        "a scaled loss hands down the unscaled dE/do",
+        "chainrule/wrong_rules.py",
+        "dE_do=lambda place: changed(rules.dE_do(place)),",
+        "dE_do=rules.dE_do,",
+        ("tests/test_diagnose.py::test_a_planted_pair_is_named[1/n twice and e down]",),
+    ),
+    Fault(
+        "what a mistake has touched is looked up all the same",
+        "chainrule/diagnose.py",
+        "untouched = do_da is known.do_da and dE_do is known.dE_do",
+        "untouched = do_da is known.do_da",
+        _planted("e down"),
+    ),
+    Fault(
+        "a sketch is not confirmed",
+        "chainrule/diagnose.py",
+        "found, _ = _diagnosis(full, variant)",
+        "found, _ = _diagnosis(full if variant.mixes_inputs else sketch, variant)",
+        _SOUND,
+    ),
+    Fault(
+        "one number is met by any fit",
+        "chainrule/diagnose.py",
+        "> _NOISE * np.abs(slope).max()) < 2:",
+        "> _NOISE * np.abs(slope).max()) < 1:",
+        _SOUND,
+    ),
+    Fault(
+        "a fit is named beside what needs none",
+        "chainrule/diagnose.py",
+        "if any(diagnosis.theta is None for diagnosis in as_good):",
+        "if all(diagnosis.theta is None for diagnosis in as_good):",
+        _SOUND,
+    ),
+    Fault(
+        "float32 is taken for exact",
+        "chainrule/agreement.py",
+        "if _are_float32(numbers) else 0.0",
+        "if _are_float32(numbers) and not numbers.size else 0.0",
+        _SOUND,
+    ),
+    Fault(
+        "three digits are taken for exact",
+        "chainrule/agreement.py",
+        "_FEWEST_DIGITS = 3",
+        "_FEWEST_DIGITS = 8",
+        _SOUND,
+    ),
+    Fault(
+        "the verdict is by the client's number",
+        "chainrule/agreement.py",
+        "tolerance.absolute + tolerance.relative * np.abs(right)",
+        "tolerance.absolute + tolerance.relative * np.abs(given)",
+        _CHECKS,
+    ),
+    Fault(
+        "the first wrong layer is the lowest",
+        "chainrule/checking.py",
+        "for k in reversed(range(len(self.layers)))",
+        "for k in range(len(self.layers))",
+        _SOUND,
+    ),
+    Fault(
+        "a probe has one sample",
+        "chainrule/probes.py",
+        "_SAMPLES = 5",
+        "_SAMPLES = 1",
+        _SOUND,
+    ),
+    Fault(
+        "no unit of a probe sits on a kink",
+        "chainrule/probes.py",
+        "weights[:, 0] = 0.0",
+        "weights[:, 0] = 0.5",
+        _SOUND,
+    ),
+    Fault(
+        "a candidate's matrix is read in the other layout",
+        "schemas/checks.py",
+        "as_in_out(dE_dw, layout)",
+        "dE_dw",
+        _CHECKS,
+    ),
+    Fault(
+        "the verdicts are in the other layout",
+        "schemas/checks.py",
+        "(verdict.elements.T if layout == OUT_IN else verdict.elements)",
+        "(verdict.elements)",
+        _CHECKS,
+    ),
+    Fault(
+        "replays cost nothing",
+        "service/limits.py",
+        "passes = 3 + request.replays + (",
+        "passes = 3 + (",
+        _CHECKS,
     ),
 )

@@ -1,0 +1,71 @@
+"""A client's own gradients, checked: whether they are right, where they are not, which mistake reproduces them, and
+which mistakes the request could not have revealed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chainrule.agreement import Agreement, Given, Tolerance, agreement
+from chainrule.backprop import Gradients
+from chainrule.catalogue import Array
+from chainrule.diagnose import Search, diagnose
+from chainrule.losses import LossSpec
+from chainrule.mistakes import Mistake
+from chainrule.network import Network
+from chainrule.probes import Probe, better_probe, blind_to
+from chainrule.wrong_rules import Case
+
+
+@dataclass(frozen=True)
+class LayerCheck:
+    """The verdicts on the arrays of one layer; None for one that is not given."""
+
+    dE_dw: Agreement | None
+    dE_db: Agreement | None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether what is given of the layer agrees."""
+        return all(array is None or array.agrees for array in (self.dE_dw, self.dE_db))
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """What is to be said of a client's gradients."""
+
+    layers: tuple[LayerCheck, ...]
+    search: Search
+    blind_to: tuple[Mistake, ...]
+    better_probe: Probe | None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether everything that is given lies within the tolerance."""
+        return all(layer.agrees for layer in self.layers)
+
+    @property
+    def first_wrong_layer(self) -> int | None:
+        """The wrong layer nearest to the output, where the mistake enters; None where nothing is wrong."""
+        return next((k for k in reversed(range(len(self.layers))) if not self.layers[k].agrees), None)
+
+
+def check(
+    network: Network, result: Gradients, targets: Array, loss: LossSpec, given: Sequence[Given], tolerance: Tolerance
+) -> Check:
+    """Hold a client's gradients, first layer to last, against the right ones, `result`.
+
+    Where they do not agree, every known mistake is replayed, and as many pairs of them as are affordable.
+    """
+    case = Case([layer.activity for layer in result.layers], result.top, targets, loss)
+    layers = tuple(
+        LayerCheck(_verdict(own.dE_dw, right.dE_dw, tolerance), _verdict(own.dE_db, right.dE_db, tolerance))
+        for own, right in zip(given, result.layers, strict=True)
+    )
+    agrees = all(layer.agrees for layer in layers)
+    search = Search((), 0, 0, 0) if agrees else diagnose(case, result.layers, given)
+    hidden = blind_to(case, result.layers, tolerance)
+    return Check(layers, search, hidden, better_probe(network, loss, hidden, tolerance) if hidden else None)
+
+
+def _verdict(given: Array | None, right: Array | None, tolerance: Tolerance) -> Agreement | None:
+    return None if given is None or right is None else agreement(given, right, tolerance)
