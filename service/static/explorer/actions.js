@@ -3,20 +3,20 @@
 import { curveAddress } from "./curves.js";
 import { idOf } from "./drawing.js";
 import { changed, numberOf, parse, pretty, textOf, typed } from "./json.js";
-import { at, isObject, layersOf, listOf, nameOf, row, samplesOf, unpacked, widthsOf, withSamples } from "./network.js";
+import { at, isObject, layersOf, listOf, nameOf, resized, row, samplesOf, unpacked, widthsOf, withSamples } from "./network.js";
 import { weightName } from "./names.js";
 import { shown } from "./numbers.js";
 import { copy, download } from "./out.js";
-import { Result } from "./result.js";
+import { isSame, Result } from "./result.js";
 import { Away, get, post, Problem } from "./service.js";
 import { fragmentOf, requestIn } from "./share.js";
 import { Known } from "./steps.js";
-import { resized } from "./network.js";
+import { ROWS } from "./table.js";
 import { toggle } from "./theme.js";
 
 const PAUSE = 250; // milliseconds without a key until the service is asked
 const MOST_RECORDS = 2000; // weights times samples that are answered one by one
-const LONG = 200_000; // characters of a request that no link holds, however well it is packed
+const LONG = 20_000; // weights of a network that no link holds, however well it is packed
 
 /** All actions, over a store. */
 export function actionsOf(store) {
@@ -63,8 +63,9 @@ export function actionsOf(store) {
       result, pending: false, problem: null, away: null,
       chosen: result.has(chosen) ? chosen : result.first(),
       sample: Math.min(sample, result.samples - 1),
-      whole: result.batch && state().whole,
+      whole: result.many && state().whole,
     });
+    queueMicrotask(() => reveal(state().chosen));
     fetchCurves(result);
     pack();
   }
@@ -83,7 +84,7 @@ export function actionsOf(store) {
 
   async function pack() {
     const { request } = state();
-    const long = widthsOf(request).reduce((sum, units, k, all) => sum + units * (all[k + 1] ?? 0), 0) > LONG / 4;
+    const long = widthsOf(request).reduce((sum, units, k, all) => sum + units * (all[k + 1] ?? 0), 0) > LONG;
     const share = long ? null : await fragmentOf(request);
     if (state().request === request) update({ share });
   }
@@ -96,7 +97,7 @@ export function actionsOf(store) {
 
   function load(request, example = "") {
     const rate = textOf(request?.step?.learning_rate) || "0.5";
-    return take(unpacked(request), { example, chosen: null, sample: 0, whole: false, page: 0, drafts: {}, step: Infinity, shows: "gradients", descent: { rate, losses: [], start: null } });
+    return take(unpacked(request), { example, chosen: null, sample: 0, whole: false, page: 0, drafts: {}, opened: null, step: Infinity, shows: "gradients", descent: { rate, losses: [], start: null } });
   }
 
   function choose(weight) {
@@ -104,7 +105,8 @@ export function actionsOf(store) {
     const known = new Known(result.layers.length, step);
     const value = whole ? result.dE_dw(weight) : result.part(weight, sample);
     const told = known.gradient(weight.layer) ? `, gradient ${shown(value)}` : "";
-    update({ chosen: weight, said: `${weightName(result.layers.length, weight)}${told}` });
+    const page = Math.floor(result.weights.findIndex((each) => isSame(each, weight)) / ROWS);
+    update({ chosen: weight, page, said: `${weightName(result.layers.length, weight)}${told}` });
     reveal(weight);
   }
 
@@ -148,7 +150,7 @@ export function actionsOf(store) {
 
   function beside(result, weight, way) {
     const all = [...result.weightsOf(weight.layer)];
-    const index = all.findIndex(({ from, to }) => from === weight.from && to === weight.to);
+    const index = all.findIndex((each) => isSame(each, weight));
     return all[(index + way + all.length) % all.length];
   }
 
@@ -207,7 +209,7 @@ export function actionsOf(store) {
         const { encoding: _encoding, verify: _verify, ...asked } = request;
         const answer = await post("/v1/gradients", { ...asked, breakdown: "none", step: { learning_rate: rate } }, state().key);
         if (losses.length === 0 || index > 0) losses.push(answer.loss);
-        request = { ...request, network: answer.updated_network };
+        request = stepped(request, answer.updated_network);
       }
       await take(request, { descent: { ...before, start, losses } });
       if (state().problem === null) update({ descent: { ...state().descent, losses: [...losses, state().result.loss] } });
@@ -300,6 +302,12 @@ export function actionsOf(store) {
 }
 
 const structuredCloneOf = ({ input, target }) => ({ input: [...input], target: Array.isArray(target) ? [...target] : target });
+
+/** A request with the weights and biases of another network; how they are written else stays the person's own. */
+function stepped(request, { layers }) {
+  const own = layersOf(request).map((layer, k) => ({ ...layer, weights: layers[k].weights, ...(layer.biases ? { biases: layers[k].biases } : {}) }));
+  return { ...request, network: { ...request.network, layers: own } };
+}
 
 const withoutEmpty = (layer) => Object.fromEntries(Object.entries(layer).filter(([, value]) => value !== undefined));
 

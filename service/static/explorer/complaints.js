@@ -14,19 +14,19 @@ export function complaintAt(state, path) {
   return found ? found[1] : null;
 }
 
-/** What is wrong at a path or in what it holds, or null; told with the rest of the way. */
-export function complaintsWithin(state, path) {
+/** What is wrong at a path or in what it holds: a sentence each. `called` names the place by the rest of its way. */
+export function complaintsWithin(state, path, called = inWords) {
   const found = complaints(state).filter(([place]) => startsWith(place, path));
-  return found.map(([place, detail]) => (place.length === path.length ? detail : `${place.slice(path.length).map(asWord).join(" ")}: ${detail}`));
+  return found.map(([place, detail]) => (place.length === path.length ? detail : `${called(place.slice(path.length))}: ${detail}`));
 }
 
 /** A line for each, for beneath a field. */
-export function complaintLines(state, path, id) {
-  const found = complaintsWithin(state, path);
+export function complaintLines(state, path, id, called = inWords) {
+  const found = complaintsWithin(state, path, called);
   return found.length ? html`<p class="complaint" id=${id} role="status">${found.map((line) => html`<span>${line}</span>`)}</p>` : nothing;
 }
 
 export const startsWith = (place, path) => path.every((step, index) => String(step) === place[index]);
 
-/** A step as people count: positions from 1. */
-const asWord = (step) => (/^\d+$/.test(step) ? `no. ${Number(step) + 1},` : step.replaceAll("_", " "));
+/** A way in words; positions as people count them, from 1. */
+const inWords = (way) => way.map((step) => (/^\d+$/.test(step) ? `no. ${Number(step) + 1}` : step.replaceAll("_", " "))).join(", ");

@@ -4,7 +4,7 @@ import { html, nothing, svg } from "./vendor/lit-html.js";
 import { complaintLines } from "./complaints.js";
 import { full, shown } from "./numbers.js";
 
-const [WIDTH, HEIGHT] = [220, 44];
+const [WIDTH, HEIGHT] = [170, 44];
 
 /** The panel. */
 export function descent(state, act) {

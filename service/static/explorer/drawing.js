@@ -49,6 +49,7 @@ export function drawing(state, act, known) {
         ${targetBoxes(view)}
         ${lossBox(view)}
         ${badges(view)}
+        ${place.roomy ? nothing : chosenNumber(view)}
       </g>
     </svg>`;
 }
@@ -73,7 +74,7 @@ function line(view, weight) {
       ${own ? svg`<path class="halo" d=${route.path}></path>` : nothing}
       <path class="line" d=${route.path} stroke-width=${value === null ? 1 : thickness(value, view.largest, place.roomy)}></path>
       ${route.end ? svg`<text class="one" x=${route.end.x} y=${route.end.y}>1</text>` : nothing}
-      ${value !== null && (place.roomy || own) ? label(route.label, lineText(state, weight, value), own) : nothing}
+      ${value !== null && place.roomy ? label(route.label, lineText(state, weight, value), own) : nothing}
     </g>`;
 }
 
@@ -89,6 +90,14 @@ function label({ x, y, anchor }, text, own) {
   const left = anchor === "end" ? x - width + 5 : x - 5;
   return svg`<rect class="behind" x=${left} y=${y - 9} width=${width} height="17" rx="3"></rect>
     <text class="number" x=${x} y=${y + 4} text-anchor=${anchor}>${text}</text>`;
+}
+
+/** Where there is no room at the ports, the chosen weight's number alone, above everything else. */
+function chosenNumber({ state, valueOf, place }) {
+  const value = state.chosen && valueOf(state.chosen);
+  if (value === null) return nothing;
+  const { x, y, anchor } = routeOf(place, state.chosen, true).label;
+  return svg`<text class="number over ${sign(value)}" x=${x} y=${y + 4} text-anchor=${anchor}>${lineText(state, state.chosen, value)}</text>`;
 }
 
 function routeOf(place, { layer, from, to }, own) {
@@ -117,6 +126,9 @@ function inputBox({ state }, box, index) {
   </g>`;
 }
 
+/** A number in so many digits, or in fewer where it does not fit. */
+const fitted = (value, digits, room) => (digits === 1 || shown(value, digits).length <= room ? shown(value, digits) : fitted(value, digits - 1, room));
+
 const inputLeaf = ({ result, sample }, index) => result.input(sample)[index];
 
 /** A typed number, shortened where it has more digits than a box has room for. */
@@ -127,7 +139,7 @@ function unitBox(view, layer, unit, box) {
   const { result, sample } = state;
   const computed = known.forward(layer);
   const inner = place.roomy ? { x: box.x + 11, y: box.centre - 22, width: 46, height: 44 } : { x: box.x + 7, y: box.centre - 12, width: 26, height: 24 };
-  const text = box.x + (place.roomy ? 68 : 40);
+  const text = box.x + (place.roomy ? 68 : 38);
   const name = unitName(result.layers.length, layer, unit);
   const activation = result.activation(layer, unit);
   return svg`<g class="box unit ${isNow(known, layer) ? "now" : ""} ${isEnd(state.chosen, layer, unit)}">
@@ -136,7 +148,7 @@ function unitBox(view, layer, unit, box) {
     ${picture(view, layer, unit, inner)}
     <text class="name" x=${text} y=${box.centre - (place.roomy ? 20 : 5)}>${name}</text>
     ${place.roomy ? svg`<text class="activation" x=${box.x + box.width - 9} y=${box.centre - 20}>${activation.slice(0, 10)}</text>` : nothing}
-    ${computed ? svg`<text class="value" x=${text} y=${box.centre + (place.roomy ? 2 : 11)}>${shown(result.o(layer, unit, sample), place.roomy ? 4 : 2)}</text>` : nothing}
+    ${computed ? svg`<text class="value" x=${text} y=${box.centre + (place.roomy ? 2 : 11)}>${place.roomy ? fitted(result.o(layer, unit, sample), 4, 8) : fitted(result.o(layer, unit, sample), 2, 5)}</text>` : nothing}
     ${place.roomy && computed ? remark(view, layer, unit, text, box.centre + 22) : nothing}
   </g>`;
 }
@@ -205,12 +217,12 @@ function outputLines({ place }) {
 function lossBox({ state, known, place }) {
   const { x, y, width, height } = place.loss;
   const { result, whole, sample } = state;
-  const value = result.batch && !whole ? result.sampleLoss(sample) : result.loss;
+  const value = result.many && !whole ? result.sampleLoss(sample) : result.loss;
   return svg`<g class="box loss">
     <title>${known.loss ? `E = ${full(value)}` : "the loss, not computed yet"}</title>
     <rect x=${x} y=${y} width=${width} height=${height} rx=${height / 2}></rect>
-    <text class="name" x=${x + width / 2} y=${y + height / 2 - 6}>${result.batch && !whole ? "part of E" : "loss E"}</text>
-    <text class="value" x=${x + width / 2} y=${y + height / 2 + 13}>${known.loss ? shown(value) : "…"}</text>
+    <text class="name" x=${x + width / 2} y=${y + height / 2 - 6}>${result.many && !whole ? "part of E" : "loss E"}</text>
+    <text class="value" x=${x + width / 2} y=${y + height / 2 + 13}>${known.loss ? fitted(value, 4, 8) : "…"}</text>
   </g>`;
 }
 

@@ -24,7 +24,7 @@ export function factors(state, act, known) {
         ${operator("×")}${third(view)}${operator("=")}${product(view)}
       </div>
       ${view.coupled ? groupSum(view) : chosen.layer < result.last ? hiddenSum(view) : nothing}
-      ${result.batch ? sampleSum(view) : nothing}
+      ${result.many ? sampleSum(view) : nothing}
     </section>`;
 }
 
@@ -43,7 +43,7 @@ function heading({ state, act, result, chosen }) {
           @input=${(event) => act.edit(path, event.target.value)} @keydown=${(event) => act.nudge(event, path)}>
       </label>
       <span class="complaint" id="value-complaint" role="status">${complaint ?? ""}</span>
-      ${result.batch ? sampleSwitch(state, act) : nothing}
+      ${result.many ? sampleSwitch(state, act) : nothing}
     </header>`;
 }
 
@@ -117,12 +117,12 @@ function third(view) {
 
 function product(view) {
   const { result, chosen, state, known } = view;
-  const shows = state.whole || !result.batch ? result.dE_dw(chosen) : result.part(chosen, state.sample);
+  const shows = state.whole || !result.many ? result.dE_dw(chosen) : result.part(chosen, state.sample);
   const value = known.gradient(chosen.layer) ? shows : undefined;
-  const part = result.batch && !state.whole;
+  const part = result.many && !state.whole;
   return card({
     kind: "product", value, colour: value === undefined ? "" : sign(value),
-    math: result.batch && state.whole ? formula.batch(chosen.from === null) : formula.dE_dw(chosen.from === null),
+    math: result.many && state.whole ? formula.batch(chosen.from === null) : formula.dE_dw(chosen.from === null),
     made: value === undefined ? "" : effect(view, value, part),
     means: value === undefined ? "" : part ? html`whole batch: <span class="${sign(result.dE_dw(chosen))}" title=${full(result.dE_dw(chosen))}>${shown(result.dE_dw(chosen))}</span>` : "",
   });

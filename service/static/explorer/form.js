@@ -3,8 +3,8 @@
 import { html, nothing } from "./vendor/lit-html.js";
 import { complaintAt, complaintLines, complaintsWithin } from "./complaints.js";
 import { textOf } from "./json.js";
-import { at, isBatch, LAYERS, layersOf, nameOf, pathOf, row, samplesOf, widthsOf } from "./network.js";
-import { unitName, layerName } from "./names.js";
+import { at, isBatch, isTransposed, LAYERS, layersOf, nameOf, pathOf, row, samplesOf, widthsOf } from "./network.js";
+import { layerName, unitName, weightName } from "./names.js";
 import { asTyped } from "./numbers.js";
 
 const MOST_FIELDS = 9; // inputs or units of a matrix that is edited field by field
@@ -81,15 +81,15 @@ function activationField(state, act, path, spec, label, perUnit, short) {
           ${perUnit ? html`<option value="">per unit …</option>` : nothing}
         </select>
       </label>
-      ${known ? parameterFields(state, act, path, spec, known) : nothing}
+      ${known ? parameterFields(state, act, path, spec, known, short !== undefined) : nothing}
       ${complaintLines(state, path, id)}
     </div>`;
 }
 
-/** The parameters of an activation or a loss, where it has some. */
-function parameterFields(state, act, path, spec, known) {
+/** The parameters of an activation or a loss, where it has some; `brief` leaves out what is not given. */
+function parameterFields(state, act, path, spec, known, brief = false) {
   const given = typeof spec === "object" ? spec : {};
-  return known.parameters.filter((parameter) => parameter.default !== null || given[parameter.name] !== undefined).map((parameter) => html`
+  return known.parameters.filter((parameter) => given[parameter.name] !== undefined || (!brief && parameter.default !== null)).map((parameter) => html`
     <label class="parameter" title=${parameter.meaning}><span>${parameter.name.replaceAll("_", " ")}</span>
       ${parameter.choices
         ? html`<select @change=${(event) => act.parameter(path, known.name, parameter.name, event.target.value, true)}>
@@ -104,9 +104,11 @@ function weightFields(state, act, widths, layer, k) {
   const path = [...LAYERS, k];
   const wrong = [...complaintsWithin(state, [...path, "weights"]), ...complaintsWithin(state, [...path, "biases"])].length > 0;
   const biased = layer.biases !== undefined;
+  const complained = html`
+    ${complaintLines(state, [...path, "weights"], `weights-${k}`, (way) => calledWeight(state, widths, k, way))}
+    ${complaintLines(state, [...path, "biases"], `biases-${k}`, (way) => `bias of ${unitName(widths.length - 1, k, Number(way[0]))}`)}`;
   if (inputs > MOST_FIELDS || units > MOST_FIELDS) {
-    return html`<p class="hint">${inputs} × ${units} weights: to be edited as JSON, or one by one where they are chosen.</p>
-      ${complaintLines(state, [...path, "weights"], `weights-${k}`)}${complaintLines(state, [...path, "biases"], `biases-${k}`)}`;
+    return html`<p class="hint">${inputs} × ${units} weights: to be edited as JSON, or one by one where they are chosen.</p>${complained}`;
   }
   const count = widths.length - 1;
   return html`
@@ -120,8 +122,16 @@ function weightFields(state, act, widths, layer, k) {
         </tbody>
       </table></div>
       <button class="quiet" @click=${() => act.edit([...path, "biases"], biased ? undefined : row(units, () => 0), true)}>${biased ? "without biases" : "with biases"}</button>
-      ${complaintLines(state, [...path, "weights"], `weights-${k}`)}${complaintLines(state, [...path, "biases"], `biases-${k}`)}
+      ${complained}
     </details>`;
+}
+
+/** A weight by its way in the matrix, or a row of it. */
+function calledWeight({ request }, widths, k, [row_, column]) {
+  const count = widths.length - 1;
+  if (column === undefined) return `row ${Number(row_) + 1}`;
+  const [from, to] = isTransposed(request) ? [column, row_] : [row_, column];
+  return weightName(count, { layer: k, from: Number(from), to: Number(to) });
 }
 
 function cell(state, act, weight, label) {

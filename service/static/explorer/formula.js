@@ -3,7 +3,7 @@
 import { html, mathml } from "./vendor/lit-html.js";
 
 const sub = (base, index) => mathml`<msub><mi>${base}</mi><mrow>${[...index].map((letter) => mathml`<mi>${letter}</mi>`)}</mrow></msub>`;
-const partial = (above, below) => mathml`<mfrac><mrow><mo>∂</mo>${above}</mrow><mrow><mo>∂</mo>${below}</mrow></mfrac>`;
+const partial = (above, below) => mathml`<mfrac><mrow><mi mathvariant="normal">∂</mi>${above}</mrow><mrow><mi mathvariant="normal">∂</mi>${below}</mrow></mfrac>`;
 const sum = (index) => mathml`<munder><mo>∑</mo><mi>${index}</mi></munder>`;
 const E = mathml`<mi>E</mi>`;
 const is = mathml`<mo>=</mo>`;

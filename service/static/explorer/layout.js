@@ -9,14 +9,14 @@ const ROOMY_LAYERS = 3;
 const SIZES = {
   roomy: {
     unit: { width: 158, height: 76 }, input: { width: 86, height: 56 }, target: { width: 78, height: 54 },
-    loss: { width: 96, height: 64 }, port: 19, bias: 44, gap: 12, least: 150, most: 270,
+    loss: { width: 96, height: 64 }, port: 19, bias: 44, gap: 12, least: 120, most: 270, beside: 18, before: 36,
   },
   close: {
-    unit: { width: 92, height: 42 }, input: { width: 68, height: 38 }, target: { width: 62, height: 38 },
-    loss: { width: 78, height: 52 }, port: 7, bias: 20, gap: 6, least: 62, most: 200,
+    unit: { width: 82, height: 42 }, input: { width: 60, height: 38 }, target: { width: 56, height: 38 },
+    loss: { width: 72, height: 50 }, port: 7, bias: 20, gap: 8, least: 36, most: 200, beside: 12, before: 24,
   },
 };
-const MARGIN = 14;
+const MARGIN = 12;
 
 /** How a network is drawn: "roomy", "close", "cells" or "binned". */
 export function styleOf(widths) {
@@ -43,7 +43,7 @@ export const REASONS = {
 export function layoutOf(widths, biased, targets, available) {
   const size = SIZES[styleOf(widths)];
   const layers = widths.length - 1;
-  const fixed = 2 * MARGIN + size.input.width + layers * size.unit.width + 18 + size.target.width + 36 + size.loss.width;
+  const fixed = 2 * MARGIN + size.input.width + layers * size.unit.width + size.beside + size.target.width + size.before + size.loss.width;
   const spread = Math.min(size.most, Math.max(size.least, (available - fixed) / layers));
   const width = Math.max(available, fixed + layers * spread);
   const left = MARGIN + (width - fixed - layers * spread) / 2;
@@ -53,14 +53,14 @@ export function layoutOf(widths, biased, targets, available) {
   const middle = height / 2;
   const columns = widths.map((units, column) =>
     boxes(size, widths, biased, column, units, x(column), middle - heights[column] / 2));
-  const end = x(layers) + size.unit.width + 18;
+  const end = x(layers) + size.unit.width + size.beside;
   const outputs = columns[layers];
   return {
     width, height, roomy: size === SIZES.roomy,
     inputs: columns[0],
     units: columns.slice(1),
     targets: placeTargets(size, targets, end, outputs, middle),
-    loss: { x: end + size.target.width + 36, y: middle - size.loss.height / 2, ...size.loss },
+    loss: { x: end + size.target.width + size.before, y: middle - size.loss.height / 2, ...size.loss },
   };
 }
 

@@ -32,15 +32,15 @@ function cells(view, layer) {
   const { state: { result, chosen, sample, whole, width }, act, known, valueOf, largest } = view;
   const [across, down] = [result.widths[layer], result.widths[layer + 1]];
   const side = Math.max(7, Math.min(19, Math.floor((Math.min(width, 620) - STRIP - 8) / Math.max(across, 12))));
-  const strips = !(result.batch && whole) && known.factor(layer, 2);
+  const strips = !(result.many && whole) && known.factor(layer, 2);
   const [left, top] = [STRIP + 4, STRIP + 4];
   const layerWeights = [...result.weightsOf(layer)].filter((weight) => weight.from !== null);
   return html`
     <svg class="cells" width=${left + across * side + 2} height=${top + down * side + 2} aria-hidden="true" @click=${(event) => pick(event, act)}>
       ${strips ? svg`
         <text class="strip three" x=${left} y="10">3: what comes in</text><text class="strip one" x="0" y=${top - 6}>1·2</text>
-        ${strip(Array.from({ length: across }, (_, i) => result.da_dw({ layer, from: i }, sample)), known.factor(layer, 3), (i) => [left + i * side, top - 12, side - 1, 9])}
-        ${strip(result.units(layer).map((j) => result.dE_da(layer, j, sample)), true, (j) => [left - 13, top + j * side, 9, side - 1])}` : nothing}
+        ${strip(Array.from({ length: across }, (_, i) => result.da_dw({ layer, from: i }, sample)), known.factor(layer, 3), (i) => [left + i * side, top - 14, side - 1, 9])}
+        ${strip(result.units(layer).map((j) => result.dE_da(layer, j, sample)), true, (j) => [left - 14, top + j * side, 9, side - 1])}` : nothing}
       ${layerWeights.map((weight) => cell(weight, valueOf(weight), largest, left + weight.from * side, top + weight.to * side, side, result))}
       ${chosen?.layer === layer && chosen.from !== null ? svg`
         <rect class="mark" x=${left + chosen.from * side - 1} y=${top + chosen.to * side - 1} width=${side + 1} height=${side + 1}></rect>` : nothing}

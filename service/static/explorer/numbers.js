@@ -18,6 +18,9 @@ export function shown(value, digits = DIGITS) {
   return signed(value.toPrecision(digits));
 }
 
+/** A power of ten. */
+export const power = (exponent) => `10${superscript(exponent)}`;
+
 /** A number that somebody typed, as it was typed. */
 export function asTyped(text) {
   return signed(text);

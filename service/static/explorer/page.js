@@ -12,7 +12,7 @@ import { pretty } from "./json.js";
 import { REASONS, styleOf } from "./layout.js";
 import { matrices } from "./matrix.js";
 import { layerName } from "./names.js";
-import { full, shown } from "./numbers.js";
+import { full, power, shown } from "./numbers.js";
 import { LONGEST } from "./share.js";
 import { isLong, LANGUAGES } from "./snippets.js";
 import { Known } from "./steps.js";
@@ -143,7 +143,7 @@ function strip({ result }, known) {
   const [low, high] = [Math.floor(Math.min(...seen)) , Math.ceil(Math.max(...seen))];
   const share = (value) => (high > low ? Math.max(0.02, (Math.log10(value) - low) / (high - low)) : 1);
   return html`<div class="layers">
-    <p class="hint">Largest gradient in each layer${seen.length ? `, on a scale of powers of ten from ${shown(10 ** low)} to ${shown(10 ** high)}` : ""}</p>
+    <p class="hint">Largest gradient in each layer${seen.length ? `, on a scale of powers of ten from ${power(low)} to ${power(high)}` : ""}</p>
     <ol>${largest.map((value, layer) => html`<li><span>${layerName(result.layers.length, layer)}</span>
       <svg width="100%" height="8" preserveAspectRatio="none" viewBox="0 0 100 8" aria-hidden="true"><rect class="ground" width="100" height="8"></rect>${value ? html`<svg><rect width=${100 * share(value)} height="8"></rect></svg>` : nothing}</svg>
       <strong title=${value === null ? "not known yet" : full(value)}>${value === null ? "…" : shown(value, 2)}</strong></li>`)}</ol></div>`;

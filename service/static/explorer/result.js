@@ -33,6 +33,9 @@ export class Result {
 
   get samples() { return this.batch ? this.request.inputs.length : 1; }
 
+  /** Whether there are several samples, so that one's part and the whole differ. */
+  get many() { return this.samples > 1; }
+
   get last() { return this.layers.length - 1; }
 
   /** The indices of the units of a layer. */

@@ -40,8 +40,12 @@ export const INITIAL = {
   tab: "table", // or "request", "response", "check"
   language: "curl", // or "python", "javascript"
   page: 0, // of the table
-  descent: { rate: "0.5", losses: [] },
+  descent: { rate: "0.5", losses: [], start: null },
   check: { text: "", answer: null, problem: null, pending: false },
+  drafts: {}, // lists as they are being typed, by path
+  opened: null, // the layer whose weights are open in the form
+  unfolded: false, // whether the form is, where it is folded on a narrow page
+  wide: true, // whether the page is
   said: "", // for who listens: what has just happened
   share: null, // the address that holds the request, once asked for
   width: 960, // of the drawing, in pixels

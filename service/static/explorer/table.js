@@ -8,7 +8,7 @@ import { weightName } from "./names.js";
 import { asTyped, full, shown, sign } from "./numbers.js";
 import { isSame } from "./result.js";
 
-const ROWS = 100; // of one page
+export const ROWS = 50; // of one page
 
 /** The table, in pages. */
 export function table(state, act, known) {
@@ -16,15 +16,15 @@ export function table(state, act, known) {
   const weights = result.weights;
   const pages = Math.ceil(weights.length / ROWS);
   const page = Math.min(state.page, pages - 1);
-  const head = result.batch ? `sample ${sample + 1}` : "";
+  const head = result.many ? `sample ${sample + 1}` : "";
   return html`
     <div class="scroll"><table class="gradients">
       <caption class="unseen">Every weight with its value, its three factors${head ? ` for ${head}` : ""} and its gradient</caption>
       <thead><tr>
         <th scope="col">weight</th><th scope="col" class="right">value</th>
         <th scope="col" class="right">∂E/∂o</th><th scope="col" class="right">∂o/∂a</th><th scope="col" class="right">∂a/∂w</th>
-        <th scope="col" class="right">${result.batch && !whole ? "product" : "∂E/∂w"}</th>
-        ${result.batch && !whole ? html`<th scope="col" class="right">batch ∂E/∂w</th>` : nothing}
+        <th scope="col" class="right">${result.many && !whole ? "product" : "∂E/∂w"}</th>
+        ${result.many && !whole ? html`<th scope="col" class="right">batch ∂E/∂w</th>` : nothing}
       </tr></thead>
       <tbody>${weights.slice(page * ROWS, (page + 1) * ROWS).map((weight) => line(state, act, known, weight))}</tbody>
     </table></div>
@@ -46,7 +46,7 @@ function line(state, act, known, weight) {
         : html`${cell(known.factor(layer, 1), () => result.dE_do(layer, to, sample))}${cell(known.factor(layer, 2), () => result.do_da(layer, to, sample))}`}
       ${cell(known.factor(layer, 3), () => result.da_dw(weight, sample))}
       ${cell(value !== undefined, () => value, value === undefined ? "" : `strong ${sign(value)}`)}
-      ${result.batch && !whole ? cell(value !== undefined, () => result.dE_dw(weight), value === undefined ? "" : sign(result.dE_dw(weight))) : nothing}
+      ${result.many && !whole ? cell(value !== undefined, () => result.dE_dw(weight), value === undefined ? "" : sign(result.dE_dw(weight))) : nothing}
     </tr>`;
 }
 
