@@ -13,7 +13,7 @@ const SIZES = {
   },
   close: {
     unit: { width: 82, height: 42 }, input: { width: 60, height: 38 }, target: { width: 56, height: 38 },
-    loss: { width: 72, height: 50 }, port: 7, bias: 20, gap: 8, least: 36, most: 200, beside: 12, before: 24,
+    loss: { width: 72, height: 50 }, port: 7, bias: 20, gap: 8, least: 32, most: 200, beside: 12, before: 24,
   },
 };
 const MARGIN = 12;

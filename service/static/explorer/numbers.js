@@ -19,7 +19,7 @@ export function shown(value, digits = DIGITS) {
 }
 
 /** A power of ten. */
-export const power = (exponent) => `10${superscript(exponent)}`;
+export const power = (exponent) => (exponent === 0 ? "1" : `10${superscript(exponent)}`);
 
 /** A number that somebody typed, as it was typed. */
 export function asTyped(text) {
