@@ -80,13 +80,13 @@ class Visit:
         """Open the page, until the first result is there."""
         self.page.goto(f"{self.address}/{fragment}")
         self.settle()
+        self.page.wait_for_load_state("networkidle")  # the curves, too
         return self
 
     def settle(self) -> None:
         """Wait for the answer to what the form says now."""
-        self.page.wait_for_timeout(50)
+        self.page.wait_for_timeout(50)  # until what was done is drawn
         self.page.wait_for_selector(FRESH)
-        self.page.wait_for_load_state("networkidle")  # the curves, too
 
     def take(self, example: str) -> None:
         """Pick an example."""

@@ -1,5 +1,6 @@
 """The explorer's pure functions, run where they are used: numbers as they are read, JSON, links, the geometry."""
 
+from itertools import chain, pairwise
 from typing import Any
 
 import pytest
@@ -119,7 +120,7 @@ def test_boxes_do_not_overlap_and_ports_are_their_unit_s(opened: Visit, widths: 
     """Each incoming line has a port of its own within the unit's height, far enough from the next for its number."""
     given = [widths, [True] * (len(widths) - 1), widths[-1], 1000]
     place = opened.module("layout", "m.layoutOf(...given)", given)
-    boxes = [*place["inputs"], *sum(place["units"], []), *place["targets"], place["loss"]]
+    boxes = [*place["inputs"], *chain.from_iterable(place["units"]), *place["targets"], place["loss"]]
     for index, one in enumerate(boxes):
         assert 0 <= one["x"] <= one["x"] + one["width"] <= place["width"] + 1e-6
         assert 0 <= one["y"] <= one["y"] + one["height"] <= place["height"] + 1e-6
@@ -136,7 +137,7 @@ def test_boxes_do_not_overlap_and_ports_are_their_unit_s(opened: Visit, widths: 
             ports = unit["ports"]
             assert len(ports) == widths[layer]
             assert all(unit["y"] <= port <= unit["y"] + unit["height"] for port in ports)
-            steps = [below - above for above, below in zip(ports, ports[1:], strict=False)]
+            steps = [below - above for above, below in pairwise(ports)]
             assert all(step >= (19 if place["roomy"] else 5) for step in steps)
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from service.settings import read_settings
 from tests.browsing import FRESH, Visit, served
 
 REQUESTS: dict[str, Any] = {example["name"]: example["request"] for example in EXAMPLES}
+WIDTHS = "all => all.map(line => Number(line.getAttribute('stroke-width')))"
 POINT = """line => {
   const {x, y} = line.getPointAtLength(0.35 * line.getTotalLength()), at = line.getScreenCTM();
   return [at.e + x, at.f + y];
@@ -99,7 +101,7 @@ def _later(answer: dict[str, Any], step: int) -> Iterator[float]:
         back = count + 1 + 3 * (count - 1 - k)
         yield from layer["factors"]["dE_do"] if step < back + 1 else ()
         yield from layer["factors"]["do_da"] if step < back + 2 else ()
-        yield from (*sum(layer["dE_dw"], []), *layer["dE_db"]) if step < back + 3 else ()
+        yield from (*chain.from_iterable(layer["dE_dw"]), *layer["dE_db"]) if step < back + 3 else ()
     if step < count + 1:
         yield answer["loss"]
 
@@ -166,7 +168,7 @@ def test_an_earlier_request_is_taken_back_and_the_old_result_dimmed(visit: Visit
     page.fill(VALUE, "0.6")
     visit.settle()
     assert visit.value("three") == "0.5969"
-    assert '0.6,0.55' in visit.posted[-1]
+    assert "0.6,0.55" in visit.posted[-1]
     page.unroute_all(behavior="ignoreErrors")
 
 
@@ -225,26 +227,28 @@ def test_json_that_cannot_be_read_is_explained_with_its_line(visit: Visit) -> No
 def test_every_mistake_in_the_json_is_told_with_its_place(visit: Visit) -> None:
     """A boolean weight, a missing member, a misspelt loss, an unknown key; the form shows each at its field too."""
     visit.expected |= {422}
-    text = json.dumps(
-        REQUESTS["two-layers"] | {"loss": "hubr", "colour": 1, "inputs": [True, 0.1]}, indent=1
-    ).replace('"targets"', '"target"')
+    text = json.dumps(REQUESTS["two-layers"] | {"loss": "hubr", "colour": 1, "inputs": [True, 0.1]}, indent=1).replace(
+        '"targets"', '"target"'
+    )
     visit.paste(text)
     visit.page.wait_for_selector("#json-complaints li")
     told = visit.page.inner_text("#json-complaints")
     for pointer in ("#/inputs/0", "#/targets", "#/loss", "#/colour", "#/target"):
         assert pointer in told
     visit.page.click("#json-complaints button:has-text('#/loss')")
-    chosen = visit.page.evaluate("(f => f.value.slice(f.selectionStart, f.selectionEnd))(document.getElementById('json'))")
-    assert chosen == '"hubr"'
+    assert visit.page.locator("#json").evaluate("f => f.value.slice(f.selectionStart, f.selectionEnd)") == '"hubr"'
     visit.page.click("#view-form")
     assert 'did you mean "huber"' in visit.page.inner_text("#loss-complaint")
     assert "is required" in visit.page.inner_text("#targets-complaint")
     assert "#/colour" in visit.page.inner_text(".complaints")
 
 
-ODD = ["null", "[]", "3", "{}", '{"network": null}', '{"network": {"layers": [null, 5, {"weights": 3}]}}',
-       '{"network": {"layers": [{"activation": [7, null], "weights": [[1, [2]], {}], "biases": "x"}]}, "inputs": {"a": 1}}',
-       '{"network": {"layers": []}, "inputs": [[]], "targets": null, "loss": 4}']  # fmt: skip
+ODD_LAYER = '{"activation": [7, null], "weights": [[1, [2]], {}], "biases": "x"}'
+ODD = (
+    *("null", "[]", "3", "{}", '{"network": null}', '{"network": {"layers": [null, 5, {"weights": 3}]}}'),
+    f'{{"network": {{"layers": [{ODD_LAYER}]}}, "inputs": {{"a": 1}}}}',
+    '{"network": {"layers": []}, "inputs": [[]], "targets": null, "loss": 4}',
+)
 
 
 @pytest.mark.parametrize("text", ODD)
@@ -284,7 +288,7 @@ def test_form_and_json_are_two_views_of_one_request(visit: Visit) -> None:
 
 
 def test_layers_units_and_activations_are_changed_in_the_form(visit: Visit) -> None:
-    """Another unit, another layer, an activation for each unit, a parameter, no biases; each is a request that holds."""
+    """Another unit, another layer, an activation for each unit, no biases, a sample; each is a request that holds."""
     page = visit.page
     page.click("[aria-label='One more: Layer 1']")
     visit.settle()
@@ -463,13 +467,8 @@ def test_a_batch_is_the_sum_of_its_samples(visit: Visit, client: FlaskClient) ->
 def test_the_first_choice_is_never_a_zero(visit: Visit) -> None:
     """tanh(x₁ − x₂) = 0 for equal inputs: the last layer's only gradient is 0, the layer below has ±."""
     layers = [{"activation": "tanh", "weights": [[1.0], [-1.0]]}, {"activation": "identity", "weights": [[2.0]]}]
-    visit.paste(json.dumps({"network": {"layers": layers}, "inputs": [0.5, 0.5], "targets": [1.0]}))
-    visit.settle()
-    visit.page.click("#view-form")
-    visit.take("two-layers")
-    visit.paste(json.dumps({"network": {"layers": layers}, "inputs": [0.5, 0.5], "targets": [1.0]}))
-    visit.settle()
-    link = visit.module("share", "await m.fragmentOf(given)", {"network": {"layers": layers}, "inputs": [0.5, 0.5], "targets": [1.0]})
+    request = {"network": {"layers": layers}, "inputs": [0.5, 0.5], "targets": [1.0]}
+    link = visit.module("share", "await m.fragmentOf(given)", request)
     visit.page.goto("about:blank")
     visit.open(link)
     assert visit.chosen() == "x₁ → h₁"
@@ -477,12 +476,9 @@ def test_the_first_choice_is_never_a_zero(visit: Visit) -> None:
 
 
 def test_widths_have_one_scale_over_all_layers(visit: Visit) -> None:
-    """Vanishing gradients are seen: the first layer's lines are thinner than the last one's, and a strip says how far."""
+    """Vanishing gradients are seen: the first layer's lines are thinner than the last one's; a strip says how far."""
     visit.take("vanishing")
-    widths = [
-        max(visit.page.locator(f"[id^='w-{k}-'] .line").evaluate_all("all => all.map(e => +e.getAttribute('stroke-width'))"))
-        for k in (0, 6)
-    ]
+    widths = [max(visit.page.locator(f"[id^='w-{k}-'] .line").evaluate_all(WIDTHS)) for k in (0, 6)]
     assert widths[0] < 1.2
     assert widths[1] > 4
     assert visit.page.locator(".layers li").count() == 7
@@ -544,14 +540,14 @@ CHECKED = {
         {"dE_dw": {"agrees": False, "max_absolute_error": 1.0}, "dE_db": {"agrees": True}},
         {"dE_dw": {"agrees": True}, "dE_db": {"agrees": True}},
     ],
-    "diagnoses": [{"cause": "missing_activation_derivative", "detail": "do/da is left out in layer 0", "residual": 0.0}],
+    "diagnoses": [{"cause": "missing_activation_derivative", "detail": "do/da is left out", "residual": 0.0}],
     "blind_to": [{"cause": "batch_not_averaged", "detail": "one sample cannot tell"}],
     "better_probe": REQUESTS["exclusive-or"],
 }
 
 
 def test_own_gradients_are_compared_and_diagnosed(visit: Visit) -> None:
-    """The request and the candidate are posted; agreement weight by weight, the cause, what is not seen, a better probe."""
+    """The request and the candidate are posted; agreement by weight, the cause, what is not seen, a better probe."""
     sent: list[Any] = []
 
     def reply(route: Route) -> None:
@@ -608,7 +604,8 @@ def test_base64_arrays_and_pytorchs_layout_are_drawn(visit: Visit) -> None:
 def test_warnings_and_factors_beyond_float64_are_told(visit: Visit) -> None:
     """A saturated sigmoid under cross-entropy: factor 1 is no finite number, the gradient is right."""
     layer = {"activation": "sigmoid", "weights": [[-1000.0]]}
-    visit.paste(json.dumps({"network": {"layers": [layer]}, "inputs": [1.0], "targets": [1.0], "loss": "binary_cross_entropy"}))
+    one = {"inputs": [1.0], "targets": [1.0], "loss": "binary_cross_entropy"}
+    visit.paste(json.dumps({"network": {"layers": [layer]}} | one))
     visit.settle()
     assert visit.value("one") == "not a finite number"
     assert visit.value("product") == "−1"
