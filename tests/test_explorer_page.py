@@ -1,5 +1,6 @@
 """The explorer, used: what a person sees, does and does wrong, in a real browser."""
 
+import contextlib
 import json
 import re
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from playwright.sync_api import Browser, Route
+from playwright.sync_api import Browser, Error, Route
 
 from service.examples import EXAMPLES
 from service.keys import new_key
@@ -155,7 +156,7 @@ def test_an_edit_in_place_is_computed_once_after_a_pause(visit: Visit, client: F
     assert "0.750" in visit.page.inner_text("table.gradients tr.own")
 
 
-def test_an_earlier_request_is_taken_back_and_the_old_result_dimmed(visit: Visit) -> None:
+def test_an_earlier_request_is_taken_back_and_the_old_result_dimmed(visit: Visit, client: FlaskClient) -> None:
     """The first of two edits is held up for good; what is shown is the second's answer."""
     held: list[Route] = []
     page = visit.page
@@ -169,7 +170,12 @@ def test_an_earlier_request_is_taken_back_and_the_old_result_dimmed(visit: Visit
     visit.settle()
     assert visit.value("three") == "0.5969"
     assert "0.6,0.55" in visit.posted[-1]
-    page.unroute_all(behavior="ignoreErrors")
+    product = visit.value("product")
+    answer = client.post("/v1/gradients", json=REQUESTS["two-layers"]).get_json()
+    with contextlib.suppress(Error):  # taken back, so that it cannot be answered any more
+        held[0].fulfill(status=200, content_type="application/json", body=json.dumps(answer))
+    page.wait_for_timeout(200)
+    assert visit.value("product") == product != "0.08267"
 
 
 @pytest.mark.parametrize("typed", ["0.4x", "", "1e400", "NaN", "true", "1,5"])
@@ -187,6 +193,18 @@ def test_what_is_no_number_is_explained_at_its_field(visit: Visit, typed: str) -
     visit.page.fill(VALUE, "0.45")
     visit.settle()
     assert visit.page.inner_text("#value-complaint") == ""
+
+
+def test_a_complaint_stands_at_no_other_field(visit: Visit) -> None:
+    """Of the eight weights and four biases one is wrong: one field is marked, beside the value of the chosen weight."""
+    visit.expected |= {422}
+    for summary in visit.page.locator(".layer summary").all():
+        summary.click()
+    visit.page.fill("[aria-label='x₁ to h₂']", "x")
+    visit.page.wait_for_selector(".form .complaint")
+    marked = visit.page.locator("[aria-invalid=true]").evaluate_all("all => all.map(e => e.getAttribute('aria-label'))")
+    assert marked == ["x₁ to h₂", None]
+    assert visit.chosen() == "x₁ → h₂"
 
 
 PLACES = {
@@ -439,6 +457,18 @@ def test_a_softmax_is_a_sum_and_never_a_diagonal(visit: Visit, client: FlaskClie
     assert titles == [*expected, answer["layers"][1]["dE_da"][0][to]]
 
 
+def test_a_lopsided_jacobian_is_read_the_right_way(visit: Visit, client: FlaskClient) -> None:
+    """log-softmax: do_m/da_j = [m = j] − softmax_j differs from its transpose; the terms add up to dE/da."""
+    layer = {"activation": "log_softmax", "weights": [[0.5, -0.3, 0.9]]}
+    request = {"network": {"layers": [layer]}, "inputs": [1.0], "targets": [0.2, 0.7, -0.4], "loss": "squared_error"}
+    visit.paste(json.dumps(request))
+    visit.settle()
+    to = int(visit.page.get_attribute("#drawing", "aria-activedescendant").rpartition("-")[2])  # type: ignore[union-attr]
+    terms = visit.page.locator(".sum tbody tr td:nth-of-type(3)").evaluate_all("all => all.map(e => Number(e.title))")
+    answer = client.post("/v1/gradients", json=request).get_json()
+    assert sum(terms) == pytest.approx(answer["layers"][0]["dE_da"][to], rel=1e-12)
+
+
 def test_mixed_units_have_each_the_cards_of_their_own(visit: Visit) -> None:
     """The tanh unit beside a softmax has three factors, the softmax units have the sum over their three."""
     visit.take("mixed-units")
@@ -536,12 +566,13 @@ def test_a_very_wide_network_is_drawn_in_blocks(visit: Visit) -> None:
 CHECKED = {
     "agrees": False,
     "first_wrong_layer": 0,
+    "verdict": "One mistake reproduces these numbers.",
     "layers": [
-        {"dE_dw": {"agrees": False, "max_absolute_error": 1.0}, "dE_db": {"agrees": True}},
-        {"dE_dw": {"agrees": True}, "dE_db": {"agrees": True}},
+        {"dE_dw": {"agrees": False, "elements": [[False, True], [True, True]]}, "dE_db": {"agrees": True}},
+        {"dE_dw": {"agrees": True}, "dE_db": None},
     ],
     "diagnoses": [{"cause": "missing_activation_derivative", "detail": "do/da is left out", "residual": 0.0}],
-    "blind_to": [{"cause": "batch_not_averaged", "detail": "one sample cannot tell"}],
+    "blind_to": ["batch_not_averaged"],
     "better_probe": REQUESTS["exclusive-or"],
 }
 
@@ -565,9 +596,18 @@ def test_own_gradients_are_compared_and_diagnosed(visit: Visit) -> None:
     assert sent[0]["candidate"] == candidate
     assert sent[0]["network"] == REQUESTS["two-layers"]["network"]
     told = visit.page.inner_text(".check")
-    for words in ("differ", "layer 1", "missing activation derivative", "do/da is left out", "batch not averaged"):
+    for words in (
+        "differ",
+        "One mistake reproduces",
+        "in layer 1",
+        "missing activation derivative",
+        "do/da is left out",
+        "batch not averaged",
+    ):
         assert words in told
+    assert visit.page.locator(".check tr.differs").all_inner_texts()[0].split("\t")[:2] == ["x₁ → h₁", "0.5"]
     assert visit.page.locator(".check tr.differs").count() == 1
+    assert told.count("✓ agrees") == 3 + 2 + 4
     assert visit.page.locator(".check tbody tr").count() == 12
     visit.page.click("text=reveals more")
     visit.settle()

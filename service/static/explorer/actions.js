@@ -97,7 +97,7 @@ export function actionsOf(store) {
 
   function load(request, example = "") {
     const rate = textOf(request?.step?.learning_rate) || "0.5";
-    return take(unpacked(request), { example, chosen: null, sample: 0, whole: false, page: 0, drafts: {}, opened: null, step: Infinity, shows: "gradients", descent: { rate, losses: [], start: null } });
+    return take(unpacked(request), { example, chosen: null, sample: 0, whole: false, page: 0, drafts: {}, opened: [], step: Infinity, shows: "gradients", descent: { rate, losses: [], start: null } });
   }
 
   function choose(weight) {
@@ -283,7 +283,7 @@ export function actionsOf(store) {
       take(resized({ ...state().request, network: { ...state().request.network, layers } }, widths.filter((_, index) => index !== k + 1)));
     },
     perUnit: (k, units) => edit(["network", "layers", k, "activation"], row(units, () => layersOf(state().request)[k].activation), true),
-    opened: (k, open) => { if (open ? state().opened !== k : state().opened === k) update({ opened: open ? k : null }); },
+    opened: (k, open) => { if (state().opened.includes(k) !== open) update({ opened: open ? [...state().opened, k] : state().opened.filter((each) => each !== k) }); },
     unfold: (open) => { if (state().unfolded !== open) update({ unfolded: open }); },
     addSample: () => take(withSamples(state().request, [...samples(), structuredCloneOf(samples().at(-1))])),
     removeSample: (s) => take(withSamples(state().request, samples().filter((_, index) => index !== s))),

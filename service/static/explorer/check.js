@@ -1,8 +1,10 @@
 /** A person's own gradients, held against the service's: where they differ, and which known mistake makes just these. */
 
 import { html, nothing } from "./vendor/lit-html.js";
-import { weightName } from "./names.js";
+import { layerName, weightName } from "./names.js";
 import { full, shown } from "./numbers.js";
+
+const MOST_ROWS = 400; // weights that are compared one by one on the page
 
 /** The tab. */
 export function check(state, act) {
@@ -29,8 +31,9 @@ function verdict(state, act) {
   if (problem) return html`<ul class="complaints">${(problem.errors.length ? problem.errors : [{ pointer: "", detail: problem.message }]).map((error) => html`<li class="complaint"><code>${error.pointer}</code> ${error.detail}</li>`)}</ul>`;
   if (!answer) return nothing;
   return html`
-    <p class="verdict ${answer.agrees ? "good" : "bad"}">${answer.agrees ? "✓ Your gradients agree." : "✗ Your gradients differ."}
-      ${Number.isInteger(answer.first_wrong_layer) ? `The mistake enters in layer ${answer.first_wrong_layer + 1}.` : ""}</p>
+    <p class="verdict ${answer.agrees ? "good" : "bad"}">${answer.agrees ? "✓ Your gradients agree." : "✗ Your gradients differ."}</p>
+    ${answer.verdict ? html`<p>${answer.verdict}</p>` : nothing}
+    ${Number.isInteger(answer.first_wrong_layer) ? html`<p>Seen from the output, the mistake enters in ${answer.first_wrong_layer === answer.layers.length - 1 ? "the " : ""}${layerName(answer.layers.length, answer.first_wrong_layer)}.</p>` : nothing}
     ${diagnoses(answer)}
     ${comparison(state, act)}
     ${blindness(answer, act)}`;
@@ -43,30 +46,31 @@ function diagnoses({ agrees, diagnoses: found }) {
     <li><strong>${words(cause)}</strong><p>${detail}</p><p class="hint">replayed, it leaves a difference of ${shown(residual)}</p></li>`)}</ol>`;
 }
 
-/** Weight by weight, theirs beside ours; what agrees is the service's word, matrix by matrix. */
+/** Weight by weight, theirs beside the service's; whether they agree is the service's word. */
 function comparison(state, act) {
   const { result, check: { answer, given } } = state;
-  const rows = result.weights.slice(0, 400).map((weight) => {
-    const own = weight.from === null ? given?.layers?.[weight.layer]?.dE_db?.[weight.to] : ownOf(result, given, weight);
-    const part = answer.layers[weight.layer]?.[weight.from === null ? "dE_db" : "dE_dw"];
-    return { weight, own, part };
+  const rows = result.weights.slice(0, MOST_ROWS).map((weight) => {
+    const part = weight.from === null ? "dE_db" : "dE_dw";
+    const verdict = answer.layers[weight.layer]?.[part];
+    return { weight, own: elementOf(result, given?.layers?.[weight.layer]?.[part], weight), agrees: verdict?.elements ? elementOf(result, verdict.elements, weight) : verdict?.agrees };
   }).filter(({ own }) => own !== undefined);
   return html`
     <div class="scroll"><table class="gradients">
-      <thead><tr><th scope="col">weight</th><th scope="col" class="right">yours</th><th scope="col" class="right">the service's</th><th scope="col">layer by layer</th></tr></thead>
-      <tbody>${rows.map(({ weight, own, part }) => html`
-        <tr class=${part?.agrees === false && own !== result.dE_dw(weight) ? "differs" : ""} @click=${() => act.choose(weight)}>
+      <thead><tr><th scope="col">weight</th><th scope="col" class="right">yours</th><th scope="col" class="right">the service's</th><td></td></tr></thead>
+      <tbody>${rows.map(({ weight, own, agrees }) => html`
+        <tr class=${agrees === false ? "differs" : ""} @click=${() => act.choose(weight)}>
           <th scope="row"><button class="link">${weightName(result.layers.length, weight)}</button></th>
           <td class="right" title=${full(own)}>${typeof own === "number" ? shown(own) : String(own)}</td>
           <td class="right" title=${full(result.dE_dw(weight))}>${shown(result.dE_dw(weight))}</td>
-          <td>${part ? (part.agrees ? "✓ agrees" : "✗ differs") : ""}</td>
+          <td>${agrees === undefined ? "" : agrees ? "✓ agrees" : "✗ differs"}</td>
         </tr>`)}</tbody>
     </table></div>`;
 }
 
-function ownOf(result, given, { layer, from, to }) {
-  const matrix = given?.layers?.[layer]?.dE_dw;
-  return result.transposed ? matrix?.[to]?.[from] : matrix?.[from]?.[to];
+/** The element of a matrix, or of a list of biases, that belongs to a weight. */
+function elementOf(result, array, { from, to }) {
+  if (from === null) return array?.[to];
+  return result.transposed ? array?.[to]?.[from] : array?.[from]?.[to];
 }
 
 function blindness({ blind_to: blind, better_probe: probe }, act) {

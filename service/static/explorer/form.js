@@ -112,7 +112,7 @@ function weightFields(state, act, widths, layer, k) {
   }
   const count = widths.length - 1;
   return html`
-    <details .open=${wrong || state.opened === k} @toggle=${(event) => act.opened(k, event.target.open)}>
+    <details .open=${wrong || state.opened.includes(k)} @toggle=${(event) => act.opened(k, event.target.open)}>
       <summary>Weights${biased ? " and biases" : ""}</summary>
       <div class="scroll"><table class="grid">
         <thead><tr><td></td>${row(units, (j) => html`<th scope="col">${unitName(count, k, j)}</th>`)}</tr></thead>

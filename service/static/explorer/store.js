@@ -43,7 +43,7 @@ export const INITIAL = {
   descent: { rate: "0.5", losses: [], start: null },
   check: { text: "", answer: null, problem: null, pending: false },
   drafts: {}, // lists as they are being typed, by path
-  opened: null, // the layer whose weights are open in the form
+  opened: [], // the layers whose weights are open in the form
   unfolded: false, // whether the form is, where it is folded on a narrow page
   wide: true, // whether the page is
   said: "", // for who listens: what has just happened
