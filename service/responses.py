@@ -5,7 +5,7 @@ from typing import Any
 
 from schemas.json_schema import JSONSchema, any_of, ref
 from service.answer_schemas import problem_name
-from service.operations import Operation
+from service.operations import HTML, Operation
 from service.problems import MEDIA_TYPE, Problem
 
 HEADERS: Mapping[str, JSONSchema] = {
@@ -68,4 +68,5 @@ def _headers(*more: str) -> JSONSchema:
 
 
 def _body(operation: Operation) -> JSONSchema:
-    return {"content": {operation.media_type: {"schema": operation.answer}}}
+    page = {"text/html": {"schema": HTML}} if operation.page else {}
+    return {"content": {operation.media_type: {"schema": operation.answer}, **page}}

@@ -38,12 +38,17 @@ def _violations(visit: Visit) -> list[str]:
     return found
 
 
+def _unfold(visit: Visit) -> None:
+    """The form, on a phone."""
+    if not visit.page.locator(".folding[open]").count():
+        visit.page.click("summary >> nth=0")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_example_has_a_violation(seen: Visit, name: str) -> None:
     """Whole, with the form unfolded."""
+    _unfold(seen)
     seen.take(name)
-    if not seen.page.locator(".folding[open]").count():
-        seen.page.click("summary >> nth=0")
     assert _violations(seen) == []
 
 
@@ -59,6 +64,7 @@ STATES = {
 
 def test_no_state_has_a_violation(seen: Visit) -> None:
     """Between the steps, in every tab, as JSON, with the whole batch."""
+    _unfold(seen)
     seen.take("exclusive-or")
     for name, clicked in STATES.items():
         for place in clicked:

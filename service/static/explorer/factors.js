@@ -19,10 +19,12 @@ export function factors(state, act, known) {
   return html`
     <section class="card chosen" aria-label="The chosen weight">
       ${heading(view)}
-      <div class="factors ${view.coupled ? "coupled" : ""}">
-        ${view.coupled ? firstAndSecond(view) : html`${first(view)}${operator("×")}${second(view)}`}
-        ${operator("×")}${third(view)}${operator("=")}${product(view)}
-      </div>
+      ${state.whole && result.many
+        ? html`<div class="factors whole">${everySample(view)}${operator("=")}${product(view)}</div>`
+        : html`<div class="factors ${view.coupled ? "coupled" : ""}">
+            ${view.coupled ? firstAndSecond(view) : html`${first(view)}${operator("×")}${second(view)}`}
+            ${operator("×")}${third(view)}${operator("=")}${product(view)}
+          </div>`}
       ${view.coupled ? groupSum(view) : chosen.layer < result.last ? hiddenSum(view) : nothing}
       ${result.many ? sampleSum(view) : nothing}
     </section>`;
@@ -115,6 +117,17 @@ function third(view) {
   return card({ digit: "3", kind: "three", math: formula.da_dw(bias), value, made: bias ? "always 1" : `output of ${source}`.replace("output", chosen.layer === 0 ? "value" : "output"), means });
 }
 
+/** The factors of a whole batch: as many products as samples, so that there is a sum in their place. */
+function everySample({ result, chosen }) {
+  return html`
+    <article class="factor one wide">
+      <span class="digit">1 · 2 · 3</span>
+      <div class="math">${formula.batch(chosen.from === null)}</div>
+      <p class="made">${result.samples} products of three factors, one for each sample, added up below</p>
+      <p class="means">one sample at a time: choose "this sample"</p>
+    </article>`;
+}
+
 function product(view) {
   const { result, chosen, state, known } = view;
   const shows = state.whole || !result.many ? result.dE_dw(chosen) : result.part(chosen, state.sample);
@@ -122,7 +135,7 @@ function product(view) {
   const part = result.many && !state.whole;
   return card({
     kind: "product", value, colour: value === undefined ? "" : sign(value),
-    math: result.many && state.whole ? formula.batch(chosen.from === null) : formula.dE_dw(chosen.from === null),
+    math: formula.dE_dw(chosen.from === null),
     made: value === undefined ? "" : effect(view, value, part),
     means: value === undefined ? "" : part ? html`whole batch: <span class="${sign(result.dE_dw(chosen))}" title=${full(result.dE_dw(chosen))}>${shown(result.dE_dw(chosen))}</span>` : "",
   });

@@ -105,6 +105,14 @@ function largestIn(result, layer, { bins, rows }, column, line, valueOf) {
   return best;
 }
 
+/** A block of which nothing is known yet. */
+function outline(pen, x, y, side, colour) {
+  pen.globalAlpha = 0.22;
+  pen.strokeStyle = colour;
+  pen.lineWidth = 1;
+  pen.strokeRect(x + 0.5, y + 0.5, side - 2, side - 2);
+}
+
 /** Fill the canvases, once they stand in the page. Their colours are those of the legend. */
 export function paint(root, state, known) {
   const valueOf = lineValues(state, known);
@@ -123,7 +131,8 @@ function paintLayer(element, { result, chosen, width }, layer, valueOf, largest,
   for (let line = 0; line < blocks.lines; line += 1) {
     for (let column = 0; column < blocks.columns; column += 1) {
       const weight = largestIn(result, layer, blocks, column, line, valueOf);
-      const value = valueOf(weight) ?? 0;
+      const value = valueOf(weight);
+      if (value === null) { outline(pen, column * side, line * side, side, colours.zero); continue; }
       pen.globalAlpha = value === 0 ? 0.12 : strength(value, largest);
       pen.fillStyle = colours[sign(value)];
       pen.fillRect(column * side, line * side, side - 1, side - 1);
