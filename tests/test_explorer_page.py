@@ -228,6 +228,47 @@ def test_a_mistake_in_the_form_is_explained_at_its_place(visit: Visit, case: str
     assert words in visit.page.inner_text(place)
 
 
+@pytest.mark.parametrize("typed", ["0", "-1", "2.5", "many", "5000"])
+def test_a_size_that_is_none_is_explained_at_its_place(visit: Visit, typed: str) -> None:
+    """The network stays as it is; the next size that is one takes the complaint away."""
+    field = "[aria-label='How many: Layer 1']"
+    visit.page.fill(field, typed)
+    visit.page.keyboard.press("Enter")
+    visit.page.wait_for_selector(".size .complaint")
+    assert f'"{typed}" is no size: a whole number from 1 to 4096' in visit.page.inner_text(".size .complaint")
+    assert visit.page.input_value(field) == "2"
+    visit.page.fill(field, "3")
+    visit.page.keyboard.press("Enter")
+    visit.settle()
+    assert visit.page.locator(".size .complaint").count() == 0
+
+
+def test_a_page_without_a_clipboard_copies_all_the_same(visit: Visit) -> None:
+    """As at an http:// address in a classroom; where the browser lets no page copy, a note says so."""
+    page = visit.page
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined, configurable: true})")
+    page.click("text=Copy link")
+    page.wait_for_selector(".note:text-is('The link is copied.')")
+    page.evaluate("delete navigator.clipboard")
+    assert page.evaluate("navigator.clipboard.readText()").startswith(f"{visit.address}/#request=")
+    page.evaluate(
+        "Object.defineProperty(navigator, 'clipboard', {value: undefined}); document.execCommand = () => false"
+    )
+    page.click("text=Copy link")
+    page.wait_for_selector(".note:has-text('does not let the page copy')")
+
+
+def test_the_skip_link_leads_to_the_drawing_and_changes_nothing(visit: Visit) -> None:
+    """What was typed is still there."""
+    visit.page.fill(VALUE, "0.75")
+    visit.settle()
+    visit.page.focus(".skip")
+    visit.page.keyboard.press("Enter")
+    assert visit.page.evaluate("document.activeElement.id") == "drawing"
+    visit.settle()
+    assert visit.page.input_value(VALUE) == "0.75"
+
+
 def test_json_that_cannot_be_read_is_explained_with_its_line(visit: Visit) -> None:
     """The text goes to the service as it is, which says where; a click goes there. The form keeps the last request."""
     visit.expected |= {400}
@@ -370,6 +411,7 @@ def test_the_copied_request_runs_elsewhere(visit: Visit, tmp_path: Path) -> None
     for language, command in commands.items():
         visit.page.click(f".details .switch button:text-is('{language}')")
         visit.page.click(".details button:text-is('Copy')")
+        visit.page.wait_for_selector(".note.shown")
         text = visit.page.evaluate("navigator.clipboard.readText()")
         assert visit.address in text
         ran = subprocess.run([*command, text], capture_output=True, text=True, timeout=30, check=True, cwd=tmp_path)
@@ -395,6 +437,7 @@ def test_a_link_holds_the_request_and_the_server_never_sees_it(visit: Visit) -> 
     product = visit.value("product")
     visit.page.wait_for_timeout(100)
     visit.page.click("text=Copy link")
+    visit.page.wait_for_selector(".note:text-is('The link is copied.')")
     link = visit.page.evaluate("navigator.clipboard.readText()")
     assert link.startswith(f"{visit.address}/#request=")
     other = Visit(visit.page.context.new_page(), visit.address)
@@ -413,7 +456,7 @@ def test_a_damaged_link_is_told_and_the_first_example_shown(browser: Browser, ex
     visit.page.goto(f"{explorer_address}/#request=q1bKS")
     visit.page.wait_for_selector(".factors")
     assert visit.chosen() == "h₂ → y₁"
-    assert "The link is damaged" in visit.page.inner_text("[aria-live]")
+    assert "The link is damaged" in visit.page.inner_text(".note")
     visit.page.close()
     assert visit.complaints == []
 

@@ -6,7 +6,7 @@ import { changed, numberOf, parse, pretty, textOf, typed } from "./json.js";
 import { at, isObject, layersOf, listOf, nameOf, resized, row, samplesOf, unpacked, widthsOf, withSamples } from "./network.js";
 import { weightName } from "./names.js";
 import { shown } from "./numbers.js";
-import { copy, download } from "./out.js";
+import { copy, download, NoClipboard } from "./out.js";
 import { isSame, Result } from "./result.js";
 import { Away, get, post, Problem } from "./service.js";
 import { fragmentOf, requestIn } from "./share.js";
@@ -15,6 +15,7 @@ import { ROWS } from "./table.js";
 import { toggle } from "./theme.js";
 
 const PAUSE = 250; // milliseconds without a key until the service is asked
+const NOTED = 6000; // milliseconds that a note is shown
 const MOST_RECORDS = 2000; // weights times samples that are answered one by one
 const LONG = 20_000; // weights of a network that no link holds, however well it is packed
 
@@ -23,6 +24,7 @@ export function actionsOf(store) {
   const state = () => store.state;
   const { update } = store;
   let waiting = 0; // the timer of a pause
+  let noted = 0; // that of a note
   let asking = new AbortController();
 
   /** Ask the service for what the request says, after a pause in which nothing else is typed. */
@@ -91,7 +93,7 @@ export function actionsOf(store) {
 
   /** Take a new request. What was typed before is forgotten, and what was descended, too. */
   function take(request, change = {}, pause = 0) {
-    update({ request, text: null, example: "", descent: { ...state().descent, losses: [], start: null }, ...change });
+    update({ request, text: null, example: "", refused: null, descent: { ...state().descent, losses: [], start: null }, ...change });
     return ask(pause);
   }
 
@@ -242,9 +244,27 @@ export function actionsOf(store) {
     update({ check: { ...state().check, text: pretty({ layers: layers.map(withoutEmpty) }), answer: null, problem: null } });
   };
 
-  async function copyText(text, said) {
-    await copy(text);
-    update({ said });
+  /** Say something, to be seen and heard, for a while. */
+  function note(words) {
+    clearTimeout(noted);
+    update({ note: words });
+    noted = setTimeout(() => update({ note: "" }), NOTED);
+  }
+
+  async function copyText(text, words) {
+    try {
+      await copy(text);
+      note(words);
+    } catch (error) {
+      if (!(error instanceof DOMException || error instanceof NoClipboard)) throw error;
+      note("The browser does not let the page copy. Select the text, and copy it yourself.");
+    }
+  }
+
+  async function copyLink() {
+    const fragment = await fragmentOf(state().request);
+    if (fragment === null) note("The request is too long for a link.");
+    else await copyText(location.origin + location.pathname + fragment, "The link is copied.");
   }
 
   const samples = () => samplesOf(state().request);
@@ -266,7 +286,7 @@ export function actionsOf(store) {
       shared = await requestIn(location.hash);
     } catch (error) {
       if (!(error instanceof SyntaxError || error instanceof TypeError || error instanceof DOMException)) throw error;
-      update({ said: "The link is damaged: the request that it holds cannot be read.", away: "The link is damaged: the request that it holds cannot be read." });
+      note("The link is damaged: the request that it holds cannot be read.");
     }
     if (isObject(shared)) await load(shared);
     else await load(examples[0].request, examples[0].name);
@@ -290,12 +310,11 @@ export function actionsOf(store) {
     undoDescent: () => take(state().descent.start),
     candidate: (text) => update({ check: { ...state().check, text } }),
     open: (tab) => update({ tab }),
-    say: (said) => update({ said }),
     retry: () => (state().activations.length ? ask(0) : start()),
     useKey: (key) => { update({ key }); start(); },
     toggleTheme: () => { toggle(); update({}); },
     copy: copyText,
-    copyLink: () => copyText(location.origin + location.pathname + state().share, "The link is copied."),
+    copyLink,
     downloadAnswer: () => download("gradients.json", JSON.stringify(state().result.answer, null, 1)),
     downloadRequest: () => download("request.json", pretty(state().request)),
   };

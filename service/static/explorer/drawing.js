@@ -6,7 +6,7 @@ import { textOf } from "./json.js";
 import { layoutOf, lineTo, thickness } from "./layout.js";
 import { at, pathOf } from "./network.js";
 import { unitName, weightName } from "./names.js";
-import { asTyped, full, shown, sign } from "./numbers.js";
+import { full, inBrief, shown, sign } from "./numbers.js";
 import { isSame } from "./result.js";
 
 /** What the lines show: weights, or gradients as far as they are known (null where not). */
@@ -82,7 +82,7 @@ function line(view, weight) {
 const isNow = (known, layer) => !known.all && known.layer === layer;
 
 function lineText(state, weight, value) {
-  return state.shows === "weights" ? asTyped(textOf(at(state.result.request, pathOf(state.result.request, weight)))) : shown(value, 3);
+  return state.shows === "weights" ? inBrief(textOf(at(state.result.request, pathOf(state.result.request, weight)))) : shown(value, 3);
 }
 
 function label({ x, y, anchor }, text, own) {
@@ -122,7 +122,7 @@ function inputBox({ state }, box, index) {
     <title>${unitName(layers, -1, index)} = ${text}</title>
     <rect x=${box.x} y=${box.y} width=${box.width} height=${box.height} rx="9"></rect>
     <text class="name" x=${box.x + box.width / 2} y=${box.centre - 6}>${unitName(layers, -1, index)}</text>
-    <text class="value" x=${box.x + box.width / 2} y=${box.centre + 13}>${short(text)}</text>
+    <text class="value" x=${box.x + box.width / 2} y=${box.centre + 13}>${inBrief(text)}</text>
   </g>`;
 }
 
@@ -130,9 +130,6 @@ function inputBox({ state }, box, index) {
 const fitted = (value, digits, room) => (digits === 1 || shown(value, digits).length <= room ? shown(value, digits) : fitted(value, digits - 1, room));
 
 const inputLeaf = ({ result, sample }, index) => result.input(sample)[index];
-
-/** A typed number, shortened where it has more digits than a box has room for. */
-const short = (text) => (text.length <= 8 ? asTyped(text) : shown(Number(text), 4));
 
 function unitBox(view, layer, unit, box) {
   const { state, known, place } = view;
@@ -147,7 +144,7 @@ function unitBox(view, layer, unit, box) {
     <rect x=${box.x} y=${box.y} width=${box.width} height=${box.height} rx="9"></rect>
     ${picture(view, layer, unit, inner)}
     <text class="name" x=${text} y=${box.centre - (place.roomy ? 20 : 5)}>${name}</text>
-    ${place.roomy ? svg`<text class="activation" x=${box.x + box.width - 9} y=${box.centre - 20}>${activation.slice(0, 10)}</text>` : nothing}
+    ${place.roomy ? svg`<text class="activation" x=${box.x + box.width - 9} y=${box.centre - 20}>${activation.length <= 11 ? activation : `${activation.slice(0, 10)}…`}</text>` : nothing}
     ${computed ? svg`<text class="value" x=${text} y=${box.centre + (place.roomy ? 2 : 11)}>${place.roomy ? fitted(result.o(layer, unit, sample), 4, 8) : fitted(result.o(layer, unit, sample), 2, 5)}</text>` : nothing}
     ${place.roomy && computed ? remark(view, layer, unit, text, box.centre + 22) : nothing}
   </g>`;
@@ -197,17 +194,16 @@ function targetBoxes({ state, place }) {
     <title>${targets[index].name} ${targets[index].text}</title>
     <rect x=${box.x} y=${box.y} width=${box.width} height=${box.height} rx="9"></rect>
     <text class="name" x=${box.x + box.width / 2} y=${box.centre - 6}>${targets[index].name}</text>
-    <text class="value" x=${box.x + box.width / 2} y=${box.centre + 13}>${short(targets[index].text)}</text>
+    <text class="value" x=${box.x + box.width / 2} y=${box.centre + 13}>${inBrief(targets[index].text)}</text>
   </g>`);
 }
 
 function outputLines({ place }) {
   const outputs = place.units.at(-1);
-  const beside = outputs.length === place.targets.length;
   const loss = { x: place.loss.x, y: place.loss.y + place.loss.height / 2 };
   return svg`<g class="wires">
     ${outputs.map((unit, index) => {
-      const target = place.targets[beside ? index : 0];
+      const target = place.targets[Math.floor((index * place.targets.length) / outputs.length)];
       return svg`<path d=${lineTo(unit, { x: target.x, y: target.centre }, 0)}></path>`;
     })}
     ${place.targets.map((target) => svg`<path d=${lineTo(target, loss, 0)}></path>`)}

@@ -36,12 +36,14 @@ function sizeRow(state, act, widths, column, label) {
         <input class="count" inputmode="numeric" autocomplete="off" aria-label="How many: ${label}" .value=${String(widths[column])}
           @change=${(event) => {
             const size = Number(event.target.value);
-            if (Number.isInteger(size) && size > 0 && size <= most) change(size);
-            else act.say(`How many: a whole number from 1 to ${most}.`);
-            event.target.value = String(Number.isInteger(size) && size > 0 && size <= most ? size : widths[column]);
+            const holds = Number.isInteger(size) && size > 0 && size <= most;
+            if (holds) change(size);
+            else act.update({ refused: { column, words: `"${event.target.value}" is no size: a whole number from 1 to ${most} is needed` } });
+            event.target.value = String(holds ? size : widths[column]);
           }}>
         <button aria-label="One more: ${label}" @click=${() => change(widths[column] + 1)}>+</button>
       </span>
+      ${state.refused?.column === column ? html`<p class="complaint" role="status">${state.refused.words}</p>` : nothing}
     </div>`;
 }
 

@@ -6,6 +6,7 @@ import { styleOf } from "./layout.js";
 import { paint } from "./matrix.js";
 import { page } from "./page.js";
 import { Known } from "./steps.js";
+import { holdsRequest } from "./share.js";
 import { INITIAL, storeOf } from "./store.js";
 import { start as startTheme } from "./theme.js";
 
@@ -36,7 +37,7 @@ store.watch(() => {
 startTheme(() => store.update({}));
 narrow.addEventListener("change", () => store.update({ wide: !narrow.matches }));
 new ResizeObserver(() => store.update({})).observe(root);
-addEventListener("hashchange", () => act.start());
+addEventListener("hashchange", () => { if (holdsRequest(location.hash)) act.start(); });
 addEventListener("online", () => act.retry());
 draw();
 act.start();

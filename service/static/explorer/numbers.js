@@ -26,6 +26,11 @@ export function asTyped(text) {
   return signed(text);
 }
 
+/** A number that somebody typed, with fewer digits where it has more than there is room for. */
+export function inBrief(text, room = 9) {
+  return text.length <= room || Number.isNaN(Number(text)) ? asTyped(text.slice(0, 2 * room)) : shown(Number(text));
+}
+
 /** All digits of a float64, so that it reads back to the same one. */
 export function full(value) {
   return value === null || value === undefined ? "not a finite number" : String(value);

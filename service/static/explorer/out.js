@@ -1,5 +1,8 @@
 /** What leaves the page: texts that are copied, files that are downloaded. */
 
+/** The browser does not let the page copy. */
+export class NoClipboard extends Error {}
+
 /** Copy a text. Pages of http:// addresses, as in a classroom, have no clipboard of the newer kind. */
 export async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
@@ -10,7 +13,7 @@ export async function copy(text) {
   field.select();
   const done = document.execCommand("copy");
   field.remove();
-  if (!done) throw new Error("the browser does not let the page copy");
+  if (!done) throw new NoClipboard();
   return undefined;
 }
 

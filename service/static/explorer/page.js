@@ -42,7 +42,8 @@ export function page(state, act) {
           </div>` : html`<section class="card empty"><p>${state.away || state.problem ? "There is no result yet." : "Asking the service …"}</p></section>`}
       </main>
     </div>
-    <div class="unseen" role="status" aria-live="polite">${state.said}</div>`;
+    <div class="unseen" role="status" aria-live="polite">${state.said}</div>
+    <div class="note ${state.note ? "shown" : ""}" role="status">${state.note}</div>`;
 }
 
 function header(act) {

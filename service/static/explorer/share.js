@@ -13,9 +13,12 @@ export async function fragmentOf(request) {
   return fragment.length > LONGEST ? null : fragment;
 }
 
+/** Whether a fragment is one of these, and not the name of a place in the page. */
+export const holdsRequest = (fragment) => fragment.startsWith(MARK);
+
 /** The request in a fragment; null where there is none. Throws where it is damaged. */
 export async function requestIn(fragment) {
-  if (!fragment.startsWith(MARK)) return null;
+  if (!holdsRequest(fragment)) return null;
   const letters = atob(fragment.slice(MARK.length).replaceAll("-", "+").replaceAll("_", "/"));
   const bytes = Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
   return parse(new TextDecoder().decode(await through(bytes, new DecompressionStream("deflate-raw"))));

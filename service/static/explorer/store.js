@@ -46,6 +46,8 @@ export const INITIAL = {
   opened: [], // the layers whose weights are open in the form
   unfolded: false, // whether the form is, where it is folded on a narrow page
   wide: true, // whether the page is
+  refused: null, // a size that was typed and is none: {column, words}
+  note: "", // what is shown for a while: that something was copied, say
   said: "", // for who listens: what has just happened
   share: null, // the address that holds the request, once asked for
   width: 960, // of the drawing, in pixels

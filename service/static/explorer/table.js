@@ -5,7 +5,7 @@ import { copyAll } from "./factors.js";
 import { textOf } from "./json.js";
 import { at, pathOf } from "./network.js";
 import { weightName } from "./names.js";
-import { asTyped, full, shown, sign } from "./numbers.js";
+import { full, inBrief, shown, sign } from "./numbers.js";
 import { isSame } from "./result.js";
 
 export const ROWS = 50; // of one page
@@ -40,7 +40,7 @@ function line(state, act, known, weight) {
   return html`
     <tr class=${isSame(weight, chosen) ? "own" : ""} @click=${() => act.choose(weight)}>
       <th scope="row"><button class="link" aria-pressed=${isSame(weight, chosen) ? "true" : "false"}>${weightName(result.layers.length, weight)}</button></th>
-      <td class="right">${asTyped(textOf(at(result.request, pathOf(result.request, weight))))}</td>
+      <td class="right" title=${full(result.value(weight))}>${inBrief(textOf(at(result.request, pathOf(result.request, weight))), 11)}</td>
       ${coupled
         ? html`<td class="right joined" colspan="2" title=${known.factor(layer, 2) ? full(result.dE_da(layer, to, sample)) : "not known yet"}>${known.factor(layer, 2) ? html`<span class="aside">∂E/∂a</span> ${shown(result.dE_da(layer, to, sample))}` : "…"}</td>`
         : html`${cell(known.factor(layer, 1), () => result.dE_do(layer, to, sample))}${cell(known.factor(layer, 2), () => result.do_da(layer, to, sample))}`}
