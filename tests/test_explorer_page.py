@@ -478,7 +478,7 @@ def test_descent_lowers_the_loss_and_goes_back(visit: Visit, client: FlaskClient
     assert titles == [losses[0], losses[-1]]
     assert losses[-1] < losses[0]
     assert visit.page.locator(".losses circle").count() == 12 + 1
-    visit.page.click("text=back to the start")
+    visit.page.click("text=start again")
     visit.settle()
     assert json.loads(visit.posted[-1])["network"] == REQUESTS["exclusive-or"]["network"]
     assert visit.page.locator(".losses").count() == 0

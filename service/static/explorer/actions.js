@@ -15,7 +15,7 @@ import { ROWS } from "./table.js";
 import { toggle } from "./theme.js";
 
 const PAUSE = 250; // milliseconds without a key until the service is asked
-const NOTED = 6000; // milliseconds that a note is shown
+const NOTED = 4000; // milliseconds that a note is shown
 const MOST_RECORDS = 2000; // weights times samples that are answered one by one
 const LONG = 20_000; // weights of a network that no link holds, however well it is packed
 

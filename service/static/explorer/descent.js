@@ -4,7 +4,7 @@ import { html, nothing, svg } from "./vendor/lit-html.js";
 import { complaintLines } from "./complaints.js";
 import { full, shown } from "./numbers.js";
 
-const [WIDTH, HEIGHT] = [170, 44];
+const [WIDTH, HEIGHT] = [140, 40];
 
 /** The panel. */
 export function descent(state, act) {
@@ -12,13 +12,13 @@ export function descent(state, act) {
   return html`
     <section class="card descent" aria-label="Gradient descent">
       <h2>Gradient descent</h2>
-      <label class="inline">learning rate <input class="number" inputmode="text" autocomplete="off" .value=${rate} @input=${(event) => act.rate(event.target.value)}></label>
+      <label class="inline">rate <input class="number" inputmode="text" autocomplete="off" .value=${rate} @input=${(event) => act.rate(event.target.value)}></label>
       <button class="primary" ?disabled=${!state.result || state.pending} @click=${() => act.descend(1)}>one step</button>
       <button ?disabled=${!state.result || state.pending} @click=${() => act.descend(10)}>ten steps</button>
       ${losses.length > 1 ? html`
         <span class="losses">${curve(losses)}</span>
         <span class="hint">E <span title=${full(losses[0])}>${shown(losses[0])}</span> → <strong title=${full(losses.at(-1))}>${shown(losses.at(-1))}</strong> after ${losses.length - 1} ${losses.length === 2 ? "step" : "steps"}</span>
-        <button @click=${act.undoDescent}>back to the start</button>` : html`<span class="hint">each weight moves against its gradient: w − rate · ∂E/∂w</span>`}
+        <button @click=${act.undoDescent}>start again</button>` : html`<span class="hint">each weight moves against its gradient: w − rate · ∂E/∂w</span>`}
       ${complaintLines(state, ["step", "learning_rate"], "rate-complaint")}
     </section>`;
 }
