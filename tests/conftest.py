@@ -26,9 +26,9 @@ def explorer_address() -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The browser of this machine, started once."""
+    """The browser of this machine, started once for a file: as long as it is open, asyncio can run nothing else."""
     with chromium() as started:
         yield started
 

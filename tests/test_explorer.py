@@ -98,7 +98,7 @@ def test_the_page_holds_no_second_copy_of_the_mathematics(path: Path) -> None:
     assert not re.search(r"Math\.(exp|expm1|tanh|cosh|sinh|log1p|log|log2|erf|pow)\b", text)
     assert set(re.findall(r'"(sigmoid|relu|softmax|squared_error|half_squared_error|tanh)"', text)) <= {
         *({"half_squared_error"} if path.name == "form.js" else set()),  # what a request without a loss has
-        *({"tanh"} if path.name in {"network.js", "actions.js"} else set()),  # what a new layer begins with
+        *({"tanh"} if path.name == "network.js" else set()),  # what a new layer begins with
     }
 
 

@@ -23,7 +23,7 @@ while left:
         continue
     answer = client.get(path)
     seen[path] = answer.status_code
-    named = re.findall(r'^import [^;]*?from "(\./[^"]+)"|url\("?([^")]+)"?\)', answer.text, re.MULTILINE)
+    named = re.findall(r'^import [^;]*?from "(\./[^"]+)"|(?<!\w)url\("?([^")]+)"?\)', answer.text, re.MULTILINE)
     left += [normpath(join(dirname(path), one or other)) for one, other in named]
 print(json.dumps({"service": service.__file__, "seen": seen}))
 """
@@ -47,7 +47,7 @@ def test_a_wheel_has_the_page_and_every_file_it_names(tmp_path: Path) -> None:
     (packages / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
     told = json.loads(_run(python, "-c", CRAWL, cwd=tmp_path))
     assert Path(told["service"]).is_relative_to(own)
-    assert set(told["seen"].values()) == {200}
+    assert [path for path, status in told["seen"].items() if status != 200] == []
     files = {path.name for path in (ROOT / "service" / "static" / "explorer").rglob("*") if path.is_file()}
     assert {path.rpartition("/")[2] for path in told["seen"]} == files - {"LICENSE"}
     assert (packages / "service" / "static" / "explorer" / "vendor" / "LICENSE").is_file()

@@ -3196,14 +3196,14 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "the page lets an overtaken answer through",
-        "service/static/explorer/actions.js",
+        "service/static/explorer/asking.js",
         "    asking.abort();\n",
         "",
         _page("an_earlier_request_is_taken_back_and_the_old_result_dimmed"),
     ),
     Fault(
         "the page asks at every key",
-        "service/static/explorer/actions.js",
+        "service/static/explorer/asking.js",
         "const PAUSE = 250;",
         "const PAUSE = 1;",
         _page("an_edit_in_place_is_computed_once_after_a_pause"),
@@ -3245,7 +3245,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "the page counts a loss of the descent twice",
-        "service/static/explorer/actions.js",
+        "service/static/explorer/descending.js",
         "losses.length === 0 || index > 0",
         "index >= 0",
         _page("descent_lowers_the_loss_and_goes_back"),

@@ -19,7 +19,7 @@ export function form(state, act) {
     <div class="form">
       <div class="head">${sizeRow(state, act, widths, 0, "Inputs")}<span class="remove"></span></div>
       ${layersOf(request).map((layer, k) => layerRow(state, act, widths, layer, k))}
-      <button class="quiet wide" @click=${() => act.resize([...widths.slice(0, -1), 2, widths.at(-1)], widths.length - 2)}>+ add a hidden layer</button>
+      <button class="quiet wide" @click=${() => act.addLayer(widths.length - 2, [...widths.slice(0, -1), 2, widths.at(-1)])}>+ add a hidden layer</button>
       ${lossFields(state, act)}
       ${dataFields(state, act)}
     </div>`;

@@ -40,6 +40,17 @@ export function parse(text) {
     typeof value === "number" && context?.source !== undefined ? typed(context.source) : value);
 }
 
+/** Whether a text is no JSON object: what the service has to be asked about as it stands. */
+export function isUnreadable(text) {
+  try {
+    const value = JSON.parse(text);
+    return typeof value !== "object" || value === null || Array.isArray(value);
+  } catch (error) {
+    if (error instanceof SyntaxError) return true;
+    throw error;
+  }
+}
+
 /** JSON with two spaces a level, in which a list of numbers is one line. */
 export function pretty(value, indent = "") {
   const flat = compact(value, ", ", ": ");

@@ -42,6 +42,12 @@ export function widthsOf(request) {
   return [sizeOf(request, 0).inputs, ...layers.map((_, layer) => sizeOf(request, layer).units)];
 }
 
+/** How many weights a network has, without its biases. */
+export function weightsIn(request) {
+  const widths = widthsOf(request);
+  return widths.slice(1).reduce((sum, units, k) => sum + units * widths[k], 0);
+}
+
 /** Whether inputs are a batch. */
 export const isBatch = (request) => Array.isArray(request?.inputs) && Array.isArray(request.inputs[0]);
 
@@ -75,6 +81,14 @@ export function resized(request, widths) {
   });
   const network = { ...request.network, layers };
   return refitted({ ...request, network }, widths);
+}
+
+/** A request with one more hidden layer, of which nothing is set yet but its activation. */
+export function withLayer(request, index) {
+  const layers = layersOf(request);
+  const like = layers.length > 1 ? nameOf(layers[Math.max(0, index - 1)].activation) : undefined;
+  const fresh = { activation: like ?? "tanh", weights: [], biases: [] };
+  return changed(request, LAYERS, [...layers.slice(0, index), fresh, ...layers.slice(index)]);
 }
 
 function fitted(request, old, index, inputs, units) {

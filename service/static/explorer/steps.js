@@ -22,6 +22,9 @@ export class Known {
 
   get loss() { return this.step > this.layers; }
 
+  /** Whether the step is one of the backward pass. */
+  get backward() { return this.step > this.layers + 1; }
+
   /** a and o of a layer. */
   forward(layer) { return this.step > layer; }
 
@@ -39,7 +42,7 @@ export class Known {
   }
 
   /** The factor that the step brings; 0 in the forward pass. */
-  get number() { return this.step <= this.layers + 1 ? 0 : ((this.step - this.layers - 2) % 3) + 1; }
+  get number() { return !this.backward ? 0 : ((this.step - this.layers - 2) % 3) + 1; }
 
   /** One sentence. */
   get sentence() {
