@@ -6,6 +6,7 @@ from service import (
     compression,
     cors,
     etags,
+    explorer,
     keys,
     logs,
     openapi,
@@ -33,6 +34,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["SETTINGS"] = settings or read_settings()
     for part in AROUND:
         part.register(app)
-    for blueprint in (routes.v1, routes.root, health, pages.pages, openapi.openapi):
+    for blueprint in (routes.v1, routes.root, health, pages.pages, explorer.explorer, openapi.openapi):
         app.register_blueprint(blueprint)
     return app

@@ -66,5 +66,7 @@ def _complain(error: BadSettings) -> int:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
     text = ",".join(value) if isinstance(value, tuple) else str(value)
     return f"'{text}'" if not text or any(c in text for c in " *#$") else text

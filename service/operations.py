@@ -100,7 +100,7 @@ _CONTENT_ENCODING: JSONSchema = {
     "schema": word(("gzip", "zstd")),
     "description": "how the body is compressed, where it is",
 }
-_HTML: JSONSchema = {"type": "string", "contentMediaType": "text/html"}
+HTML: JSONSchema = {"type": "string", "contentMediaType": "text/html"}
 _LINKS = ref("Service")
 
 
@@ -141,18 +141,18 @@ OPERATIONS: Mapping[str, Operation] = {
     "v1.get_limits": Operation("service", ref("Limits"), "/v1/limits"),
     "v1.get_examples": Operation("service", ref("Examples"), "/v1/examples"),
     "v1.get_v1": Operation("service", _LINKS, "/v1"),
-    "root.get_root": Operation("service", _LINKS, "/", of_the_contract=False),
+    "root.get_root": Operation("service", _LINKS, "/", also_as={"text/html": HTML}, of_the_contract=False),
     "openapi.get_openapi": Operation("service", {"type": "object"}, of_the_contract=False),
-    "pages.get_docs": Operation("service", _HTML, media_type="text/html", of_the_contract=False),
-    "pages.get_problems": Operation("problems", _HTML, media_type="text/html", of_the_contract=False),
+    "pages.get_docs": Operation("service", HTML, media_type="text/html", of_the_contract=False),
+    "pages.get_problems": Operation("problems", HTML, media_type="text/html", of_the_contract=False),
     "pages.get_problem": Operation(
         "problems",
-        _HTML,
+        HTML,
         media_type="text/html",
         parameters=(_name(PROBLEMS, INVALID_REQUEST.name),),
         of_the_contract=False,
     ),
-    "pages.get_troubleshooting": Operation("problems", _HTML, media_type="text/html", of_the_contract=False),
+    "pages.get_troubleshooting": Operation("problems", HTML, media_type="text/html", of_the_contract=False),
     "health.get_livez": Operation("health", {"const": "ok\n"}, media_type="text/plain", of_the_contract=False),
     "health.get_readyz": Operation(
         "health",

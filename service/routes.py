@@ -22,6 +22,7 @@ from schemas.gradients import GradientRequest, GradientRequestSchema
 from schemas.gradients_answer import Computed, answer
 from schemas.non_finite import members, place, sentence
 from schemas.words import did_you_mean, shown
+from service import explorer
 from service.body import read_body
 from service.codec import decode, encode
 from service.examples import EXAMPLES
@@ -185,8 +186,10 @@ def get_v1() -> Response:
 
 @root.get("/")
 def get_root() -> Response:
-    """What /v1 says, for who begins at the beginning."""
-    return get_v1()
+    """What /v1 says, for who begins at the beginning; a browser gets the explorer, a page to see gradients on."""
+    answer = explorer.page() if explorer.wants_page() else get_v1()
+    answer.vary.add("Accept")
+    return answer
 
 
 def _limits() -> Any:

@@ -87,6 +87,7 @@ SECONDS = Kind(
 )  # NaN is in no range
 LEVEL = Kind(f"one of {', '.join(LEVELS)}", lambda env: env.str, validate.OneOf(LEVELS))
 FILE = Kind("the path of a file that can be read", lambda env: env.str, _readable)
+SWITCH = Kind("on or off", lambda env: env.bool, validate.OneOf((True, False)))
 ORIGINS = Kind('"*", or origins such as https://example.org, with commas between', _stripped, _origins)
 
 
@@ -116,6 +117,7 @@ class Settings:
     stop_seconds: float = _row(SECONDS, 30, "how long requests in flight have to finish after that")
     api_keys_file: str = _row(FILE, "", "names and hashes of API keys; without it, none is asked for")
     cors_origins: tuple[str, ...] = _row(ORIGINS, (), "origins whose pages may call the service from a browser")
+    explorer: bool = _row(SWITCH, True, "on or off: whether a browser gets the explorer page at /")
     log_level: str = _row(LEVEL, "info", "how much is logged: debug, info, warning or error")
     limits: Mapping[str, int] = field(default_factory=dict)
 

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 from flask.testing import FlaskClient
+from playwright.sync_api import Browser
 
 from service.app import create_app
+from tests.browsing import Visit, chromium, served
 
 NO_SKIPS = "TESTS_MAY_NOT_SKIP"
 
@@ -15,6 +17,32 @@ NO_SKIPS = "TESTS_MAY_NOT_SKIP"
 def client() -> FlaskClient:
     """A client that speaks to the service with its default settings, without a socket."""
     return create_app().test_client()
+
+
+@pytest.fixture(scope="session")
+def explorer_address() -> Iterator[str]:
+    """The service on a port of its own, for a browser."""
+    with served() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The browser of this machine, started once for a file: as long as it is open, asyncio can run nothing else."""
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def visit(browser: Browser, explorer_address: str) -> Iterator[Visit]:
+    """The explorer, open on a desk's screen; at the end nothing must have been complained of."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visited = Visit(context.new_page(), explorer_address).open()
+    yield visited
+    assert "style=" not in visited.page.content()
+    context.close()
+    assert visited.complaints == []
 
 
 @pytest.hookimpl(wrapper=True)

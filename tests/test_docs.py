@@ -209,7 +209,8 @@ def _rows(page: str, *header: str) -> list[list[str]]:
 
 def test_the_table_of_settings_is_the_codes() -> None:
     """Every setting with its default and meaning, in the code's order; the number of cores is the machine's."""
-    shown = {setting.name: str(setting.default) if setting.default else "none" for setting in SETTINGS}
+    words = {str(True): "on", str(False): "off", "": "none", "()": "none"}
+    shown = {setting.name: words.get(str(setting.default), str(setting.default)) for setting in SETTINGS}
     defaults = shown | {"WORKERS": "the cores"}
     real = [[f"CHAINRULE_{setting.name}", defaults[setting.name], setting.meaning] for setting in SETTINGS]
     assert _rows("README.md", "setting", "default", "meaning") == real

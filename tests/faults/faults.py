@@ -36,6 +36,8 @@ _WORKED = ("tests/test_worked_examples.py",)
 _WARNINGS = ("tests/test_warnings.py",)
 _VERIFICATION = ("tests/test_verification.py",)
 _ROUTES = ("tests/test_routes.py",)
+_EXPLORER = ("tests/test_explorer.py",)
+_MODULES = ("tests/test_explorer_modules.py",)
 _OPENAPI = tuple(  # without the test that any change of the document fails
     f"tests/test_openapi.py::test_{name}"
     for name in (
@@ -60,6 +62,11 @@ _MIXED = (
     "tests/test_backprop.py",
     "tests/test_against_pytorch.py::test_random_mixed_networks_agree_with_pytorch[dot_product-sum]",
 )
+
+
+def _page(*names: str) -> tuple[str, ...]:
+    """Tests in a browser, which are slow: only those that are meant."""
+    return tuple(f"tests/test_explorer_page.py::test_{name}" for name in names)
 
 
 def _digits(test: str, row: str) -> tuple[str, ...]:
@@ -3694,5 +3701,159 @@ FAULTS: tuple[Fault, ...] = (
         "passes = 3 + request.replays + (",
         "passes = 3 + (",
         _CHECKS,
+    ),
+    Fault(
+        "the explorer is what everyone gets",
+        "service/explorer.py",
+        'accepted["text/html"] > accepted',
+        'accepted["text/html"] >= accepted',
+        _EXPLORER,
+    ),
+    Fault(
+        "the explorer's policy lets inline scripts in",
+        "service/explorer.py",
+        "\"script-src 'self'\"",
+        "\"script-src 'self' 'unsafe-inline'\"",
+        _EXPLORER,
+    ),
+    Fault(
+        "the explorer's files are there though it is off",
+        "service/explorer.py",
+        "if not is_on():",
+        "if is_on() is None:",
+        _EXPLORER,
+    ),
+    Fault(
+        "the explorer's modules are kept for a year",
+        "service/explorer.py",
+        '"no-cache"',
+        '"public, max-age=31536000"',
+        _EXPLORER,
+    ),
+    Fault(
+        "a cache may mix up the page and the links",
+        "service/routes.py",
+        'answer.vary.add("Accept")',
+        'answer.vary.add("Origin")',
+        _EXPLORER,
+    ),
+    Fault(
+        "the page writes a hyphen for a minus sign",
+        "service/static/explorer/numbers.js",
+        'text.replace("-", "−")',
+        "text",
+        _MODULES,
+    ),
+    Fault(
+        "the page takes a Jacobian's transpose",
+        "service/static/explorer/result.js",
+        "slopes[m][unit]",
+        "slopes[unit][m]",
+        _page("a_lopsided_jacobian_is_read_the_right_way"),
+    ),
+    Fault(
+        "the page reads PyTorch's layout as its own",
+        "service/static/explorer/result.js",
+        "return this.transposed ? dE_dw[to][from] : dE_dw[from][to];",
+        "return dE_dw[from][to];",
+        _page("base64_arrays_and_pytorchs_layout_are_drawn"),
+    ),
+    Fault(
+        "the page shows a factor a step too early",
+        "service/static/explorer/steps.js",
+        "(this.layers - 1 - layer) + number",
+        "(this.layers - 1 - layer) + number - 1",
+        _page("nothing_is_shown_before_its_step"),
+    ),
+    Fault(
+        "the page shows the response before the last step",
+        "service/static/explorer/page.js",
+        "if (!known.all) return",
+        "if (known.step < 0) return",
+        _page("nothing_is_shown_before_its_step"),
+    ),
+    Fault(
+        "the page lets an overtaken answer through",
+        "service/static/explorer/asking.js",
+        "    asking.abort();\n",
+        "",
+        _page("an_earlier_request_is_taken_back_and_the_old_result_dimmed"),
+    ),
+    Fault(
+        "the page asks at every key",
+        "service/static/explorer/asking.js",
+        "const PAUSE = 250;",
+        "const PAUSE = 1;",
+        _page("an_edit_in_place_is_computed_once_after_a_pause"),
+    ),
+    Fault(
+        "the page draws sizes as they are, not their roots",
+        "service/static/explorer/layout.js",
+        "Math.sqrt(Math.abs(value) / largest)",
+        "Math.abs(value) / largest",
+        _MODULES,
+    ),
+    Fault(
+        "the page makes links of any length",
+        "service/static/explorer/share.js",
+        "LONGEST = 8000",
+        "LONGEST = 80000000",
+        _MODULES,
+    ),
+    Fault(
+        "the page loses the text of a number",
+        "service/static/explorer/json.js",
+        "NUMBER.test(plain) && String(Number(plain)) === plain",
+        "NUMBER.test(plain)",
+        _MODULES,
+    ),
+    Fault(
+        "the page takes the wrong weights into a hidden sum",
+        "service/static/explorer/factors.js",
+        "from: chosen.to, to: l }",
+        "from: l, to: chosen.to }",
+        _page("a_hidden_weight_shows_the_sum_behind_its_first_factor"),
+    ),
+    Fault(
+        "the page chooses a zero first",
+        "service/static/explorer/result.js",
+        "if (this.dE_dw(weight) !== 0) return weight;",
+        "return weight;",
+        _page("the_first_choice_is_never_a_zero"),
+    ),
+    Fault(
+        "the page counts a loss of the descent twice",
+        "service/static/explorer/descending.js",
+        "losses.length === 0 || index > 0",
+        "index >= 0",
+        _page("descent_lowers_the_loss_and_goes_back"),
+    ),
+    Fault(
+        "the page takes a matrix's verdict for each of its weights",
+        "service/static/explorer/check.js",
+        "verdict?.elements ?",
+        "verdict === null ?",
+        _page("own_gradients_are_compared_and_diagnosed"),
+    ),
+    Fault(
+        "the page draws a negative line like a positive one",
+        "service/static/explorer/styles/drawing.css",
+        "stroke-dasharray: 8 4;",
+        "",
+        _page("signs_are_told_without_colours"),
+    ),
+    Fault(
+        "the page complains at the wrong field",
+        "service/static/explorer/complaints.js",
+        "place.length === path.length && startsWith(place, path));\n  return found ?",
+        "place.length === path.length);\n  return found ?",
+        _page("form_and_json_are_two_views_of_one_request", "a_complaint_stands_at_no_other_field"),
+    ),
+    Fault(
+        "the page's soft ink is too pale to be read",
+        "service/static/explorer/styles/tokens.css",
+        "light-dark(#556171,",
+        "light-dark(#a3abb6,",
+        ("tests/test_explorer_accessibility.py::test_no_state_has_a_violation",),
     ),
 )
