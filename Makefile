@@ -45,6 +45,7 @@ lock:  ## write requirements/ anew from pyproject.toml, with newer versions by L
 	$(COMPILE) --group build -c requirements/run.txt -o requirements/build.txt
 	$(COMPILE) pyproject.toml --group test --group check --group torch -c requirements/run.txt -c requirements/build.txt -o requirements/test.txt
 	$(COMPILE) --group frameworks -c requirements/test.txt -o requirements/frameworks.txt
+	$(COMPILE) --group bench -c requirements/test.txt -c requirements/frameworks.txt -o requirements/bench.txt
 
 clean:  ## remove .venv and all caches
 	@rm -rf .venv .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
