@@ -10,7 +10,7 @@ PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check --no-inpu
 COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --prerelease disallow --custom-compile-command "make lock" $(LOCK_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check faults frameworks openapi format lock clean
+.PHONY: help run test check faults frameworks bench openapi format lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ faults: $(JUDGES)  ## plant faults in a copy of the code, and see the tests catc
 
 frameworks: $(JUDGES)  ## measure PyTorch, JAX, Keras and ONNX anew, and write docs/frameworks.md
 	@.venv/bin/python -m tests.frameworks.report
+
+bench: $(JUDGES) .venv/.bench  ## measure the service, its alternatives and the floors, and write docs/performance.md
+	@.venv/bin/python -m benchmarks.report
 
 openapi: .venv/.test  ## write docs/openapi.json anew
 	@.venv/bin/python -m tests.contract.document
@@ -66,6 +69,10 @@ clean:  ## remove .venv and all caches
 
 .venv/.test: .venv/.run requirements/test.txt
 	@$(PIP) --require-hashes -r requirements/test.txt
+	@touch $@
+
+.venv/.bench: .venv/.test requirements/bench.txt
+	@$(PIP) --no-deps --only-binary :all: --require-hashes -r requirements/bench.txt
 	@touch $@
 
 # The judges of the tests. Left without a stamp where that fails: to ask again costs a second or two, and tells again why

@@ -14,8 +14,8 @@ _SECONDS = 60.0  # without an event after which a service has failed
 
 def post_of(body: bytes) -> bytes:
     """A whole request."""
-    head = f"POST /v1/gradients HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-    return head.encode() + b"\r\n" + body
+    head = "POST /v1/gradients HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
 @dataclass

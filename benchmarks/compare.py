@@ -70,7 +70,9 @@ def compare(workloads: Sequence[Workload], names: Iterable[str], rounds: int, se
         cells: Cells = {}
         for number in range(rounds):
             print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
-            _one_round(workloads, services[number % len(services) :] + services[: number % len(services)], seconds, cells)
+            _one_round(
+                workloads, services[number % len(services) :] + services[: number % len(services)], seconds, cells
+            )
         loaded = {service.contender.name: service.resident_megabytes() for service in services}
         starts = {service.contender.name: service.seconds for service in services}
     return Comparison(cells, starts, resting, loaded)

@@ -52,7 +52,7 @@ def _socket(port: int) -> list[str]:
     return [sys.executable, "-m", "benchmarks.alternatives.floor_socket", str(port), str(WORKERS)]
 
 
-def _chainrule(port: int) -> list[str]:
+def _chainrule(_port: int) -> list[str]:
     return [str(_PROGRAMS / "chainrule"), "serve"]
 
 
@@ -116,7 +116,7 @@ def running(contender: Contender, log: Path) -> Iterator[Running]:
     given = environment(**own) if contender.name == OURS else environment() | contender.settings
     start = time.monotonic()
     with log.open("wb") as file:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603  the commands above
             contender.command(port), env=given, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
         )
     with process:

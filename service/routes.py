@@ -13,6 +13,7 @@ from chainrule.remarks import NonFinite, first_non_finite, first_non_finite_para
 from chainrule.verification import verify
 from schemas.catalogue import activation_document, loss_document
 from schemas.curve import curve, read_curve
+from schemas.fields import array_members
 from schemas.gradients import GradientRequest, GradientRequestSchema
 from schemas.gradients_answer import Computed, answer
 from schemas.non_finite import members, place, sentence
@@ -25,6 +26,7 @@ from service.problems import NON_FINITE_RESULT, NOT_FOUND, Refusal
 from service.requests import accept_json, stage
 
 GRADIENT_REQUEST = GradientRequestSchema()
+ARRAYS = array_members(GRADIENT_REQUEST)
 
 DESCRIPTION = "Gradients of feed-forward networks, broken into their three chain-rule factors"
 LINKS = {
@@ -56,7 +58,7 @@ def post_gradients() -> Response:
     with stage("decode"):
         body = read_body(request, _limits()[BODY_BYTES])
         enforce_on_body(_limits(), body)
-        document = decode(body)
+        document = decode(body, ARRAYS)
     with stage("validate"):
         asked: GradientRequest = GRADIENT_REQUEST.load(document)
         size = enforce(_limits(), asked)
