@@ -49,6 +49,7 @@ UNUSUAL = {
     "a number in front of rows": "[1, [2, 3]]",
     "a row in front of a number": "[[1], 2]",
     "rows of different lengths": "[[1, 2], [3]]",
+    "rows of 7, 8 and 9 numbers, as many as three of 8": str([[1] * 7, [2] * 8, [3] * 9]),
     "an empty list": "[]",
     "an empty row": "[[]]",
     "true": "[1, true]",
