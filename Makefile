@@ -10,7 +10,7 @@ PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check --no-inpu
 COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --prerelease if-necessary --custom-compile-command "make lock" $(LOCK_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check faults frameworks openapi sbom audit format lock clean
+.PHONY: help run test check faults frameworks bench openapi sbom audit format lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ faults: $(JUDGES)  ## plant faults in a copy of the code, and see the tests catc
 
 frameworks: $(JUDGES)  ## measure PyTorch, JAX, Keras and ONNX anew, and write docs/frameworks.md
 	@.venv/bin/python -m tests.frameworks.report
+
+bench: $(JUDGES) .venv/.bench  ## measure the service, its alternatives and the floors, and write docs/performance.md
+	@.venv/bin/python -m benchmarks.report
 
 openapi: .venv/.test  ## write docs/openapi.json anew
 	@.venv/bin/python -m tests.contract.document
@@ -55,6 +58,7 @@ lock:  ## write requirements/ anew from pyproject.toml, with newer versions by L
 	$(COMPILE) --group frameworks -c requirements/test.txt -o requirements/frameworks.txt
 	$(COMPILE) --group deploy -c requirements/test.txt -o requirements/deploy.txt
 	$(COMPILE) --group audit -o requirements/audit.txt
+	$(COMPILE) --group bench -c requirements/test.txt -c requirements/frameworks.txt -o requirements/bench.txt
 
 clean:  ## remove .venv and all caches
 	@rm -rf .venv .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
@@ -86,6 +90,10 @@ clean:  ## remove .venv and all caches
 .venv/.shipped: .venv/.run
 	@$(PYTHON) -m venv --clear --without-pip .venv/shipped
 	@.venv/bin/python -m pip --python .venv/shipped/bin/python install -qq --disable-pip-version-check --no-input --require-hashes -r requirements/run.txt
+	@touch $@
+
+.venv/.bench: .venv/.test requirements/bench.txt
+	@$(PIP) --no-deps --only-binary :all: --require-hashes -r requirements/bench.txt
 	@touch $@
 
 # The judges of the tests. Left without a stamp where that fails: to ask again costs a second or two, and tells again why

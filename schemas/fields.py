@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
 
-from marshmallow import ValidationError, fields
+from marshmallow import Schema, ValidationError, fields
 
 from chainrule.activations import ACTIVATIONS, Activation, ActivationSpec
 from chainrule.catalogue import Array, Parameter, Row, Table, Value
@@ -41,6 +41,13 @@ class ArrayField(fields.Field[Array]):
     def json_schema(self) -> JSONSchema:
         """Lists or base64, of each rank."""
         return posted_array(self.ranks)
+
+
+def array_members(schema: Schema) -> frozenset[str]:
+    """The names of all members of a contract that are arrays, at whatever depth: a codec may read them as such."""
+    names = {name for name, field in schema.fields.items() if isinstance(field, ArrayField)}
+    nested = (field.schema for field in schema.fields.values() if isinstance(field, fields.Nested))
+    return frozenset(names).union(*map(array_members, nested))
 
 
 class NumberField(fields.Field[float]):

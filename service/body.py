@@ -6,8 +6,6 @@ from service.codings import CODINGS, IDENTITY, BadCoding, TooMuch, expand
 from service.limits import BODY_BYTES, LIMITS, words
 from service.problems import BAD_REQUEST, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, Refusal
 
-_CHUNK = 64 * 1024
-
 _LIMIT = next(limit for limit in LIMITS if limit.name == BODY_BYTES)
 
 
@@ -62,7 +60,7 @@ def _read_up_to(request: Request, most: int) -> bytes:
     stream = request.environ["wsgi.input"]
     left = most if request.content_length is None else min(most, request.content_length)
     parts = []
-    while left > 0 and (part := stream.read(min(left, 16 * _CHUNK))):
+    while left > 0 and (part := stream.read(left)):  # all at once: of a body that is there whole, nothing is copied
         parts.append(part)
         left -= len(part)
     return b"".join(parts)

@@ -1,4 +1,4 @@
-"""JSON in and out, strictly as RFC 8259 has it. The only module that knows orjson.
+"""JSON in and out, strictly as RFC 8259 has it. The only module that knows orjson; `number_lists` knows simdjson.
 
 Refused, with the place: what is not JSON (NaN, trailing commas, comments), what is not UTF-8, what is nested too deep,
 and a key given twice in one object, of which every fast parser would keep the last without a word.
@@ -6,7 +6,9 @@ and a key given twice in one object, of which every fast parser would keep the l
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +16,10 @@ import numpy as np
 import orjson
 
 from schemas.problem import pointer
+from schemas.records import WeightRecords
 from schemas.strict import Path
 from schemas.words import shown
+from service import number_lists
 
 DEEPEST = 32  # objects within each other; the contract's own requests need 5
 
@@ -25,8 +29,11 @@ _ORDINARY_DEPTH = 8  # more than any request needs; looked at more closely beyon
 
 _TOO_DEEP = "lists and objects are nested too deep"
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_NO_MARKS = bytes(set(range(256)) - set(b'[]{}":'))
+_LARGE = 4096  # bytes of a body, or numbers of an array; below, what is saved is not worth the look
 _NOT_JSON = re.compile(r"NaN|-?Infinity")
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATACLASS
 _OVERFLOW = "number is infinity when parsed as double"  # orjson's words for 1e400
 _LONGEST_INTEGER = 300  # digits; beyond, float64 has no number for it, and Python takes long to read it
 
@@ -42,11 +49,58 @@ class _Refused:
     why: str
 
 
-def decode(body: bytes) -> Any:
+class Outline:
+    """What can be told of a JSON document without parsing it, from one look at its brackets, quotes and colons."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self._marks = body.translate(None, delete=_NO_MARKS)
+
+    @property
+    def parts(self) -> int:
+        """How many lists, objects and strings it can hold at most: what its memory depends on, but for size.
+
+        Brackets within strings count too.
+        """
+        return self.lists + self._marks.count(b"{") + self._marks.count(b'"') // 2
+
+    @property
+    def lists(self) -> int:
+        """How many lists it can hold at most."""
+        return self._marks.count(b"[")
+
+    @property
+    def colons(self) -> int:
+        """How many members its objects can have at most."""
+        return self._marks.count(b":")
+
+    @property
+    def depth(self) -> int:
+        """How many lists, or how many objects, it has within each other."""
+        deepest = max(_deepest(self._marks, b"[", b"]"), _deepest(self._marks, b"{", b"}"))
+        if deepest <= _ORDINARY_DEPTH:
+            return deepest
+        bare = _STRING.sub(b"", self.body)  # brackets within strings are none
+        return max(_deepest(bare, b"[", b"]"), _deepest(bare, b"{", b"}"))
+
+
+def decode(body: bytes, arrays: frozenset[str] = frozenset(), outline: Outline | None = None) -> Any:
     """The JSON document in `body`. A number beyond float64 (1e400) is read as infinity, for the schema to point at.
 
-    Raises MalformedJSON.
+    Members with one of the names in `arrays` come as NumPy arrays, where they are lists or matrices of numbers in a
+    large body. The `outline` is that of the body, where it is at hand. Raises MalformedJSON.
     """
+    outline = outline or Outline(body)
+    if arrays and len(body) >= _LARGE:
+        with suppress(number_lists.Unusual):
+            document = number_lists.read(body, arrays, outline.lists)
+            if outline.colons == _number_of_keys(document):
+                return document
+    return _decode_lists(body, outline)
+
+
+def _decode_lists(body: bytes, outline: Outline) -> Any:
+    """As `decode`, with lists for lists."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -54,26 +108,9 @@ def decode(body: bytes) -> Any:
             return _decode_with_care(body)
         raise MalformedJSON(_explanation(body, error)) from error
     keys = _number_of_keys(document)
-    if body.count(b":") != keys and _STRING.sub(b"", body).count(b":") != keys:  # colons in strings are no keys
+    if outline.colons != keys and _STRING.sub(b"", body).count(b":") != keys:  # colons in strings are no keys
         _decode_with_care(body)
     return document
-
-
-def parts(body: bytes) -> int:
-    """How many lists, objects and strings a JSON document can hold at most: what its memory depends on, but for size.
-
-    Counted without parsing, so that brackets within strings count too.
-    """
-    return body.count(b"[") + body.count(b"{") + body.count(b'"') // 2
-
-
-def depth(body: bytes) -> int:
-    """How many lists, or how many objects, a JSON document has within each other; found without parsing."""
-    deepest = max(_deepest(body, b"[", b"]"), _deepest(body, b"{", b"}"))
-    if deepest <= _ORDINARY_DEPTH:
-        return deepest
-    bare = _STRING.sub(b"", body)  # brackets within strings are none
-    return max(_deepest(bare, b"[", b"]"), _deepest(bare, b"{", b"}"))
 
 
 def _deepest(body: bytes, opening: bytes, closing: bytes) -> int:
@@ -87,15 +124,49 @@ def _deepest(body: bytes, opening: bytes, closing: bytes) -> int:
 
 
 def encode(document: Any) -> bytes:
-    """`document` as JSON, NumPy arrays included. A number that is not finite becomes null: check beforehand."""
-    return orjson.dumps(document, default=_contiguous, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
+    """`document` as JSON, NumPy arrays included. A number that is not finite becomes null: check beforehand.
+
+    An array that stands in it twice, as the o of one layer and the da_dw of the next, is written once.
+    """
+    arrays = list(_large_arrays(document))
+    times = Counter(map(id, arrays))
+    texts = {id(array): orjson.Fragment(_dumps(array)) for array in arrays if times[id(array)] > 1}
+    return _dumps(_with_texts(document, texts) if texts else document, orjson.OPT_APPEND_NEWLINE)
 
 
-def _contiguous(value: Any) -> Any:
-    """orjson asks for a transposed or strided array in another form."""
+def _dumps(document: Any, option: int = 0) -> bytes:
+    return orjson.dumps(document, default=_written, option=_OPTIONS | option)
+
+
+def _written(value: Any) -> Any:
+    """What orjson does not write by itself; it asks for a transposed or strided array in another form."""
     if isinstance(value, np.ndarray):
         return np.ascontiguousarray(value)
+    if isinstance(value, WeightRecords):
+        return orjson.Fragment(value.as_json(_dumps))
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _large_arrays(document: Any) -> Iterator[Any]:
+    """The arrays of a document that are worth a look; lists are entered that begin with an object."""
+    if isinstance(document, np.ndarray):
+        if document.size >= _LARGE:
+            yield document
+    elif type(document) is dict:
+        for value in document.values():
+            yield from _large_arrays(value)
+    elif type(document) is list and document and type(document[0]) is dict:
+        for value in document:
+            yield from _large_arrays(value)
+
+
+def _with_texts(document: Any, texts: dict[int, orjson.Fragment]) -> Any:
+    """The document with the text of an array in its place."""
+    if type(document) is dict:
+        return {key: _with_texts(value, texts) for key, value in document.items()}
+    if type(document) is list and document and type(document[0]) is dict:
+        return [_with_texts(value, texts) for value in document]
+    return texts.get(id(document), document)
 
 
 def _number_of_keys(document: Any, depth: int = 0) -> int:

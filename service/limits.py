@@ -9,7 +9,7 @@ from schemas.gradients import GradientRequest
 from schemas.problem import pointer
 from schemas.strict import Path
 from schemas.words import counted
-from service.codec import depth, parts
+from service.codec import Outline
 from service.problems import LIMIT_EXCEEDED, MALFORMED_JSON, Problem, Refusal
 
 BODY_BYTES = "body_bytes"
@@ -26,7 +26,7 @@ class Limit:
     way_out: str
     where: Path | Callable[[GradientRequest], Path] = ()
     measure: Callable[[GradientRequest], int] | None = None  # None: checked before the request is read
-    measure_body: Callable[[bytes], int] | None = None  # of the body, before it is parsed
+    measure_body: Callable[[Outline], int] | None = None  # of the body, before it is parsed
     measure_explanation: Callable[[ExplanationRequest], int] | None = None
     problem: Problem = LIMIT_EXCEEDED
 
@@ -93,7 +93,7 @@ LIMITS: tuple[Limit, ...] = (
         "list, object or string",
         "lists, objects and strings in a body, counted by their brackets and quotes",
         "give the arrays as base64, or send fewer samples",
-        measure_body=parts,
+        measure_body=lambda outline: outline.parts,
     ),
     Limit(
         "json_depth",
@@ -101,7 +101,7 @@ LIMITS: tuple[Limit, ...] = (
         "level",
         "lists, or objects, within each other",
         "send a request as docs/request.md has it: none needs more than six",
-        measure_body=depth,
+        measure_body=lambda outline: outline.depth,
         problem=MALFORMED_JSON,  # as from every parser, each of which has a depth of its own
     ),
     Limit(
@@ -190,13 +190,13 @@ LIMITS: tuple[Limit, ...] = (
 DEFAULTS: Mapping[str, int] = {limit.name: limit.default for limit in LIMITS}
 
 
-def enforce_on_body(limits: Mapping[str, int], body: bytes) -> None:
+def enforce_on_body(limits: Mapping[str, int], outline: Outline) -> None:
     """Refuse a body that would take too much memory when it is parsed, by the first limit that it is over."""
     for limit in LIMITS:
         allowed = limits[limit.name]
-        if limit.measure_body is None or len(body) <= allowed:  # a body has no more of anything than bytes
+        if limit.measure_body is None or len(outline.body) <= allowed:  # a body has no more of anything than bytes
             continue
-        asked = limit.measure_body(body)
+        asked = limit.measure_body(outline)
         if asked > allowed:
             detail = words(limit, asked, allowed)
             raise Refusal(limit.problem, detail, [{"pointer": pointer(()), "detail": detail}])

@@ -18,13 +18,14 @@ from schemas.checks import CheckRequest, CheckRequestSchema, check_answer
 from schemas.curve import curve, read_curve
 from schemas.explanations import ExplanationRequest, ExplanationRequestSchema, explanation
 from schemas.explanations_markdown import markdown
+from schemas.fields import array_members
 from schemas.gradients import GradientRequest, GradientRequestSchema
 from schemas.gradients_answer import Computed, answer
 from schemas.non_finite import members, place, sentence
 from schemas.words import did_you_mean, shown
 from service import explorer
 from service.body import read_body
-from service.codec import decode, encode
+from service.codec import Outline, decode, encode
 from service.examples import EXAMPLES
 from service.limits import BODY_BYTES, LIMITS, enforce, enforce_on_body, enforce_on_explanation
 from service.problems import NON_FINITE_RESULT, NOT_FOUND, Refusal
@@ -33,6 +34,7 @@ from service.requests import JSON, choose_form, stage
 GRADIENT_REQUEST = GradientRequestSchema()
 EXPLANATION_REQUEST = ExplanationRequestSchema()
 CHECK_REQUEST = CheckRequestSchema()
+ARRAYS = array_members(CHECK_REQUEST)  # which has those of the others too
 
 MARKDOWN = "text/markdown; charset=utf-8; variant=GFM"  # RFC 7763, RFC 7764
 
@@ -199,8 +201,9 @@ def _limits() -> Any:
 def _document() -> Any:
     """The body of the request, within the limits of a body."""
     body = read_body(request, _limits()[BODY_BYTES])
-    enforce_on_body(_limits(), body)
-    return decode(body)
+    outline = Outline(body)
+    enforce_on_body(_limits(), outline)
+    return decode(body, ARRAYS, outline)
 
 
 def _json(document: Any) -> Response:

@@ -296,3 +296,12 @@ def test_nesting_that_a_request_needs_is_read(depth: int) -> None:
     """The contract's own requests nest objects 5 deep."""
     body = b'{"a":' * depth + b"1" + b"}" * depth
     assert decode(body) == json.loads(body)
+
+
+def test_an_array_that_stands_twice_in_a_document_is_written_twice() -> None:
+    """Its text is made once; an equal array and a part of it are themselves."""
+    o, equal = np.arange(5000.0).reshape(50, 100), np.arange(5000.0).reshape(50, 100)
+    document = {"layers": [{"o": o, "half": o[25:]}, {"factors": {"da_dw": o}, "a": equal}], "outputs": o.T}
+    whole, half, turned = o.tolist(), o[25:].tolist(), o.T.tolist()
+    expected = {"layers": [{"o": whole, "half": half}, {"factors": {"da_dw": whole}, "a": whole}], "outputs": turned}
+    assert json.loads(encode(document)) == expected

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from schemas.gradients import GradientRequestSchema
 from schemas.problem import pointer
 from service.app import create_app
-from service.codec import depth
+from service.codec import Outline
 from service.limits import BODY_BYTES, DEFAULTS, LIMITS, Limit, enforce, enforce_on_body
 from service.problems import Refusal
 from service.settings import COUNT, PREFIX, SETTINGS, BadSettings, Settings, read_settings
@@ -141,8 +141,8 @@ def test_a_body_is_measured_before_it_is_parsed(limit: Limit) -> None:
     body = json.dumps(REQUEST).encode()
     assert limit.measure_body is not None
     asked = COUNTS[limit.name]
-    assert limit.measure_body(body) == asked
-    enforce_on_body(DEFAULTS | {limit.name: asked}, body)
+    assert limit.measure_body(Outline(body)) == asked
+    enforce_on_body(DEFAULTS | {limit.name: asked}, Outline(body))
     client = create_app(with_limits(**{limit.name: asked - 1})).test_client()
     answer = client.post("/v1/gradients", data=body + b"rubbish", content_type="application/json")
     document = answer.get_json(force=True)
@@ -166,7 +166,7 @@ def test_a_body_is_measured_before_it_is_parsed(limit: Limit) -> None:
 )
 def test_depth_is_that_of_brackets_outside_strings(body: bytes, deepest: int) -> None:
     """Lists, or objects, within each other, also where they are never closed."""
-    assert depth(body) == deepest
+    assert Outline(body).depth == deepest
 
 
 TOO_DEEP = {

@@ -28,6 +28,7 @@ _NETWORK = ("tests/test_network.py", "tests/test_backprop.py")
 _REMARKS = ("tests/test_remarks.py",)
 _ARRAYS = ("tests/test_arrays.py",)
 _CODEC = ("tests/test_codec.py",)
+_NUMBER_LISTS = ("tests/test_number_lists.py",)
 _BAD_INPUT = ("tests/test_bad_input.py",)
 _REFUSALS = ("tests/test_bad_input.py::test_a_mistake_is_refused_once_at_its_place_and_in_words",)
 _LIMITS = ("tests/test_limits.py",)
@@ -2555,13 +2556,6 @@ FAULTS: tuple[Fault, ...] = (
         _WARNINGS,
     ),
     Fault(
-        "from and to of a record are swapped",
-        "schemas/records.py",
-        '"from": i, "to": j',
-        '"from": j, "to": i',
-        _TORCH,
-    ),
-    Fault(
         "a record of a softmax unit has the row of do/da instead of the column",
         "schemas/records.py",
         "do_da[:, :, j]",
@@ -3855,5 +3849,54 @@ FAULTS: tuple[Fault, ...] = (
         "light-dark(#556171,",
         "light-dark(#a3abb6,",
         ("tests/test_explorer_accessibility.py::test_no_state_has_a_violation",),
+    ),
+    Fault(
+        "from and to of a record are swapped",
+        "schemas/records.py",
+        '{"from":%%b,"to":%d,',
+        '{"to":%%b,"from":%d,',
+        _TORCH,
+    ),
+    Fault(
+        "numbers nested within a row are taken as the row's own",
+        "service/number_lists.py",
+        "if reader.lists != lists:",
+        "if reader.lists > lists:",
+        _NUMBER_LISTS,
+    ),
+    Fault(
+        "rows of different lengths are cut anew",
+        "service/number_lists.py",
+        "if len(lengths) != 1:",
+        "if not lengths:",
+        _NUMBER_LISTS,
+    ),
+    Fault(
+        "a byte order mark in front of a large body is passed over",
+        "service/number_lists.py",
+        'body[:1] != b"{"',
+        "not body",
+        _NUMBER_LISTS,
+    ),
+    Fault(
+        "a key that is given twice in a large body is lost",
+        "service/codec.py",
+        "if outline.colons == _number_of_keys(document):",
+        "if outline.colons >= _number_of_keys(document):",
+        _NUMBER_LISTS,
+    ),
+    Fault(
+        "digits beyond float64 in a large body are a fault of the service",
+        "service/number_lists.py",
+        "(ValueError, TypeError, KeyError, RuntimeError)",
+        "(ValueError, TypeError, KeyError)",
+        _NUMBER_LISTS,
+    ),
+    Fault(
+        "arrays of one size are taken for one that stands twice",
+        "service/codec.py",
+        "times = Counter(map(id, arrays))\n    texts = {id(array)",
+        "times = Counter(map(id, arrays * 2))\n    texts = {id(arrays[0])",
+        _CODEC,
     ),
 )
