@@ -48,8 +48,8 @@ def main() -> None:
         noise = random.uniform(0.5, 2.0, result.layers[k].dE_dw.shape)
         given[k] = Given(result.layers[k].dE_dw * noise, result.layers[k].dE_db)
         own = best(lambda: gradients(network, inputs, targets, loss), 3 * RUNS)
-        singles = best(lambda given=given: diagnose(case, result.layers, given, 0))  # type: ignore[misc]
-        pairs = best(lambda given=given: diagnose(case, result.layers, given, MOST_PAIRS), 1)  # type: ignore[misc]
+        singles = best(lambda given=given: diagnose(case, result.layers, given, most_pairs=0))  # type: ignore[misc]
+        pairs = best(lambda given=given: diagnose(case, result.layers, given, most_pairs=MOST_PAIRS), 1)  # type: ignore[misc]
         print(
             f"layer {k}: gradient {own:.2f} ms, single mistakes {singles:.2f} ms: {singles / own:.1f} times; ", end=""
         )

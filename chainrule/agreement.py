@@ -151,8 +151,11 @@ class Judged:
         return worst
 
 
-def judged(given: Sequence[Given], right: Sequence[LayerGradient]) -> Judged:
-    """The client's gradients with their margins: rounding, noise, and the last bits of what cancels in a sum."""
+def judged(given: Sequence[Given], right: Sequence[LayerGradient], relative: float) -> Judged:
+    """The client's gradients with their margins: rounding, noise, and the last bits of what cancels in a sum.
+
+    No margin is less than what the client calls near enough, so much `relative` to the number.
+    """
     told = rounding(given)
     rounded = bool(told.relative or told.absolute)
 
@@ -161,6 +164,7 @@ def judged(given: Sequence[Given], right: Sequence[LayerGradient]) -> Judged:
             return None, 1.0
         largest = float(np.abs(array).max())
         margin = _rounding_margin(told, array, largest) + _noise(rounded, array, summed, largest)
+        margin = np.maximum(margin, relative * np.abs(array))
         return margin, max(largest, 1e-3 * float(summed.max())) or 1.0
 
     layers = []

@@ -62,7 +62,7 @@ def check(
         for own, right in zip(given, result.layers, strict=True)
     )
     agrees = all(layer.agrees for layer in layers)
-    search = Search((), 0, 0, 0) if agrees else diagnose(case, result.layers, given)
+    search = Search((), 0, 0, 0) if agrees else diagnose(case, result.layers, given, tolerance.relative)
     hidden = blind_to(case, result.layers, tolerance)
     return Check(layers, search, hidden, better_probe(network, loss, hidden, tolerance) if hidden else None)
 

@@ -109,9 +109,9 @@ class Trial:
         return next((k for k, layer in enumerate(given) if not (layer.dE_dw is None and layer.dE_db is None)), 0)
 
 
-def trial(case: Case, right: Sequence[LayerGradient], given: Sequence[Given]) -> Trial:
+def trial(case: Case, right: Sequence[LayerGradient], given: Sequence[Given], relative: float) -> Trial:
     """Everything that replays share. `right` and `given` are first layer to last."""
-    found = judged(given, right)
+    found = judged(given, right, relative)
     above: list[float | None] = [0.0]
     for k in reversed(range(len(right))):
         worst, own = above[-1], found.residual(k, right[k])
@@ -172,14 +172,19 @@ def _affordable_pairs(case: Case) -> int:
 
 
 def diagnose(
-    case: Case, right: Sequence[LayerGradient], given: Sequence[Given], most_pairs: int = MOST_PAIRS
+    case: Case,
+    right: Sequence[LayerGradient],
+    given: Sequence[Given],
+    relative: float = 0.0,
+    most_pairs: int = MOST_PAIRS,
 ) -> Search:
     """The known mistakes that reproduce the client's gradients, best first; pairs where no single one does.
 
-    `right` and `given` are first layer to last. At most `most_pairs` pairs are tried, and no more than are affordable.
+    `right` and `given` are first layer to last. A number is met within its rounding, or within so much `relative` to
+    it. At most `most_pairs` pairs are tried, and no more than are affordable.
     """
     with np.errstate(all="ignore"):
-        full = trial(case, right, given)
+        full = trial(case, right, given, relative)
         if full.above[0] is not None:
             return Search((Diagnosis(Variant(()), full.above[0]),), 0, 0, 0)
         sketch = _sketch(full)

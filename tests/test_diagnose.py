@@ -293,6 +293,35 @@ def test_the_first_print_of_miniflow_is_diagnosed() -> None:
     assert found.search.pairs > 0
 
 
+def _sklearn(last_row: list[float]) -> Any:
+    """The gradients in the comments of scikit-learn's test_mlp.py::test_fit, computed from rounded intermediates."""
+    weights = (np.array([[0.1, 0.2], [0.3, 0.1], [0.5, 0.0]]), np.array([[0.1], [0.2]]))
+    layers = tuple((w, np.full(w.shape[1], b), "sigmoid") for w, b in zip(weights, (0.1, 1.0), strict=True))
+    net = Net(layers, np.array([[0.6, 0.8, 0.7]]), np.array([[0.0]]), "binary_cross_entropy", "sum")
+    first = Given(np.array([[0.0200, 0.04244], [0.043336, 0.03992], last_row]), np.array([0.01667, 0.0374]))
+    return checked(net, [first, Given(np.array([[0.5294], [0.45911]]), np.array([0.765]))], Tolerance(0.01))
+
+
+def test_the_print_of_scikit_learn_is_weight_decay_but_for_one_row() -> None:
+    """Each has λ·w in it, with λ = 0.1; in the last row x1 = 0.6 stands for x3 = 0.7, which no mistake explains."""
+    told = _sklearn([0.06167, 0.02620])
+    assert causes(told) == [("l2_term",)]
+    assert told.search.diagnoses[0].theta == pytest.approx(0.1, rel=1e-3)
+    assert _sklearn([0.060002, 0.02244]).search.diagnoses == ()
+
+
+def test_what_the_client_calls_near_enough_is_met() -> None:
+    """Numbers that are off by a thousandth each are a mistake's for who tolerates that, and for nobody else."""
+    random = np.random.default_rng(3)
+    net = draw(random, (2,))
+    near = [
+        (w * random.uniform(0.999, 1.001, w.shape), b * random.uniform(0.999, 1.001, b.shape))
+        for w, b in plain.gradients(net, ["sign"])
+    ]
+    assert causes(checked(net, as_given(near), Tolerance(2e-3))) == [("sign",)]
+    assert checked(net, as_given(near)).search.diagnoses == ()
+
+
 def test_the_prints_of_a_wrong_forward_pass_are_not_explained() -> None:
     """The notebook Prakashvanapalli/TensorFlow Backpropogation.ipynb divides by sums where softmax takes exp."""
     given = [
