@@ -238,7 +238,9 @@ def test_health_is_answered_while_every_worker_is_saturated(tmp_path: Path) -> N
                 assert server.admin("/livez") == (200, "ok\n")
                 seconds.append(time.monotonic() - start)
                 time.sleep(0.05)
-            assert server.metric("chainrule_requests_in_flight") > 0
+            wait_until(
+                lambda: server.metric("chainrule_requests_in_flight") > 0, "the workers to be busy still", SECONDS
+            )
         finally:
             stop.set()
             for thread in threads:
