@@ -78,7 +78,7 @@ KINDS: dict[str, Callable[[], bytes]] = {
     "Jacobian of the widest softmax": lambda: _json(network(2, 2800, activation="softmax", breakdown="per_unit")),
     "base64, 32 MB": lambda: _json(in_base64(network(1000, 1000, 1000, 40) | batch(1000, 1000, 40))),
     "base64, one sample": lambda: _json(in_base64(network(1240, 1240, 1240))),
-    "verified": lambda: _json(network(40, 40, verify=True) | batch(1900, 40, 40)),
+    "verified": lambda: _json(network(40, 40, verify=True) | batch(250, 40, 40)),
     "hostile: empty lists": lambda: b'{"inputs": [' + b"[]," * 990_000 + b"[]]}",
     "hostile: short strings": lambda: b'{"inputs": [' + b'"a",' * 990_000 + b'"a"]}',
     "hostile: members": lambda: b"{" + b",".join(b'"%x":1' % i for i in range(990_000)) + b"}",

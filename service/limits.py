@@ -154,7 +154,7 @@ LIMITS: tuple[Limit, ...] = (
         20_000_000_000,
         "multiply-add",
         "multiply-adds that the matrix products take",
-        "send the batch in parts and add the gradients up",
+        'send the batch in parts and add the gradients up; leave out "verify", which takes many passes',
         ("inputs",),
         _multiply_adds,
     ),

@@ -75,6 +75,15 @@ def test_what_is_no_array_is_read_the_other_way(text: str) -> None:
     assert in_lists(decode(body, ARRAYS)) == in_lists(decode(body))
 
 
+def test_an_object_of_more_members_than_any_contract_has_is_read_the_other_way() -> None:
+    """simdjson looks a member up by going through all before it: a million of them would take for ever."""
+    members = ", ".join(f'"{number}": 1' for number in range(65))
+    body = f'{{"inputs": [{LONG}], "network": {{{members}}}}}'.encode()
+    with pytest.raises(Unusual):
+        read(body, ARRAYS, Outline(body).lists)
+    assert len(decode(body, ARRAYS)["network"]) == 65
+
+
 def test_a_key_that_is_given_twice_is_refused_in_a_large_body() -> None:
     """simdjson keeps one of them without a word."""
     with pytest.raises(MalformedJSON, match="given twice"):

@@ -3899,4 +3899,11 @@ FAULTS: tuple[Fault, ...] = (
         "times = Counter(map(id, arrays * 2))\n    texts = {id(arrays[0])",
         _CODEC,
     ),
+    Fault(
+        "objects of any size are read member by member",
+        "service/number_lists.py",
+        "if len(value) > _MOST_MEMBERS:",
+        "if len(value) > 10**9:",
+        _NUMBER_LISTS,
+    ),
 )
