@@ -17,7 +17,7 @@ _IS_THERE = find_spec("simdjson") is not None  # there is no build of it for eve
 if _IS_THERE:
     import simdjson
 
-_MOST_MEMBERS = 64  # of an object; none of the contract has as many
+_MOST_MEMBERS = 64  # of an object: each is found by going through all before it, and no contract has as many
 _LONGEST = 4096  # parts of any list that is no array: one activation for each unit
 
 
@@ -52,7 +52,7 @@ class _Reader:
         if isinstance(value, simdjson.Object):
             if len(value) > _MOST_MEMBERS:
                 raise Unusual
-            return {key: self.read(inner, key) for key, inner in value.items()}  # value[key] looks at all before it
+            return {key: self.read(value[key], key) for key in value}
         if not isinstance(value, simdjson.Array):
             return value
         if name in self.arrays:
