@@ -657,6 +657,25 @@ def test_own_gradients_are_compared_and_diagnosed(visit: Visit) -> None:
     assert json.loads(visit.posted[-1])["inputs"] == REQUESTS["exclusive-or"]["inputs"]
 
 
+def test_a_mistake_of_the_readers_own_is_named(visit: Visit) -> None:
+    """All signs turned round: every weight differs, and the service says why; a probe that shows more is then drawn."""
+    visit.page.click("#tab-check")
+    visit.page.click("text=Begin with the right ones")
+    candidate = json.loads(visit.page.input_value("#candidate"))
+    for layer in candidate["layers"]:
+        layer["dE_dw"] = [[-number for number in row] for row in layer["dE_dw"]]
+        layer["dE_db"] = [-number for number in layer["dE_db"]]
+    visit.page.fill("#candidate", json.dumps(candidate))
+    visit.page.click("button:text-is('Compare')")
+    visit.page.wait_for_selector(".verdict")
+    told = visit.page.inner_text(".check")
+    assert "One mistake reproduces these numbers: sign" in told
+    assert visit.page.locator(".check tr.differs").count() == 12
+    visit.page.click("text=reveals more")
+    visit.settle()
+    assert len(json.loads(visit.posted[-1])["inputs"]) > 1
+
+
 def test_where_there_is_no_comparison_the_tab_says_so(visit: Visit) -> None:
     """404: this service does not offer it."""
     visit.expected |= {404}
