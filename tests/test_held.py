@@ -1,7 +1,8 @@
 """What is held for clients: where it is too much, the slowest loses, and nobody who has just come."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
@@ -19,11 +20,11 @@ class Clock(asyncio.SelectorEventLoop):
         return super().time() + self.later
 
 
-def _play(scene: Callable[[Held, Clock], Awaitable[None]]) -> None:
+def _play(scene: Callable[[Held, Clock], Coroutine[Any, Any, None]]) -> None:
     """A scene with room for 100 bytes."""
     clock = Clock()
     with asyncio.Runner(loop_factory=lambda: clock) as runner:
-        runner.run(scene(Held(100), clock))
+        runner.run(asyncio.wait_for(scene(Held(100), clock), 20))
 
 
 async def _transfer(held: Held, size: int, moved: int) -> tuple[Transfer, asyncio.Task[str]]:
