@@ -92,17 +92,21 @@ def rounding(given: Sequence[Given]) -> Rounding:
     """What the digits of the numbers tell."""
     arrays = [array.ravel() for layer in given for array in (layer.dE_dw, layer.dE_db) if array is not None]
     numbers = np.concatenate(arrays)
-    numbers = numbers[np.abs(numbers) > 1e-290]  # of others the digits cannot be told
     few = numbers[:: 1 + len(numbers) // _FEW]
     digits = _first(range(_FEWEST_DIGITS, _MOST_DIGITS + 1), _written_in, few, numbers)
     places = _first(range(1, _MOST_DIGITS + 1), _with_places, few, numbers)
-    of_float32 = float(np.finfo(np.float32).eps) if _are_float32(numbers) else 0.0
+    of_float32 = float(np.finfo(np.float32).eps) if _are_float32(few) and _are_float32(numbers) else 0.0
     return Rounding(0.5 * 10.0 ** (1 - digits) if digits else of_float32, 0.5 * 0.1**places if places else 0.0)
 
 
 def _first(counts: range, says: Callable[[int, Array], bool], few: Array, numbers: Array) -> int:
     """The smallest count that says all numbers, the few included that are looked at first; 0 where none does."""
-    return next((count for count in counts if says(count, few) and says(count, numbers)), 0)
+    return next((count for count in counts if says(count, _telling(few)) and says(count, _telling(numbers))), 0)
+
+
+def _telling(numbers: Array) -> Array:
+    """Those whose digits can be told."""
+    return numbers[np.abs(numbers) > 1e-290]
 
 
 def _written_in(digits: int, numbers: Array) -> bool:
@@ -164,7 +168,7 @@ def judged(given: Sequence[Given], right: Sequence[LayerGradient], relative: flo
             return None, 1.0
         largest = float(np.abs(array).max())
         margin = _rounding_margin(told, array, largest) + _noise(rounded, array, summed, largest)
-        margin = np.maximum(margin, relative * np.abs(array))
+        margin = np.maximum(margin, relative * np.abs(array)) if relative else np.broadcast_to(margin, array.shape)
         return margin, max(largest, 1e-3 * float(summed.max())) or 1.0
 
     layers = []
@@ -176,6 +180,8 @@ def judged(given: Sequence[Given], right: Sequence[LayerGradient], relative: flo
 
 
 def _rounding_margin(told: Rounding, array: Array, largest: float) -> Array:
+    if not (told.relative or told.absolute):
+        return np.zeros(1)
     by_place = min(told.absolute, 0.5 * 10.0 ** (1 - _FEWEST_DIGITS) * largest)
     margin: Array = np.maximum(told.relative * np.abs(array), by_place) * (1.0 + _NOISE_OF_FLOAT64)
     return margin

@@ -7,6 +7,7 @@ whose numbers it does not meet, so that most of them cost one small layer.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations, islice, product
 
 import numpy as np
@@ -37,27 +38,27 @@ class Variant:
 
     parts: tuple[tuple[Mistake, frozenset[int]], ...]
 
-    @property
+    @cached_property
     def fitted(self) -> Mistake | None:
         """The mistake that leaves a number open, if one does."""
         return next((mistake for mistake, _ in self.parts if mistake.fits), None)
 
-    @property
+    @cached_property
     def top(self) -> int:
         """The highest layer that is touched."""
         return max(max(layers) for _, layers in self.parts)
 
-    @property
+    @cached_property
     def at_top(self) -> tuple[object, ...]:
         """What it does in the highest of its layers: the mistakes that are made there."""
         return self.top, *(mistake.cause for mistake, layers in self.parts if self.top in layers)
 
-    @property
+    @cached_property
     def mixes_inputs(self) -> bool:
         """Whether some inputs do not suffice to replay it."""
         return any(mistake.mixes_inputs for mistake, _ in self.parts)
 
-    @property
+    @cached_property
     def causes(self) -> tuple[str, ...]:
         """The causes, in the order of the table."""
         return tuple(mistake.cause for mistake, _ in self.parts)

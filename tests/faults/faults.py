@@ -3636,8 +3636,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "float32 is taken for exact",
         "chainrule/agreement.py",
-        "if _are_float32(numbers) else 0.0",
-        "if _are_float32(numbers) and not numbers.size else 0.0",
+        "if _are_float32(few) and _are_float32(numbers) else 0.0",
+        "if _are_float32(few) and not numbers.size else 0.0",
         _SOUND,
     ),
     Fault(
