@@ -71,8 +71,7 @@ def post_gradients() -> Response:
         document = _document()
     with stage("validate"):
         asked: GradientRequest = GRADIENT_REQUEST.load(document)
-        size = enforce(_limits(), asked)
-        g.parameters, g.multiply_adds = size["parameters"], size["multiply_adds"]
+        _account(enforce(_limits(), asked))
     with stage("compute"):
         computed = compute(asked)
     with stage("encode"):
@@ -91,8 +90,7 @@ def post_explanations() -> Response:
         document = _document()
     with stage("validate"):
         asked: ExplanationRequest = EXPLANATION_REQUEST.load(document)
-        size = enforce_on_explanation(_limits(), asked)
-        g.parameters, g.multiply_adds = size["parameters"], size["multiply_adds"]
+        _account(enforce_on_explanation(_limits(), asked))
     with stage("compute"):
         result, derivation = compute_explanation(asked)
     with stage("encode"):
@@ -116,8 +114,7 @@ def post_gradient_checks() -> Response:
         document = _document()
     with stage("validate"):
         asked: CheckRequest = CHECK_REQUEST.load(document)
-        size = enforce(_limits(), asked)
-        g.parameters, g.multiply_adds = size["parameters"], size["multiply_adds"]
+        _account(enforce(_limits(), asked))
     with stage("compute"):
         checked = checked_gradients(asked)
     with stage("encode"):
@@ -204,6 +201,11 @@ def _document() -> Any:
     outline = Outline(body)
     enforce_on_body(_limits(), outline)
     return decode(body, ARRAYS, outline)
+
+
+def _account(size: dict[str, int]) -> None:
+    """Tell the log and the metrics how much is asked for."""
+    g.parameters, g.multiply_adds = size["parameters"], size["multiply_adds"]
 
 
 def _json(document: Any) -> Response:
