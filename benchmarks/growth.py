@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 
 from benchmarks.workloads import Workload
 from service.app import create_app
-from service.malloc import keep_threshold
+from service.malloc import give_back, keep_freed
 from service.settings import read_settings
 
 _MEGA = 2**20
@@ -41,18 +41,23 @@ SERIES = {
 
 def measured(client: FlaskClient, body: bytes) -> tuple[float, float, int]:
     """CPU milliseconds and peak megabytes beyond what was held before, and the bytes of the answer."""
-    seconds, peaks, size = [], [], 0
+    seconds = []
     for _ in range(_TIMES):
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew (proc(5))
-        before, start = _resident("VmRSS"), time.process_time()
-        response = client.post("/v1/gradients", data=body, content_type="application/json")
+        start = time.process_time()
+        _answered(client, body)
         seconds.append(time.process_time() - start)
-        peaks.append(_resident("VmHWM") - before)
-        size = len(response.data)
-        if response.status_code != 200:
-            raise RuntimeError(response.text[:500])
-        del response
-    return 1e3 * statistics.median(seconds), statistics.median(peaks), size
+    give_back()  # else what these have left would hide the peak
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew (proc(5))
+    before = _resident("VmRSS")
+    size = _answered(client, body)
+    return 1e3 * statistics.median(seconds), _resident("VmHWM") - before, size
+
+
+def _answered(client: FlaskClient, body: bytes) -> int:
+    response = client.post("/v1/gradients", data=body, content_type="application/json")
+    if response.status_code != 200:
+        raise RuntimeError(response.text[:500])
+    return len(response.data)
 
 
 def _resident(name: str) -> float:
@@ -62,7 +67,7 @@ def _resident(name: str) -> float:
 
 def table() -> Iterator[str]:
     """The figures as Markdown."""
-    keep_threshold()  # as the service: else what one request leaves in the heap hides the peak of the next
+    keep_freed()  # as the service
     client = create_app(read_settings()).test_client()
     header = ("grows", "samples × width × layers", "MB body + answer", "CPU, ms", "order", "of the bytes", "MB peak")
     yield f"| {' | '.join(header)} | times body + answer |\n|{'---|' * 8}"

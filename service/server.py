@@ -22,7 +22,7 @@ from service.admin import create_admin_app
 from service.app import create_app
 from service.front import Front
 from service.logs import GunicornLogger
-from service.malloc import keep_threshold
+from service.malloc import keep_freed
 from service.metrics import Metrics, new_directory, remove_directory
 from service.settings import Settings
 from service.shared import Shared
@@ -175,7 +175,7 @@ def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; what is in flight is answered first."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is a file
-    keep_threshold()
+    keep_freed()
     directory = new_directory()
     master = os.getpid()
     try:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import itertools
 import os
 import socket
 import struct
@@ -13,12 +14,14 @@ from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers.gasgi import ASGIWorker
 
 from service.front import CONNECTION, STAGES, Answer, Front, Scope
+from service.malloc import give_back
 from service.problems import BAD_REQUEST, HEADERS_TOO_LARGE, INTERNAL_ERROR, NOT_IMPLEMENTED, URI_TOO_LONG, Refusal
 
 _LINGER = 2.0  # seconds that a stopping worker leaves to requests which are on their way by an open connection
 _ROUNDS = 5  # of the loop: asyncio takes 3 to make what it has accepted a connection, and drops it if its server closes
 _FLUSH = 10.0  # seconds that a client has to read the rest of an answer when its connection is closed
 _UNSENT = 256 * 1024  # bytes that the kernel takes of an answer beyond what is on its way; else megabytes, uncounted
+_KEPT = 5  # seconds that freed memory is kept for the next request
 _NO_LINGERING = struct.pack("ii", 1, 0)  # of SO_LINGER: a reset instead of what waits to be sent
 _PROBLEMS = {414: URI_TOO_LONG, 431: HEADERS_TOO_LARGE, 500: INTERNAL_ERROR, 501: NOT_IMPLEMENTED}
 
@@ -147,8 +150,11 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
             server = await self.loop.create_server(lambda: Connection(self), sock=listener.sock, backlog=1024)
             self.servers.append(server)
         self.shared.come(self.age)
+        beats = itertools.cycle(range(_KEPT))
         while self.alive and self.ppid == os.getppid():
             self.notify()
+            if next(beats) == 0:
+                give_back()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0):
                     await self._stopping.wait()

@@ -38,6 +38,7 @@ _WARNINGS = ("tests/test_warnings.py",)
 _VERIFICATION = ("tests/test_verification.py",)
 _ROUTES = ("tests/test_routes.py",)
 _EXPLORER = ("tests/test_explorer.py",)
+_MEMORY = ("tests/test_memory.py",)
 _MODULES = ("tests/test_explorer_modules.py",)
 _OPENAPI = tuple(  # without the test that any change of the document fails
     f"tests/test_openapi.py::test_{name}"
@@ -3905,5 +3906,26 @@ FAULTS: tuple[Fault, ...] = (
         "if len(value) > _MOST_MEMBERS:",
         "if len(value) > 10**9:",
         _NUMBER_LISTS,
+    ),
+    Fault(
+        "freed memory is never given back",
+        "service/worker.py",
+        "if next(beats) == 0:",
+        "if next(beats) == _KEPT:",
+        _MEMORY,
+    ),
+    Fault(
+        "memory is mapped anew for every array",
+        "service/malloc.py",
+        "        mallopt(_MMAP_THRESHOLD, _MAPPED)\n",
+        "        mallopt(_MMAP_THRESHOLD, 128 * 1024)\n",
+        _MEMORY,
+    ),
+    Fault(
+        "the heap is trimmed whenever something is freed",
+        "service/malloc.py",
+        "        mallopt(_TRIM_THRESHOLD, _KEPT)\n",
+        "",
+        _MEMORY,
     ),
 )
