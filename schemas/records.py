@@ -8,6 +8,8 @@ from typing import Any
 from chainrule.backprop import LayerGradient
 from chainrule.catalogue import Array
 
+_AT_A_TIME = 512  # records
+
 
 @dataclass(frozen=True, eq=False)
 class WeightRecords:
@@ -19,17 +21,23 @@ class WeightRecords:
     derivatives: Array
 
     def as_json(self, write: Callable[[Any], bytes]) -> bytes:
-        """The list of them, `from` unit by unit: each row of the matrices fills the gaps of one template."""
-        template = b",".join(
+        """The list of them, `from` unit by unit: rows of the matrices fill the gaps of one template, some at a time."""
+        row = b",".join(
             b'{"from":%%b,"to":%d,"value":%%b,%b,"da_dw":%%b,"dE_dw":%%b}' % (j, write(unit)[1:-1])
             for j, unit in enumerate(self.units)
         )
-        rows = []
-        for i, da_dw in enumerate(self.inputs):
-            values, derivatives = (write(matrix[i])[1:-1].split(b",") for matrix in (self.weights, self.derivatives))
-            gaps = zip(repeat(b"%d" % i), values, repeat(write(da_dw)), derivatives, strict=False)  # repeat has no end
-            rows.append(template % tuple(chain.from_iterable(gaps)))
-        return b"[" + b",".join(rows) + b"]"
+        n_in, n_out = len(self.inputs), len(self.units)
+        step = max(1, _AT_A_TIME // n_out)
+        written = []
+        for first in range(0, n_in, step):
+            some = range(first, min(first + step, n_in))
+            numbers = [b"%d" % i for i in some], [write(self.inputs[i]) for i in some]
+            origins, da_dw = (chain.from_iterable(repeat(text, n_out) for text in texts) for texts in numbers)
+            rows = slice(first, first + step)
+            values, dE_dw = (write(m[rows].ravel())[1:-1].split(b",") for m in (self.weights, self.derivatives))
+            gaps = chain.from_iterable(zip(origins, values, da_dw, dE_dw, strict=True))
+            written.append(b",".join([row] * len(some)) % tuple(gaps))
+        return b"[" + b",".join(written) + b"]"
 
 
 def weight_records(gradient: LayerGradient, do_da: Array, one_sample: bool) -> WeightRecords:

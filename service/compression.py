@@ -23,6 +23,8 @@ def coding_for(accepted: Accept, small: bool = False) -> str | None:
     To leave an answer as it is (identity) is acceptable unless it is ruled out, by name or by `*;q=0`; where it is not
     named it is liked least (RFC 9110, section 12.5.3). A small answer is compressed only where nothing else will do.
     """
+    if not accepted:
+        return IDENTITY
     liked = {coding.lower(): quality for coding, quality in reversed(accepted)}
     other = liked.get("*")
     best = max(CODINGS, key=lambda coding: liked.get(coding, other or 0))

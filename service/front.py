@@ -1,7 +1,8 @@
 """What stands between the clients' connections and the Flask application, on the event loop of a worker.
 
 A request with a body is taken in whole, waits for its turn, is computed in a thread, and its answer is sent. So a
-client who sends or reads slowly holds up nobody: it has no thread. Everything else is answered on the loop at once.
+client who sends or reads slowly holds up nobody: it has no thread. Everything else is answered on the loop at once; so
+is a small request that is the work of a moment, for which the way to a thread and back is half of what it costs.
 What cannot be taken is refused by the application itself, as every other refusal: answer, log line, count are alike.
 """
 
@@ -22,13 +23,15 @@ from service.body import over_limit
 from service.held import Held, Transfer
 from service.limits import BODY_BYTES
 from service.problems import BAD_REQUEST, REQUEST_TIMEOUT, WORK_TIMED_OUT, Refusal
+from service.requests import Postponed
 from service.settings import Settings
 from service.turns import Turns
 
 CONNECTION = "chainrule.connection"  # the key of a scope
 RECEIVED, REFUSAL, STAGES = "chainrule.received", "chainrule.refusal", "chainrule.stages"  # keys of an environ
-TOLD = "chainrule.told"  # so too
+TOLD, ON_LOOP = "chainrule.told", "chainrule.on_loop"  # so too
 
+_SMALL = 16 * 1024  # bytes of a body that is looked at on the loop, to see whether the rest is the work of a moment
 _PIECE = 256 * 1024  # of an answer, handed to the connection at a time: it copies what it cannot send at once
 _DROPPED = 8  # times the limit of a body: a client still sending would see a broken connection instead of the refusal
 _DROP_SECONDS = 10.0
@@ -108,7 +111,7 @@ class Front:
         except Refusal:
             self._turns.give_back()
             raise
-        return await self._compute(environ, content)
+        return self._compute_at_once(environ, content) or await self._compute(environ, content)
 
     async def _receive(self, body: "_Body", transfer: Transfer) -> bytes:
         seconds = self._settings.read_seconds
@@ -119,6 +122,20 @@ class Front:
             body.ended = True  # what may still come is not waited for
             detail = f"the body took over {seconds:g} s to arrive (CHAINRULE_READ_SECONDS), or was the slowest of many"
             raise Refusal(REQUEST_TIMEOUT, detail, headers={"Connection": "close"}) from error
+
+    def _compute_at_once(self, environ: Environ, content: bytes) -> Answer | None:
+        """The answer, where it is the work of a moment: the turn ends with it. Else nothing, and the turn goes on."""
+        if len(content) > _SMALL:
+            return None
+        postponed = False
+        try:
+            return self._run(environ | {"wsgi.input": io.BytesIO(content), ON_LOOP: True})
+        except Postponed:
+            postponed = True
+            return None
+        finally:
+            if not postponed:
+                self._turns.give_back()
 
     async def _compute(self, environ: Environ, content: bytes) -> Answer:
         """The answer of a thread. The turn ends when the work does, also where nobody waits for it any more."""

@@ -187,6 +187,8 @@ LIMITS: tuple[Limit, ...] = (
     ),
 )
 
+_LITTLE: Mapping[str, int] = {"multiply_adds": 1_000_000, "answer_numbers": 10_000, "layers": 8}
+
 DEFAULTS: Mapping[str, int] = {limit.name: limit.default for limit in LIMITS}
 
 
@@ -216,6 +218,11 @@ def enforce(limits: Mapping[str, int], request: GradientRequest) -> dict[str, in
     if errors:
         raise Refusal(LIMIT_EXCEEDED, errors[0]["detail"], errors)
     return {limit.name: asked for limit, asked in measured}
+
+
+def is_little(size: Mapping[str, int]) -> bool:
+    """Whether a request of this size, as from `enforce`, is the work of some milliseconds at most."""
+    return all(size[name] <= little for name, little in _LITTLE.items())
 
 
 def enforce_on_explanation(limits: Mapping[str, int], asked: ExplanationRequest) -> dict[str, int]:

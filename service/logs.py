@@ -10,23 +10,18 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any
 
-import structlog
 from flask import Flask
 from gunicorn.glogging import Logger
-from structlog.stdlib import BoundLogger, ProcessorFormatter
-from structlog.typing import EventDict
 
 from service.codec import encode
 from service.requests import OBSERVERS, Exchange
 
 _STDOUT = 1
 _PROBES = {"/livez", "/readyz", "/metrics"}
+_SAID = "said"  # the attribute of a record with the fields of its line
 _LONGEST = select.PIPE_BUF - 1024  # bytes of the longest text: longer lines of several processes could mingle in a pipe
 
-# Bound to a standard logger for good, whatever structlog is told elsewhere. Without `configure` its lines go nowhere.
-_log: BoundLogger = structlog.wrap_logger(
-    logging.getLogger("chainrule.requests"), [ProcessorFormatter.wrap_for_formatter], wrapper_class=BoundLogger
-)
+_log = logging.getLogger("chainrule.requests")  # without `configure` its lines go nowhere
 
 
 def register(app: Flask) -> None:
@@ -37,9 +32,7 @@ def register(app: Flask) -> None:
 
 def configure(level: str) -> None:
     """Send everything that is logged in this process, warnings too, to the standard output as JSON lines."""
-    handler = _Lines()
-    handler.setFormatter(ProcessorFormatter(processors=[_line]))
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.basicConfig(level=level.upper(), handlers=[_Lines()], force=True)
     logging.captureWarnings(True)
 
 
@@ -72,7 +65,8 @@ def log_exchange(exchange: Exchange) -> None:
         "key": exchange.key,
         "exception": exchange.exception and trace(exchange.exception),
     }
-    _log.log(level, "request", **{name: value for name, value in fields.items() if value is not None})
+    said = {name: value for name, value in fields.items() if value is not None}
+    _log.log(level, "request", extra={_SAID: said})
 
 
 def trace(error: BaseException) -> str:
@@ -106,32 +100,31 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
         try:
-            line = self.format(record).encode()
+            line = _line(record)
             while line:
                 line = line[os.write(_STDOUT, line) :]
         except (OSError, TypeError, ValueError):  # never the request's business
             self.handleError(record)
 
 
-def _line(_logger: Any, _name: str, event: EventDict) -> str:
+def _line(record: logging.LogRecord) -> bytes:
     """A record as JSON: first what every line has, then what this one says."""
-    record: logging.LogRecord = event["_record"]
     said: dict[str, Any] = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "level": record.levelname.lower(),
-        "event": event.pop("event"),
+        "event": record.getMessage(),
         "logger": record.name,
         "pid": record.process,
+        **getattr(record, _SAID, {}),
     }
-    if raised := event.pop("exc_info", None):
-        said["exception"] = "".join(traceback.format_exception(*raised))
-    said |= {name: value for name, value in event.items() if not name.startswith("_")}
-    return encode({name: _fitting(value) for name, value in said.items()}).decode()
+    if record.exc_info:
+        said["exception"] = "".join(traceback.format_exception(*record.exc_info))
+    return encode({name: _fitting(value) for name, value in said.items()})
 
 
 def _fitting(value: Any) -> Any:
     """A text in what JSON and a pipe can take; of a long one the end, where the cause stands."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or (value.isascii() and len(value) <= _LONGEST):
         return value
     data = value.encode("utf-8", "backslashreplace")
     return data[-_LONGEST:].decode("utf-8", "ignore")

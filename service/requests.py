@@ -3,7 +3,7 @@
 The server's front may hand on what it knows, in the WSGI environment: `chainrule.received`, when the head had arrived
 (by time.perf_counter), `chainrule.stages`, the seconds that its own stages took, `chainrule.refusal`, a Refusal, and
 `chainrule.told`, a lock that whoever tells of the request takes, so that it is told of once: the answer that comes too
-late, or the refusal that was given in its place.
+late, or the refusal that was given in its place; and `chainrule.on_loop`, that it has only a moment for this request.
 """
 
 import re
@@ -49,11 +49,21 @@ class Exchange:
 Observer = Callable[[Exchange], None]
 
 
+class Postponed(BaseException):
+    """A request is left as it is, to be taken up again where it may take its time. No error: nothing answers it."""
+
+
 def register(app: Flask) -> None:
     """Have the app give every request an id and every answer its headers, and tell the observers of both."""
     app.extensions.setdefault(OBSERVERS, [])
     app.before_request(_begin)
     app.after_request(_end)
+
+
+def take_time() -> None:
+    """Say that more than a moment's work follows. Raises Postponed where the server has only that for this request."""
+    if "chainrule.on_loop" in request.environ:
+        raise Postponed
 
 
 @contextmanager
@@ -101,20 +111,22 @@ def _end(response: Response) -> Response:
 
 
 def _exchange(response: Response) -> Exchange:
+    asked: Request = request._get_current_object()  # type: ignore[attr-defined]  # once: each look by a proxy costs
+    known = g._get_current_object()
     return Exchange(
-        method=request.method if request.method in METHODS else "other",
-        route=_route(request),
+        method=asked.method if asked.method in METHODS else "other",
+        route=_route(asked),
         status=response.status_code,
-        problem=g.get("problem"),
-        request_bytes=g.get("request_bytes", request.content_length or 0),
-        response_bytes=_size(response),
-        seconds=time.perf_counter() - g.received,
-        stages=g.stages,
-        request_id=g.request_id,
-        key=g.get("key"),
-        parameters=g.get("parameters"),
-        multiply_adds=g.get("multiply_adds"),
-        exception=g.get("exception"),
+        problem=known.get("problem"),
+        request_bytes=known.get("request_bytes", asked.content_length or 0),
+        response_bytes=_size(asked, response),
+        seconds=time.perf_counter() - known.received,
+        stages=known.stages,
+        request_id=known.request_id,
+        key=known.get("key"),
+        parameters=known.get("parameters"),
+        multiply_adds=known.get("multiply_adds"),
+        exception=known.get("exception"),
     )
 
 
@@ -123,9 +135,9 @@ def _route(asked: Request) -> str:
     return _VARIABLE.sub(r"{\1}", asked.url_rule.rule) if asked.url_rule else "unmatched"
 
 
-def _size(response: Response) -> int:
+def _size(asked: Request, response: Response) -> int:
     """The bytes of the body that is sent: a file's from its header, as it is not read yet."""
-    if request.method == "HEAD" or response.status_code in {204, 304}:
+    if asked.method == "HEAD" or response.status_code in {204, 304}:
         return 0
     if response.is_sequence:
         return response.calculate_content_length() or 0

@@ -27,9 +27,9 @@ from service import explorer
 from service.body import read_body
 from service.codec import Outline, decode, encode
 from service.examples import EXAMPLES
-from service.limits import BODY_BYTES, LIMITS, enforce, enforce_on_body, enforce_on_explanation
+from service.limits import BODY_BYTES, LIMITS, enforce, enforce_on_body, enforce_on_explanation, is_little
 from service.problems import NON_FINITE_RESULT, NOT_FOUND, Refusal
-from service.requests import JSON, choose_form, stage
+from service.requests import JSON, choose_form, stage, take_time
 
 GRADIENT_REQUEST = GradientRequestSchema()
 EXPLANATION_REQUEST = ExplanationRequestSchema()
@@ -71,7 +71,10 @@ def post_gradients() -> Response:
         document = _document()
     with stage("validate"):
         asked: GradientRequest = GRADIENT_REQUEST.load(document)
-        _account(enforce(_limits(), asked))
+        size = enforce(_limits(), asked)
+    if asked.verify or not is_little(size):
+        take_time()
+    _account(size)
     with stage("compute"):
         computed = compute(asked)
     with stage("encode"):
@@ -86,6 +89,7 @@ def post_explanations() -> Response:
     back through every unit, each line with symbols, with the numbers put in, and its value. LaTeX in JSON, or with
     `Accept: text/markdown` one page of Markdown.
     """
+    take_time()
     with stage("decode"):
         document = _document()
     with stage("validate"):
@@ -110,6 +114,7 @@ def post_gradient_checks() -> Response:
     pass, alone and then in pairs; what reproduces the numbers is named. `blind_to` are the mistakes that this request
     could not reveal, `better_probe` is a request that can.
     """
+    take_time()
     with stage("decode"):
         document = _document()
     with stage("validate"):

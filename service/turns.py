@@ -30,6 +30,13 @@ class Turns:
     async def take(self) -> None:
         """Wait for a turn; `give_back` has to follow. Raises Refusal where it takes too long."""
         self.check()
+        if self._free.locked():
+            await self._wait()
+        else:
+            await self._free.acquire()
+        self._count(busy=1)
+
+    async def _wait(self) -> None:
         self._count(waiting=1)
         try:
             async with asyncio.timeout(self._seconds):
@@ -38,7 +45,6 @@ class Turns:
             raise self._refusal(f"no turn came within {self._seconds:g} s") from error
         finally:
             self._count(waiting=-1)
-        self._count(busy=1)
 
     def give_back(self) -> None:
         """End a turn."""

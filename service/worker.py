@@ -42,6 +42,17 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
         if self.worker.nr_conns > self.worker.most_connections:
             next(iter(self.worker.idle))._keepalive_timeout()
 
+    def data_received(self, data: bytes) -> None:
+        """A piece from the midst of a body goes where it belongs at once: gunicorn's parser copies it three times."""
+        parser = self._callback_parser
+        if parser is None or parser._state != "body" or len(data) >= parser._body_remaining:
+            super().data_received(data)
+            return
+        parser._body_remaining -= len(data)
+        self._on_body(data)
+        if not self._reading_paused and self._is_buffer_full():
+            self._pause_reading()
+
     def abort(self) -> None:
         """Close at once; what was not received yet is dropped, by the kernel too, which would keep it for a client."""
         self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)

@@ -81,6 +81,20 @@ def test_requests_may_be_sent_before_the_answers(server: Server) -> None:
     assert losses[0] > 0
 
 
+def test_a_body_in_pieces_is_read_whole_and_not_what_stands_behind_it(server: Server) -> None:
+    """Each piece comes by itself, the last one with the next request behind it, to the byte."""
+    body = BODY.ljust(LARGEST_BODY)
+    head = HEAD + b"Content-Length: %d\r\n\r\n" % LARGEST_BODY
+    with server.socket() as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in (head + body[:10], body[10:20], body[20:700], body[700:] + head, body[:-1], body[-1:]):
+            sock.sendall(piece)
+            time.sleep(0.05)  # else the kernel joins it with the next
+        sock.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+        text = b"".join(iter(lambda: sock.recv(65536), b""))
+    assert [text.count(said) for said in (b'"loss":12.5', b"200 OK\r\n", b"HTTP/1.0 200")] == [2, 3, 1]
+
+
 def test_a_chunked_body_is_read_whole(server: Server) -> None:
     """A body of unknown length, in pieces that cut words and numbers apart."""
     with server.connection() as connection:

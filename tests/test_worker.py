@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from service import worker as module
-from service.worker import Worker
+from service.worker import Connection, Worker
 
 
 class _Greeter(asyncio.Protocol):
@@ -54,3 +54,20 @@ def test_who_has_connected_before_the_stop_is_let_in(accepted: bool, monkeypatch
                 return await loop.sock_recv(client, 100)
 
     assert asyncio.run(connect_and_stop()) == b"welcome"
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_piece_of_a_body_that_finds_no_room_is_the_last_for_now(full: bool) -> None:
+    """It goes on when the pieces before it have been taken: a body that nobody reads is not collected."""
+    taken: list[bytes] = []
+    paused: list[bool] = []
+    connection: Connection = object.__new__(Connection)
+    connection._callback_parser = SimpleNamespace(_state="body", _body_remaining=10)
+    connection._reading_paused = False
+    connection._on_body = taken.append
+    connection._is_buffer_full = lambda: full
+    connection._pause_reading = lambda: paused.append(True)
+    connection.data_received(b"12345")
+    assert taken == [b"12345"]
+    assert connection._callback_parser._body_remaining == 5
+    assert bool(paused) == full

@@ -39,6 +39,8 @@ _VERIFICATION = ("tests/test_verification.py",)
 _ROUTES = ("tests/test_routes.py",)
 _EXPLORER = ("tests/test_explorer.py",)
 _MEMORY = ("tests/test_memory.py",)
+_FRONT = ("tests/test_front.py",)
+_PIECES = ("tests/test_worker.py", "tests/test_serve.py")
 _MODULES = ("tests/test_explorer_modules.py",)
 _OPENAPI = tuple(  # without the test that any change of the document fails
     f"tests/test_openapi.py::test_{name}"
@@ -2853,8 +2855,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a method of any name is told",
         "service/requests.py",
-        'request.method if request.method in METHODS else "other"',
-        "request.method",
+        'asked.method if asked.method in METHODS else "other"',
+        "asked.method",
         ("tests/test_requests.py",),
     ),
     Fault(
@@ -3927,5 +3929,82 @@ FAULTS: tuple[Fault, ...] = (
         "        mallopt(_TRIM_THRESHOLD, _KEPT)\n",
         "",
         _MEMORY,
+    ),
+    Fault(
+        "a long answer is computed on the loop",
+        "service/limits.py",
+        '"answer_numbers": 10_000, ',
+        "",
+        _FRONT,
+    ),
+    Fault(
+        "a deep network is computed on the loop",
+        "service/limits.py",
+        ', "layers": 8}',
+        "}",
+        _FRONT,
+    ),
+    Fault(
+        "what is verified is computed on the loop",
+        "service/routes.py",
+        "if asked.verify or not is_little(size):",
+        "if not is_little(size):",
+        _FRONT,
+    ),
+    Fault(
+        "an explanation is computed on the loop",
+        "service/routes.py",
+        'one page of Markdown.\n    """\n    take_time()\n',
+        'one page of Markdown.\n    """\n',
+        _FRONT,
+    ),
+    Fault(
+        "a large body is looked at on the loop",
+        "service/front.py",
+        "if len(content) > _SMALL:",
+        "if len(content) > 2 * _SMALL:",
+        _FRONT,
+    ),
+    Fault(
+        "small requests go to a thread too",
+        "service/front.py",
+        "if len(content) > _SMALL:",
+        "if content:",
+        _FRONT,
+    ),
+    Fault(
+        "a request that is computed at once keeps its turn",
+        "service/front.py",
+        "            if not postponed:\n                self._turns.give_back()\n",
+        "            pass\n",
+        _FRONT,
+    ),
+    Fault(
+        "a postponed request gives its turn back twice",
+        "service/front.py",
+        "            if not postponed:\n                self._turns",
+        "            if True:\n                self._turns",
+        _FRONT,
+    ),
+    Fault(
+        "the end of a large body is not seen",
+        "service/worker.py",
+        "len(data) >= parser._body_remaining:",
+        "len(data) > parser._body_remaining:",
+        _PIECES,
+    ),
+    Fault(
+        "the pieces of a large body are not counted",
+        "service/worker.py",
+        "        parser._body_remaining -= len(data)\n",
+        "",
+        _PIECES,
+    ),
+    Fault(
+        "a body is taken in faster than it is read",
+        "service/worker.py",
+        "        if not self._reading_paused and self._is_buffer_full():\n            self._pause_reading()\n",
+        "",
+        _PIECES,
     ),
 )

@@ -1,0 +1,114 @@
+"""What is computed where: the work of a moment on the event loop, everything else in a thread."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Response
+
+from service.app import create_app
+from service.front import CONNECTION, Front
+from service.requests import OBSERVERS, Exchange
+from service.settings import read_settings
+from service.turns import Turns
+
+LAYER = {"weights": [[0.5] * 2] * 2, "activation": "tanh"}
+SMALL = {"network": {"layers": [LAYER]}, "inputs": [1.0, 2.0], "targets": [0.0, 0.0]}
+MANY = SMALL | {"inputs": [[1.0, 2.0]] * 600, "targets": [[0.0, 0.0]] * 600, "breakdown": "per_unit"}
+DEEP = SMALL | {"network": {"layers": [LAYER] * 9}}
+
+ON_LOOP: dict[str, tuple[str, Any, int]] = {
+    "small": ("/v1/gradients", SMALL, 200),
+    "malformed": ("/v1/gradients", b"{", 400),
+    "invalid": ("/v1/gradients", {}, 422),
+}
+IN_A_THREAD: dict[str, tuple[str, Any, int]] = {
+    "a large body": ("/v1/gradients", json.dumps(SMALL).encode() + b" " * 16_384, 200),
+    "a long answer": ("/v1/gradients", MANY, 200),
+    "many layers": ("/v1/gradients", DEEP, 200),
+    "verified": ("/v1/gradients", SMALL | {"verify": True}, 200),
+    "an explanation": ("/v1/explanations", {}, 422),
+    "a check": ("/v1/gradient-checks", {}, 422),
+}
+
+
+class Asked:
+    """A front of its own with two turns, and what came of the one request that it was asked."""
+
+    def __init__(self, path: str, body: bytes, behind: Callable[[Response], Response] = lambda answer: answer) -> None:
+        self.app = create_app()
+        self.app.after_request(behind)
+        self.threads: list[threading.Thread] = []
+        self.exchanges: list[Exchange] = []
+        self.sent: list[dict[str, Any]] = []
+        self.app.extensions[OBSERVERS].append(self._observe)
+        asyncio.run(self._ask(path, body))
+
+    def _observe(self, exchange: Exchange) -> None:
+        self.threads.append(threading.current_thread())
+        self.exchanges.append(exchange)
+
+    async def _ask(self, path: str, body: bytes) -> None:
+        self.turns = Turns(2, 2, 1.0)
+        front = Front(self.app, read_settings(), self.turns)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        scope = {
+            "method": "POST",
+            "path": path,
+            "query_string": b"",
+            "http_version": "1.1",
+            "scheme": "http",
+            "headers": headers,
+            CONNECTION: type("Connected", (), {"cut_short": False})(),
+        }
+        await front(scope, self._receive(body), self._send)
+        await asyncio.sleep(0)  # for what is called when a thread has ended
+        self.busy = self.turns.busy
+
+    @staticmethod
+    def _receive(body: bytes) -> Any:
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        return receive
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        self.sent.append(message)
+
+    @property
+    def status(self) -> int:
+        """The answer's."""
+        return int(self.sent[0]["status"])
+
+
+@pytest.mark.parametrize("kind", [*ON_LOOP, *IN_A_THREAD])
+def test_only_the_work_of_a_moment_is_done_on_the_loop(kind: str) -> None:
+    """Each request is answered once, told of once, and gives its turn back, wherever it is computed."""
+    path, body, status = (ON_LOOP | IN_A_THREAD)[kind]
+    asked = Asked(path, body if isinstance(body, bytes) else json.dumps(body).encode())
+    assert asked.status == status
+    assert [exchange.status for exchange in asked.exchanges] == [status]
+    assert (asked.threads == [threading.main_thread()]) == (kind in ON_LOOP)
+    assert asked.busy == 0
+
+
+def test_a_turn_ends_also_where_the_application_falls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each such request would leave room for one less, until there is none."""
+    taken: list[Turns] = []
+    take = Turns.take
+
+    async def kept(turns: Turns) -> None:
+        taken.append(turns)
+        await take(turns)
+
+    monkeypatch.setattr(Turns, "take", kept)
+
+    def fall(_: Response) -> Response:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Asked("/v1/gradients", json.dumps(SMALL).encode(), fall)
+    assert [turns.busy for turns in taken] == [0]
