@@ -5,6 +5,7 @@ of them. CPU time is what a request costs; ratios are taken within a round.
 """
 
 import argparse
+import base64
 import contextlib
 import itertools
 import json
@@ -16,6 +17,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from benchmarks.client import latencies, post_of
 from benchmarks.contenders import CONTENDERS, OURS, WORKERS, Running, running
@@ -50,6 +53,7 @@ class Comparison:
     start_seconds: dict[str, float]
     resting_megabytes: dict[str, float]
     loaded_megabytes: dict[str, float]
+    answer_bytes: dict[str, int] = field(default_factory=dict)  # of each workload
 
     def ratios(self, workload: str, connections: int, service: str, to: str = OURS) -> list[float]:
         """CPU per request of `to` over that of the service, round by round: below 1, `to` is cheaper."""
@@ -65,8 +69,7 @@ def compare(workloads: Sequence[Workload], names: Iterable[str], rounds: int, se
             stack.enter_context(running(contender, Path(folder) / f"{at}.log")) for at, contender in enumerate(wanted)
         ]
         resting = {service.contender.name: service.resident_megabytes() for service in services}
-        for workload in workloads:
-            _warm_up(workload, services)
+        sizes = {workload.name: _warm_up(workload, services) for workload in workloads}
         cells: Cells = {}
         for number in range(rounds):
             print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
@@ -75,7 +78,7 @@ def compare(workloads: Sequence[Workload], names: Iterable[str], rounds: int, se
             )
         loaded = {service.contender.name: service.resident_megabytes() for service in services}
         starts = {service.contender.name: service.seconds for service in services}
-    return Comparison(cells, starts, resting, loaded)
+    return Comparison(cells, starts, resting, loaded, sizes)
 
 
 def _one_round(workloads: Sequence[Workload], services: list[Running], seconds: float, cells: Cells) -> None:
@@ -95,15 +98,16 @@ def _able(workload: Workload, services: Iterable[Running]) -> Iterator[Running]:
     return (service for service in services if service.contender.base64 or workload.encoding == "json")
 
 
-def _warm_up(workload: Workload, services: Iterable[Running]) -> None:
-    """Have every worker compile what it compiles, and hold the answers against each other."""
-    request, first = post_of(workload.body()), None
+def _warm_up(workload: Workload, services: Iterable[Running]) -> int:
+    """Have every worker compile what it compiles, and hold the answers against each other. Returns their bytes."""
+    request, first, body = post_of(workload.body()), None, b""
     for service in _able(workload, services):
         _, body = latencies(service.port, request, _WARM_UP, 0.0, _WARM_UP)
         answer = json.loads(body)
         first = first or answer
         for found in differences(first, answer):
             raise RuntimeError(f"{workload.name}, {service.contender.name}: {found}")
+    return len(body)
 
 
 def differences(first: Any, other: Any, place: str = "") -> Iterator[str]:
@@ -112,8 +116,7 @@ def differences(first: Any, other: Any, place: str = "") -> Iterator[str]:
         if first.keys() != other.keys():
             yield f"{place}: {sorted(first)} and {sorted(other)}"
         elif "base64" in first:
-            if first["shape"] != other["shape"]:
-                yield f"{place}: {first['shape']} and {other['shape']}"
+            yield from differences(_unpacked(first), _unpacked(other), place)
         else:
             for key in first:
                 yield from differences(first[key], other[key], f"{place}/{key}")
@@ -125,6 +128,10 @@ def differences(first: Any, other: Any, place: str = "") -> Iterator[str]:
             yield f"{place}: {first} and {other}"
     elif first != other:
         yield f"{place}: {first!r:.100} and {other!r:.100}"
+
+
+def _unpacked(array: dict[str, Any]) -> Any:
+    return np.frombuffer(base64.b64decode(array["base64"])).reshape(array["shape"]).tolist()
 
 
 def tables(found: Comparison) -> Iterator[str]:
@@ -147,7 +154,7 @@ def tables(found: Comparison) -> Iterator[str]:
     yield "\nRequests a second, the median of the rounds:\n"
     yield from _table(found, rows, names, lambda cell: f"{statistics.median(cell.per_second):.3g}")
     yield "\nMemory (PSS of all processes) and start:\n"
-    yield "| | MB at rest | MB after all rounds | seconds to the first connection |\n|---|---|---|---|"
+    yield "| | MB at rest | MB after all rounds | seconds to the first answer |\n|---|---|---|---|"
     for name in names:
         megabytes = f"{found.resting_megabytes[name]:.0f} | {found.loaded_megabytes[name]:.0f}"
         yield f"| {name} | {megabytes} | {found.start_seconds[name]:.1f} |"

@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.client import latencies, post_of
+from benchmarks.workloads import WORKLOADS
 from tests.serving import environment, free_port
 
 WORKERS = 2
 _PROGRAMS = Path(sys.executable).parent
 _PATIENCE = 60.0  # seconds until a service has to answer; PyTorch takes ten
+FIRST = post_of(WORKLOADS[0].body())  # what a service is asked first
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # as `chainrule serve` sets it for itself
 
 
@@ -63,6 +66,7 @@ CONTENDERS: tuple[Contender, ...] = (
     Contender("the same, tuned", "by somebody who has profiled it", _uvicorn("fastapi_torch_tuned"), {}),
     Contender("FastAPI + JAX", "tuned and compiled", _uvicorn("fastapi_jax"), {}),
     Contender("Flask, plain", "marshmallow and NumPy; gunicorn", _gunicorn("flask_marshmallow"), _ONE_THREAD),
+    Contender("bare Flask", "no checks; gunicorn", _gunicorn("flask_bare"), _ONE_THREAD, floor=True, base64=True),
     Contender("bare gunicorn", "no checks, no framework", _gunicorn("floor"), _ONE_THREAD, floor=True, base64=True),
     Contender("bare socket", "no checks, no web server", _socket, _ONE_THREAD, floor=True, base64=True),
 )
@@ -75,7 +79,7 @@ class Running:
     contender: Contender
     port: int
     process: subprocess.Popen[bytes]
-    seconds: float  # from its start to the first connection that it took
+    seconds: float  # from its start to its first answer
 
     @property
     def processes(self) -> list[int]:
@@ -122,6 +126,7 @@ def running(contender: Contender, log: Path) -> Iterator[Running]:
     with process:
         try:
             _wait_for(process, port, log)
+            latencies(port, FIRST, 1, 0.0, 1)
             yield Running(contender, port, process, time.monotonic() - start)
         finally:
             with contextlib.suppress(ProcessLookupError):

@@ -17,6 +17,7 @@ from service.front import CONNECTION, STAGES, Answer, Front, Scope
 from service.malloc import give_back
 from service.problems import BAD_REQUEST, HEADERS_TOO_LARGE, INTERNAL_ERROR, NOT_IMPLEMENTED, URI_TOO_LONG, Refusal
 
+_ACCEPTED = 1  # connections at a time: who is free takes the next, not whoever woke first all of them
 _LINGER = 2.0  # seconds that a stopping worker leaves to requests which are on their way by an open connection
 _ROUNDS = 5  # of the loop: asyncio takes 3 to make what it has accepted a connection, and drops it if its server closes
 _FLUSH = 10.0  # seconds that a client has to read the rest of an answer when its connection is closed
@@ -158,7 +159,8 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
     async def _serve(self) -> None:
         self._stopping = asyncio.Event()
         for listener in self.sockets:
-            server = await self.loop.create_server(lambda: Connection(self), sock=listener.sock, backlog=1024)
+            server = await self.loop.create_server(lambda: Connection(self), sock=listener.sock, backlog=_ACCEPTED)
+            listener.sock.listen(self.cfg.backlog)  # which asyncio has set to the other
             self.servers.append(server)
         self.shared.come(self.age)
         beats = itertools.cycle(range(_KEPT))

@@ -1,7 +1,10 @@
 """The worker's own loop, where what has to be seen happens between two of its turns."""
 
 import asyncio
+import contextlib
+import os
 import socket
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -9,29 +12,42 @@ import pytest
 from service import worker as module
 from service.worker import Connection, Worker
 
+BACKLOG = 64  # connections that may wait to be accepted
+
 
 class _Greeter(asyncio.Protocol):
     """Says something to everybody who is let in."""
+
+    greeted = 0
 
     def __init__(self, worker: Worker) -> None:
         pass
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet."""
+        _Greeter.greeted += 1
         assert isinstance(transport, asyncio.Transport)
         transport.write(b"welcome")
         transport.close()
 
 
-async def _stopping_worker(listener: socket.socket) -> Worker:
+def _worker(listener: socket.socket) -> Worker:
     worker: Worker = object.__new__(Worker)
     worker.loop = asyncio.get_running_loop()
     worker.sockets = [SimpleNamespace(sock=listener)]
-    worker.servers = [await worker.loop.create_server(lambda: _Greeter(worker), sock=listener)]
+    worker.servers = []
     worker.nr_conns = 0
     worker.idle = {}
     worker.notify = lambda: None
-    worker.cfg = SimpleNamespace(graceful_timeout=1)
+    worker.cfg = SimpleNamespace(graceful_timeout=1, backlog=BACKLOG)
+    worker.alive, worker.ppid, worker.age, worker._quick_shutdown = True, os.getppid(), 1, False
+    worker.shared = SimpleNamespace(come=lambda age: None, go=lambda pid: None)
+    return worker
+
+
+async def _stopping_worker(listener: socket.socket) -> Worker:
+    worker = _worker(listener)
+    worker.servers = [await worker.loop.create_server(lambda: _Greeter(worker), sock=listener)]
     return worker
 
 
@@ -54,6 +70,32 @@ def test_who_has_connected_before_the_stop_is_let_in(accepted: bool, monkeypatch
                 return await loop.sock_recv(client, 100)
 
     assert asyncio.run(connect_and_stop()) == b"welcome"
+
+
+def test_a_worker_takes_one_connection_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many that come at once it leaves the others to whoever is free; and as many as before may wait for that."""
+    monkeypatch.setattr(module, "Connection", _Greeter)
+    most = 5
+    made: list[int] = []
+
+    async def take_all() -> None:
+        with socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as listener, contextlib.ExitStack() as stack:
+            for _ in range(most):
+                stack.enter_context(socket.create_connection(listener.getsockname(), timeout=10))
+            listener.setblocking(False)
+            worker = _worker(listener)
+            serving = asyncio.create_task(worker._serve())
+            while sum(made) < most:
+                before = _Greeter.greeted
+                await asyncio.sleep(0)
+                made.append(_Greeter.greeted - before)
+            told = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)  # of a listener, its backlog (tcp(7))
+            assert told[28:32] == BACKLOG.to_bytes(4, sys.byteorder)
+            worker.handle_exit_signal()
+            await serving
+
+    asyncio.run(asyncio.wait_for(take_all(), 10))
+    assert max(made) <= 2  # asyncio of later Pythons accepts one more than it is told
 
 
 @pytest.mark.parametrize("full", [True, False])

@@ -4007,4 +4007,18 @@ FAULTS: tuple[Fault, ...] = (
         "",
         _PIECES,
     ),
+    Fault(
+        "one worker takes all connections that come at once",
+        "service/worker.py",
+        "_ACCEPTED = 1 ",
+        "_ACCEPTED = 1024 ",
+        _PIECES,
+    ),
+    Fault(
+        "only one connection may wait to be accepted",
+        "service/worker.py",
+        "            listener.sock.listen(self.cfg.backlog)  # which asyncio has set to the other\n",
+        "",
+        _PIECES,
+    ),
 )

@@ -1,0 +1,95 @@
+"""What was asked of the service, and what was reached: one table a target, from the figures of a comparison.
+
+Beside each ratio stands what the floors reach, services that check nothing: what is below theirs is out of reach.
+"""
+
+import statistics
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from benchmarks.alternatives.bare_numpy import Given, gradients
+from benchmarks.compare import Cell, Comparison
+from benchmarks.contenders import CONTENDERS, OURS
+from benchmarks.workloads import WORKLOADS, Workload
+
+ALTERNATIVES = [contender.name for contender in CONTENDERS if contender.name != OURS and not contender.floor]
+MOST_OF_BEST = {"W1": 0.75, "W2": 0.75, "W3": 0.6, "W4": 0.6, "W5": 0.6, "W6": 0.7}  # CPU, of the best alternative's
+MOST_OF_FLOOR = {"W1": ("bare gunicorn", 1.5)} | dict.fromkeys(("W3", "W4", "W5", "W6"), ("bare socket", 1.25))
+_TIMES = 50
+
+
+def beside_the_best(found: Comparison) -> Iterator[str]:
+    """Ours over the best alternative's, each measure by itself, as Markdown."""
+    heads = "workload", "connections", "best alternative", "CPU, at most", "CPU", "bare Flask's", "bare socket's"
+    yield f"| {' | '.join(heads)} | p99 | time an answer |\n|{'---|' * 9}"
+    for workload, connections in _rows(found):
+        if workload not in MOST_OF_BEST:
+            continue
+        cells = {name: found.cells[workload, connections, name] for name in ALTERNATIVES}
+        best = min(cells, key=lambda name: statistics.median(cells[name].cpu_ms))
+        cpu = [_median(found.ratios(workload, connections, best, to)) for to in (OURS, "bare Flask", "bare socket")]
+        ours = found.cells[workload, connections, OURS]
+        p99 = ours.p99 / min(cell.p99 for cell in cells.values())
+        rate = max(map(_rate, cells.values())) / _rate(ours)
+        figures = " | ".join(f"{ratio:.2f}" for ratio in (MOST_OF_BEST[workload], *cpu, p99, rate))
+        yield f"| {workload} | {connections} | {best} | {figures} |"
+
+
+def beside_the_floor(found: Comparison) -> Iterator[str]:
+    """Ours over the floor's, as Markdown."""
+    yield "| workload | connections | floor | CPU, at most | CPU |\n|---|---|---|---|---|"
+    for workload, connections in _rows(found):
+        if workload in MOST_OF_FLOOR:
+            floor, most = MOST_OF_FLOOR[workload]
+            ratio = _median(found.ratios(workload, connections, floor))
+            yield f"| {workload} | {connections} | {floor} | {most:.2f} | {ratio:.2f} |"
+
+
+def in_base64(found: Comparison) -> Iterator[str]:
+    """What base64 saves, and how near it comes to arithmetic and copies alone, as Markdown."""
+    heads = "workload", "JSON's CPU over base64's", "the same of bare socket", "base64, ms", "arithmetic and copies, ms"
+    yield f"| {' | '.join(heads)} |\n|{'---|' * 5}"
+    for workload in WORKLOADS:
+        name = workload.name.removesuffix(" base64")
+        if name == workload.name or (workload.name, 1, OURS) not in found.cells:
+            continue
+        saved = [_cpu(found, name, to) / _cpu(found, workload.name, to) for to in (OURS, "bare socket")]
+        least = 1e3 * least_seconds(workload, found.answer_bytes[workload.name])
+        figures = f"{saved[0]:.1f} | {saved[1]:.1f} | {_cpu(found, workload.name, OURS):.3g} | {least:.3g}"
+        yield f"| {name} | {figures} |"
+
+
+def least_seconds(workload: Workload, answer_bytes: int) -> float:
+    """CPU seconds of the bare arithmetic, one copy of the body and one of the answer."""
+    random = np.random.default_rng(0)
+    layers = [
+        Given(activation, random.normal(size=(n_in, n_out)), random.normal(size=n_out))
+        for n_in, n_out, activation in zip(workload.widths, workload.widths[1:], workload.activations, strict=False)
+    ]
+    x, t = (random.normal(size=(workload.samples or 1, width)) for width in (workload.widths[0], workload.widths[-1]))
+    body, answer = workload.body(), bytes(answer_bytes)
+    taken = []
+    for _ in range(_TIMES):
+        start = time.process_time()
+        gradients(layers, x, t)
+        bytearray(body), bytearray(answer)
+        taken.append(time.process_time() - start)
+    return statistics.median(taken)
+
+
+def _rows(found: Comparison) -> list[tuple[str, int]]:
+    return list(dict.fromkeys((workload, connections) for workload, connections, _ in found.cells))
+
+
+def _cpu(found: Comparison, workload: str, service: str) -> float:
+    return statistics.median(found.cells[workload, 1, service].cpu_ms)
+
+
+def _rate(cell: Cell) -> float:
+    return statistics.median(cell.per_second)
+
+
+def _median(ratios: list[float]) -> float:
+    return statistics.median(ratios)
