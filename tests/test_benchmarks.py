@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
+from benchmarks import targets
 from benchmarks.alternatives.flask_marshmallow import app as plain
 from benchmarks.compare import Cell, Comparison, differences
 from benchmarks.workloads import WORKLOADS, Workload
@@ -61,3 +62,30 @@ def test_ratios_are_taken_within_a_round() -> None:
 def test_the_99th_percentile_is_one_of_the_answers() -> None:
     """Of 200 answers, the third slowest."""
     assert Cell(latency_ms=[float(number) for number in range(200, 0, -1)]).p99 == 198.0
+
+
+def _cells(**milliseconds: float) -> dict[tuple[str, int, str], Cell]:
+    """W1 at one connection: each service has one round, and needs as long as it computes."""
+    return {
+        ("W1", 1, name): Cell(cpu_ms=[ms], per_second=[1e3 / ms], latency_ms=[ms]) for name, ms in milliseconds.items()
+    }
+
+
+def test_an_aim_stands_beside_the_best_alternative_and_the_floors() -> None:
+    """Of alternatives of 4, 2, 8 and 6 ms the second is the best: 3 ms are 1.5 times that, and a floor of 1 ms half."""
+    services = ["Chainrule", *targets.ALTERNATIVES, "bare Flask", "bare gunicorn", "bare socket"]
+    comparison = Comparison(_cells(**dict(zip(services, (3, 4, 2, 8, 6, 1, 0.5, 0.25), strict=True))), {}, {}, {})
+    assert list(targets.beside_the_best(comparison))[-1] == (
+        f"| W1 | 1 | {targets.ALTERNATIVES[1]} | 0.75 | 1.50 | 0.50 | 0.12 | 1.50 | 1.50 |"
+    )
+    assert list(targets.beside_the_floor(comparison))[-1] == "| W1 | 1 | bare gunicorn | 1.50 | 6.00 |"
+
+
+def test_arrays_as_base64_are_compared_by_their_numbers() -> None:
+    """Not by their text, which differs in the last digits."""
+    packed = [
+        {"shape": [2], "base64": base64.b64encode(np.array(numbers).tobytes()).decode()}
+        for numbers in ([1.0, 2.0], [1.0, 2.0 + 1e-12], [1.0, 2.1])
+    ]
+    assert list(differences(packed[0], packed[1], "/a")) == []
+    assert [found.partition(":")[0] for found in differences(packed[0], packed[2], "/a")] == ["/a/1"]

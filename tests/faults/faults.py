@@ -165,8 +165,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "relu takes the right-hand slope at its kink",
         "chainrule/elementwise.py",
-        "return np.where(a > 0, 1.0, 0.0)",
-        "return np.where(a >= 0, 1.0, 0.0)",
+        "return _one_where(a > 0)",
+        "return _one_where(a >= 0)",
         _ACTIVATIONS,
     ),
     Fault(
@@ -333,8 +333,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the slope of relu6 and hard_tanh is 1 on their kinks",
         "chainrule/elementwise.py",
-        "np.where((a > low) & (a < high), 1.0, 0.0)",
-        "np.where((a >= low) & (a <= high), 1.0, 0.0)",
+        "_one_where((a > low) & (a < high))",
+        "_one_where((a >= low) & (a <= high))",
         _ACTIVATIONS,
     ),
     Fault(
