@@ -1,6 +1,7 @@
 """What is computed where: the work of a moment on the event loop, everything else in a thread."""
 
 import asyncio
+import gzip
 import json
 import threading
 from collections.abc import Callable
@@ -27,6 +28,7 @@ ON_LOOP: dict[str, tuple[str, Any, int]] = {
 }
 IN_A_THREAD: dict[str, tuple[str, Any, int]] = {
     "a large body": ("/v1/gradients", json.dumps(SMALL).encode() + b" " * 16_384, 200),
+    "compressed": ("/v1/gradients", gzip.compress(json.dumps(SMALL).encode()), 200),
     "a long answer": ("/v1/gradients", MANY, 200),
     "many layers": ("/v1/gradients", DEEP, 200),
     "verified": ("/v1/gradients", SMALL | {"verify": True}, 200),
@@ -55,6 +57,8 @@ class Asked:
         self.turns = Turns(2, 2, 1.0)
         front = Front(self.app, read_settings(), self.turns)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        if body.startswith(b"\x1f\x8b"):
+            headers.append((b"content-encoding", b"gzip"))
         scope = {
             "method": "POST",
             "path": path,

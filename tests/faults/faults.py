@@ -3961,15 +3961,15 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a large body is looked at on the loop",
         "service/front.py",
-        "if len(content) > _SMALL:",
-        "if len(content) > 2 * _SMALL:",
+        "if len(content) > _SMALL or",
+        "if len(content) > 2 * _SMALL or",
         _FRONT,
     ),
     Fault(
         "small requests go to a thread too",
         "service/front.py",
-        "if len(content) > _SMALL:",
-        "if content:",
+        "if len(content) > _SMALL or",
+        "if content or",
         _FRONT,
     ),
     Fault(
@@ -4020,5 +4020,12 @@ FAULTS: tuple[Fault, ...] = (
         "            listener.sock.listen(self.cfg.backlog)  # which asyncio has set to the other\n",
         "",
         _PIECES,
+    ),
+    Fault(
+        "a bomb of zeros is expanded on the loop",
+        "service/front.py",
+        ' or "HTTP_CONTENT_ENCODING" in environ:',
+        ":",
+        _FRONT,
     ),
 )
