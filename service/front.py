@@ -125,7 +125,7 @@ class Front:
 
     def _compute_at_once(self, environ: Environ, content: bytes) -> Answer | None:
         """The answer, where it is the work of a moment: the turn ends with it. Else nothing, and the turn goes on."""
-        if len(content) > _SMALL or "HTTP_CONTENT_ENCODING" in environ:  # compressed it may be a thousand times as large
+        if len(content) > _SMALL or "HTTP_CONTENT_ENCODING" in environ:  # compressed, it can be a thousandfold
             return None
         postponed = False
         try:
