@@ -49,7 +49,7 @@ a floor's ratio is above the aim, no service on its ground comes there: bare Fla
 """
 
 FLOOR = """
-Close to the limit, with everything checked: CPU over that of a floor.
+Close to the limit, with everything checked: CPU over that of a floor, and beside it what Flask and gunicorn come to with nothing checked.
 """
 
 BASE64 = """
@@ -60,7 +60,8 @@ CORE = """\
 ## The core in process
 
 CPU milliseconds for all derivatives of a network of tanh layers, medians, taken in turns, one thread. The core gives the three factors
-of every weight as well, and slopes that keep their digits where a unit saturates; bare products are the multiplications alone.
+of every weight as well, and slopes that keep their digits where a unit saturates. Bare NumPy gives the factors, with slopes from the outputs;
+bare products are the multiplications alone, by NumPy's OpenBLAS. PyTorch multiplies by another library.
 """
 
 GROWTH = """\

@@ -38,13 +38,13 @@ def beside_the_best(found: Comparison) -> Iterator[str]:
 
 
 def beside_the_floor(found: Comparison) -> Iterator[str]:
-    """Ours over the floor's, as Markdown."""
-    yield "| workload | connections | floor | CPU, at most | CPU |\n|---|---|---|---|---|"
+    """Ours over the floor's, and bare Flask's over it, as Markdown."""
+    yield "| workload | connections | floor | CPU, at most | CPU | bare Flask's |\n|---|---|---|---|---|---|"
     for workload, connections in _rows(found):
         if workload in MOST_OF_FLOOR:
             floor, most = MOST_OF_FLOOR[workload]
-            ratio = _median(found.ratios(workload, connections, floor))
-            yield f"| {workload} | {connections} | {floor} | {most:.2f} | {ratio:.2f} |"
+            ours, flasks = (_median(found.ratios(workload, connections, floor, to)) for to in (OURS, "bare Flask"))
+            yield f"| {workload} | {connections} | {floor} | {most:.2f} | {ours:.2f} | {flasks:.2f} |"
 
 
 def in_base64(found: Comparison) -> Iterator[str]:
