@@ -82,6 +82,7 @@ KINDS: dict[str, Callable[[], bytes]] = {
     "hostile: empty lists": lambda: b'{"inputs": [' + b"[]," * 990_000 + b"[]]}",
     "hostile: short strings": lambda: b'{"inputs": [' + b'"a",' * 990_000 + b'"a"]}',
     "hostile: members": lambda: b"{" + b",".join(b'"%x":1' % i for i in range(990_000)) + b"}",
+    "hostile: brackets that close": lambda: b'{"inputs": [' + b"]" * (32 * MEGA - 20) + b"}",
     "hostile: digits": lambda: b'{"inputs": [' + b"1," * (16 * MEGA - 20) + b"1]}",
     "hostile: numbers of three digits": lambda: b'{"inputs": [' + b"999," * (8 * MEGA - 20) + b"1]}",
     "hostile: fractions": lambda: b'{"inputs": [[' + b"1.5," * (8 * MEGA - 20) + b"1]]}",

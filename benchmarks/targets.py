@@ -29,7 +29,10 @@ def beside_the_best(found: Comparison) -> Iterator[str]:
             continue
         cells = {name: found.cells[workload, connections, name] for name in ALTERNATIVES}
         best = min(cells, key=lambda name: statistics.median(cells[name].cpu_ms))
-        cpu = [_median(found.ratios(workload, connections, best, to)) for to in (OURS, "bare Flask", "bare socket")]
+        cpu = [
+            statistics.median(found.ratios(workload, connections, best, to))
+            for to in (OURS, "bare Flask", "bare socket")
+        ]
         ours = found.cells[workload, connections, OURS]
         p99 = ours.p99 / min(cell.p99 for cell in cells.values())
         rate = max(map(_rate, cells.values())) / _rate(ours)
@@ -43,7 +46,9 @@ def beside_the_floor(found: Comparison) -> Iterator[str]:
     for workload, connections in _rows(found):
         if workload in MOST_OF_FLOOR:
             floor, most = MOST_OF_FLOOR[workload]
-            ours, flasks = (_median(found.ratios(workload, connections, floor, to)) for to in (OURS, "bare Flask"))
+            ours, flasks = (
+                statistics.median(found.ratios(workload, connections, floor, to)) for to in (OURS, "bare Flask")
+            )
             yield f"| {workload} | {connections} | {floor} | {most:.2f} | {ours:.2f} | {flasks:.2f} |"
 
 
@@ -89,7 +94,3 @@ def _cpu(found: Comparison, workload: str, service: str) -> float:
 
 def _rate(cell: Cell) -> float:
     return statistics.median(cell.per_second)
-
-
-def _median(ratios: list[float]) -> float:
-    return statistics.median(ratios)

@@ -116,8 +116,8 @@ def _decode_lists(body: bytes, outline: Outline) -> Any:
 def _deepest(body: bytes, opening: bytes, closing: bytes) -> int:
     """How many brackets are open at most at a time."""
     marks = np.frombuffer(body, np.uint8)
-    steps = np.equal(marks, ord(opening)).astype(np.int32) - np.equal(marks, ord(closing))
-    return int(steps.cumsum().max(initial=0))
+    steps = np.equal(marks, ord(opening)).astype(np.int8) - np.equal(marks, ord(closing))
+    return int(steps.cumsum(dtype=np.int32).max(initial=0))
 
 
 def encode(document: Any) -> bytes:

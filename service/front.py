@@ -2,7 +2,7 @@
 
 A request with a body is taken in whole, waits for its turn, is computed in a thread, and its answer is sent. So a
 client who sends or reads slowly holds up nobody: it has no thread. Everything else is answered on the loop at once; so
-is a small request that is the work of a moment, for which the way to a thread and back is half of what it costs.
+is a small request that is the work of a moment, of which the way to a thread and back would take up to a sixth.
 What cannot be taken is refused by the application itself, as every other refusal: answer, log line, count are alike.
 """
 

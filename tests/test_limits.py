@@ -203,6 +203,17 @@ def test_a_body_of_many_small_parts_costs_no_memory(client: FlaskClient, piece: 
     assert peak < 4 * len(body)
 
 
+def test_to_tell_the_depth_costs_some_copies_of_the_body() -> None:
+    """Also of one that is nothing but brackets which close, and so has no parts that a limit would count."""
+    outline = Outline(b"]" * 4_000_000)
+    tracemalloc.start()
+    depth = outline.depth
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert depth == 0
+    assert peak < 12 * len(outline.body)
+
+
 def test_every_limit_that_is_exceeded_is_told() -> None:
     """All at once, as everywhere: the client mends them in one go."""
     asked = GradientRequestSchema().load(deepcopy(REQUEST))

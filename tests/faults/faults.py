@@ -4028,4 +4028,18 @@ FAULTS: tuple[Fault, ...] = (
         ":",
         _FRONT,
     ),
+    Fault(
+        "the depth of a body is counted in wide integers",
+        "service/codec.py",
+        "steps.cumsum(dtype=np.int32)",
+        "steps.cumsum()",
+        _LIMITS,
+    ),
+    Fault(
+        "the depth of a body is what is open at its end",
+        "service/codec.py",
+        "steps.cumsum(dtype=np.int32).max(initial=0)",
+        "steps.sum(dtype=np.int32)",
+        _LIMITS,
+    ),
 )
