@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import elementwise, simplex
-from chainrule.catalogue import Array, Border, Elsewhere, Parameter, Rule, Table, Value, parameter_values
+from chainrule.catalogue import Array, Border, Elsewhere, Parameter, Rule, Table, Value, parameter_values, quietly
 from chainrule.jacobian import Jacobian
 
 
@@ -79,32 +79,30 @@ class ActivationSpec:
     values: tuple[Value, ...] = ()
     group: str | None = None  # tells two softmax heads of one layer apart
 
+    @quietly
     def value(self, a: Array) -> Array:
         """o = φ(a), (s, j). Infinite only where float64 cannot hold it."""
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            return self.activation.value(a, *self.values)
+        return self.activation.value(a, *self.values)
 
+    @quietly
     def jacobian(self, a: Array) -> Jacobian:
         """do/da of the units of a, (s, j), as one group."""
         row = self.activation
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            if row.jacobian is not None:
-                return row.jacobian(a, *self.values)
-            assert row.slope is not None, f"{row.name} has no derivative"  # noqa: S101  a row has one of the two
-            return Jacobian(row.slope(a, *self.values))
+        if row.jacobian is not None:
+            return row.jacobian(a, *self.values)
+        assert row.slope is not None, f"{row.name} has no derivative"  # noqa: S101  a row has one of the two
+        return Jacobian(row.slope(a, *self.values))
 
     def kinks(self) -> tuple[Kink, ...]:
         """Where φ of a single unit has no derivative, with these parameters."""
         return self.activation.kinks(*self.values)
 
+    @quietly
     def distances(self, a: Array) -> list[tuple[Kink | Border, Array]]:
         """Every kink or border, and how far from it each unit is, (s, j): the sign says on which side."""
         kinks: list[tuple[Kink | Border, Array]] = [(kink, a - kink.at) for kink in self.kinks()]
         border = self.activation.border
-        if border is None:
-            return kinks
-        with np.errstate(over="ignore", invalid="ignore"):
-            return [*kinks, (border, border.distance(a, *self.values))]
+        return kinks if border is None else [*kinks, (border, border.distance(a, *self.values))]
 
     def slope(self, at: float) -> float:
         """The derivative taken at one pre-activation, for an activation of single units."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.backprop import LayerGradient
-from chainrule.catalogue import Array
+from chainrule.catalogue import Array, quietly
 
 _MOST_DIGITS = 9  # of numbers that somebody may have rounded; float32 is written in 9
 _FEWEST_DIGITS = 3  # 0.5 may be exact, and may be 0.50 or 0.500: rounding to fewer is not supposed
@@ -56,10 +56,10 @@ class Agreement:
         return bool(self.elements.all())
 
 
+@quietly
 def agreement(given: Array, right: Array, tolerance: Tolerance) -> Agreement:
     """How one array agrees with the right one of the same shape."""
-    with np.errstate(over="ignore"):
-        absolute = np.abs(given - right)
+    absolute = np.abs(given - right)
     larger = np.maximum(np.abs(given), np.abs(right))
     relative = np.divide(absolute, larger, out=np.zeros_like(absolute), where=larger > 0.0)
     worst, worst_relative = _largest_at(absolute), _largest_at(relative)
@@ -123,9 +123,9 @@ def _whole(numbers: Array) -> bool:
     return bool((np.abs(numbers - np.rint(numbers)) <= 16 * np.finfo(np.float64).eps * np.abs(numbers)).all())
 
 
+@quietly
 def _are_float32(numbers: Array) -> bool:
-    with np.errstate(over="ignore"):
-        return bool((numbers.astype(np.float32) == numbers).all())
+    return bool((numbers.astype(np.float32) == numbers).all())
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.catalogue import Array
+from chainrule.catalogue import Array, quietly
 from chainrule.jacobian import Jacobian
 from chainrule.losses import LossSpec
 from chainrule.network import Layer, Network, Units
@@ -122,19 +122,19 @@ class Gradients:
         return self.layers[-1].o
 
 
+@quietly
 def gradients(network: Network, inputs: Array, targets: Array, loss: LossSpec) -> Gradients:
     """The loss of a network and its derivative by every weight, bias and input.
 
     `inputs` (s, i); `targets` (s, j), or (s,) where the loss takes class indices. Raises ValueError where shapes do
     not fit. Numbers that are not finite are left in the result, for `first_non_finite` to find.
     """
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        activities = forward(network, inputs)
-        top = loss_gradient(activities[-1], targets, loss)
-        layers = tuple(backward(activities, top))[::-1]
-        dE_dx = _through_weights(layers[0].dE_da, network.layers[0])
-        sample_losses = top.losses.sum(axis=1)
-        return Gradients(float(sample_losses.sum()), sample_losses, top, layers, dE_dx)
+    activities = forward(network, inputs)
+    top = loss_gradient(activities[-1], targets, loss)
+    layers = tuple(backward(activities, top))[::-1]
+    dE_dx = _through_weights(layers[0].dE_da, network.layers[0])
+    sample_losses = top.losses.sum(axis=1)
+    return Gradients(float(sample_losses.sum()), sample_losses, top, layers, dE_dx)
 
 
 def forward(network: Network, inputs: Array) -> list[Activity]:
@@ -272,6 +272,7 @@ def _join(layer: Layer, parts: list[Array]) -> Array:
     return whole
 
 
+@quietly
 def descend(network: Network, layers: tuple[LayerGradient, ...], learning_rate: float) -> Network:
     """The network after one step, w - learning_rate · dE/dw: all parameters at once, from the same gradients."""
 
@@ -281,5 +282,4 @@ def descend(network: Network, layers: tuple[LayerGradient, ...], learning_rate: 
             biases = layer.biases - learning_rate * gradient.dE_db
         return replace(layer, weights=layer.weights - learning_rate * gradient.dE_dw, biases=biases)
 
-    with np.errstate(over="ignore", invalid="ignore"):
-        return Network(tuple(step(layer, gradient) for layer, gradient in zip(network.layers, layers, strict=True)))
+    return Network(tuple(step(layer, gradient) for layer, gradient in zip(network.layers, layers, strict=True)))

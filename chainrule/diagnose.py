@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule.agreement import Given, Judged, judged
 from chainrule.backprop import RIGHT, LayerGradient, LayerJacobian, Place, Rules, backward
-from chainrule.catalogue import Array
+from chainrule.catalogue import Array, quietly
 from chainrule.mistakes import MISTAKES, Mistake
 from chainrule.wrong_rules import Case, within
 
@@ -172,6 +172,7 @@ def _affordable_pairs(case: Case) -> int:
     return min(MOST_MULTIPLY_ADDS // multiply_adds, MOST_LAYERS // len(case.activities))
 
 
+@quietly
 def diagnose(
     case: Case,
     right: Sequence[LayerGradient],
@@ -184,20 +185,19 @@ def diagnose(
     `right` and `given` are first layer to last. A number is met within its rounding, or within so much `relative` to
     it. At most `most_pairs` pairs are tried, and no more than are affordable.
     """
-    with np.errstate(all="ignore"):
-        full = trial(case, right, given, relative)
-        if full.above[0] is not None:
-            return Search((Diagnosis(Variant(()), full.above[0]),), 0, 0, 0)
-        sketch = _sketch(full)
-        singles = list(_singles(case, full.first_wrong))
-        failed: set[tuple[object, ...]] = set()
-        found = list(_reproductions(full, sketch, singles, failed))
-        if found:
-            return Search(_best(found), len(singles), 0, 0)
-        possible = _how_many_pairs(case)
-        tried = min(possible, most_pairs, _affordable_pairs(sketch.case))
-        found = list(_reproductions(full, sketch, islice(_pairs(case), tried), failed))
-        return Search(_best(found), len(singles), tried, possible - tried)
+    full = trial(case, right, given, relative)
+    if full.above[0] is not None:
+        return Search((Diagnosis(Variant(()), full.above[0]),), 0, 0, 0)
+    sketch = _sketch(full)
+    singles = list(_singles(case, full.first_wrong))
+    failed: set[tuple[object, ...]] = set()
+    found = list(_reproductions(full, sketch, singles, failed))
+    if found:
+        return Search(_best(found), len(singles), 0, 0)
+    possible = _how_many_pairs(case)
+    tried = min(possible, most_pairs, _affordable_pairs(sketch.case))
+    found = list(_reproductions(full, sketch, islice(_pairs(case), tried), failed))
+    return Search(_best(found), len(singles), tried, possible - tried)
 
 
 def _reproductions(

@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule.activations import ActivationSpec, Kink
 from chainrule.backprop import Gradients, LayerGradient
-from chainrule.catalogue import Array
+from chainrule.catalogue import Array, quietly
 from chainrule.figures import MOST_TERMS, NoValue, Numbers, Writer, line, over, put_in, settled
 from chainrule.formula import Formula, Given, Name, Node, Number, Product, Sum, read
 from chainrule.losses import LossSpec
@@ -172,10 +172,10 @@ def _product(*factors: float) -> Node:
     return Product(tuple(map(Given, factors)))
 
 
+@quietly
 def _sum_of_products(x: Array, y: Array, bias: float | None = None) -> tuple[Node | None, str | None]:
     """Σ x · y + bias, with what has to be said of it."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return _sum(x * y, lambda k: _product(float(x[k]), float(y[k])), bias)
+    return _sum(x * y, lambda k: _product(float(x[k]), float(y[k])), bias)
 
 
 def _sum(values: Array, term: Callable[[int], Node], bias: float | None = None) -> tuple[Node | None, str | None]:
@@ -220,11 +220,11 @@ def _share(place: Place, sample: object) -> str:
     return dE_da if place.unit_before is None else f"{dE_da} {_given(place.layer, f'{sample},{place.unit_before}')}"
 
 
+@quietly
 def _term(over: str, index: int, factors: Mapping[str, float], symbols: str) -> Term:
     """A term that is the product of its factors."""
     x, y = factors.values()
-    with np.errstate(over="ignore", invalid="ignore"):
-        value = float(np.float64(x) * y)
+    value = float(np.float64(x) * y)
     if not math.isfinite(value):
         return Term(over, index, {name: _finite(factor) for name, factor in factors.items()}, None)
     written = line(_product(x, y), value)
@@ -575,12 +575,12 @@ class _Sample:
                 )
         return None
 
+    @quietly
     def _through(self, k: int, j: int, *, plain: bool) -> Step:
         """dE/da from dE/do and do/da. `plain`: where a closed form is taken instead, and this is for comparison."""
         gradient, units = self.result.layers[k], self._asked(k, j)
         dE_do, do_da = gradient.dE_do[self.sample, units], np.array(self._do_da(k, j, units))
-        with np.errstate(over="ignore", invalid="ignore"):
-            value = float((dE_do * do_da).sum()) if plain else float(gradient.dE_da[self.sample, j])
+        value = float((dE_do * do_da).sum()) if plain else float(gradient.dE_da[self.sample, j])
         node, note = _sum_of_products(dE_do, do_da)
         title, symbols, terms = "The product of both factors", self._factors(k, j, j), tuple[Term, ...]()
         if not self._group(k, j).activation.activation.elementwise:

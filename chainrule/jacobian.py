@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.catalogue import Array
+from chainrule.catalogue import Array, quietly
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class Jacobian:
         finite = np.isfinite(self.diagonal)
         return finite if self.left is None else finite & np.isfinite(self.left)
 
+    @quietly  # a temperature of 5e-324 divides by next to nothing
     def array(self) -> Array:
         """The diagonal, (s, j), of an elementwise activation; the matrix `[s, j, m]` = do_j/da_m of any other."""
         if self.left is None or self.right is None:
             return self.diagonal
-        with np.errstate(over="ignore"):  # a temperature of 5e-324 divides by next to nothing
-            matrix = -self.left[:, :, None] * self.right[:, None, :]
+        matrix = -self.left[:, :, None] * self.right[:, None, :]
         units = np.arange(self.diagonal.shape[1])
         matrix[:, units, units] = self.diagonal
         return matrix

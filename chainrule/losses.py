@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import loss_functions as ell
-from chainrule.catalogue import Array, Border, Elsewhere, Parameter, Rule, Table, Value, parameter_values
+from chainrule.catalogue import Array, Border, Elsewhere, Parameter, Rule, Table, Value, parameter_values, quietly
 
 Reduction = Literal["sum", "mean", "batch_mean"]
 REDUCTIONS: tuple[Reduction, ...] = ("sum", "mean", "batch_mean")
@@ -61,20 +61,20 @@ class LossSpec:
     values: tuple[Value, ...] = ()
     reduction: Reduction = "sum"
 
+    @quietly
     def value(self, o: Array, t: Array) -> Array:
         """The single losses ℓ(o, t), (s, j); (s, 1) where a sample's loss has no parts."""
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            return self.loss.value(o, t, *self.values)
+        return self.loss.value(o, t, *self.values)
 
+    @quietly
     def derivative(self, o: Array, t: Array) -> Array:
         """dℓ/do, (s, j)."""
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            return self.loss.derivative(o, t, *self.values)
+        return self.loss.derivative(o, t, *self.values)
 
+    @quietly
     def distances(self, o: Array, t: Array) -> list[Array]:
         """How far each output is from each border of the loss, (s, j): the sign says on which side."""
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            return [border.distance(o, t, *self.values) for border in self.loss.borders]
+        return [border.distance(o, t, *self.values) for border in self.loss.borders]
 
     def dense_targets(self, targets: Array, outputs: int) -> Array:
         """Targets as the loss takes them, (s, j): smoothed labels; class indices, (s,), as rows of 0 with a single 1.

@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.agreement import Tolerance
 from chainrule.backprop import LayerGradient, gradients
-from chainrule.catalogue import Array
+from chainrule.catalogue import Array, quietly
 from chainrule.diagnose import Variant, replay
 from chainrule.losses import LossSpec
 from chainrule.mistakes import MISTAKES, Mistake
@@ -32,14 +32,12 @@ class Probe:
     blind_to: tuple[Mistake, ...]
 
 
+@quietly
 def blind_to(
     case: Case, right: Sequence[LayerGradient], tolerance: Tolerance, among: Sequence[Mistake] = MISTAKES
 ) -> tuple[Mistake, ...]:
     """The mistakes that could be made in this case, and leave every derivative right within the tolerance."""
-    with np.errstate(all="ignore"):
-        return tuple(
-            mistake for mistake in among if mistake.layers(case) and not _shows(case, right, mistake, tolerance)
-        )
+    return tuple(mistake for mistake in among if mistake.layers(case) and not _shows(case, right, mistake, tolerance))
 
 
 def _shows(case: Case, right: Sequence[LayerGradient], mistake: Mistake, tolerance: Tolerance) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chainrule.backprop import Activity, LayerGradient, forward, loss_gradient
-from chainrule.catalogue import Array
+from chainrule.catalogue import Array, quietly
 from chainrule.losses import LossSpec
 from chainrule.network import Layer, Network
 
@@ -48,13 +48,13 @@ class Verification:
     worst: Comparison | None  # None where nothing could be checked
 
 
+@quietly
 def verify(network: Network, layers: tuple[LayerGradient, ...], targets: Array, loss: LossSpec) -> Verification:
     """Compare every derivative by a weight or bias with the quotient of differences of the loss.
 
     Takes six forward passes for each parameter, from its layer on; five times as many where nothing comes out well.
     """
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        found = [list(_compare(network, k, layers[k], targets, loss)) for k in range(len(layers))]
+    found = [list(_compare(network, k, layers[k], targets, loss)) for k in range(len(layers))]
     compared = [comparison for of_layer in found for comparison in of_layer]
     checked = [comparison for comparison in compared if comparison is not None]
     worst = max(checked, key=lambda comparison: comparison.relative_error, default=None)
