@@ -11,6 +11,7 @@ Shapes below: s samples, i units of the layer before, j units of this layer.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,7 @@ from chainrule.network import Layer, Network, Units
 from chainrule.stable_pairs import STABLE_PAIRS
 
 
-@dataclass(frozen=True)
-class LayerJacobian:
+class LayerJacobian(NamedTuple):
     """do/da of a whole layer: the Jacobian of each of its groups."""
 
     layer: Layer
@@ -55,8 +55,7 @@ class LayerJacobian:
         return matrix
 
 
-@dataclass(frozen=True)
-class Activity:
+class Activity(NamedTuple):
     """One layer in the forward pass: what it was given, da/dw = x (s, i), and what it made of it, a and o (s, j)."""
 
     layer: Layer
@@ -65,8 +64,7 @@ class Activity:
     o: Array
 
 
-@dataclass(frozen=True)
-class LossGradient:
+class LossGradient(NamedTuple):
     """What the loss says of the last layer. `closed` has dE/da of the units that it makes a stable pair with."""
 
     losses: Array  # (s, j), or (s, 1) where outputs have no share of their own
@@ -74,8 +72,7 @@ class LossGradient:
     closed: tuple[tuple[Units, Array], ...]
 
 
-@dataclass(frozen=True)
-class LayerGradient:
+class LayerGradient(NamedTuple):
     """One layer's derivatives. dE/dw_ij is the sum over the samples of dE/do · do/da · da/dw."""
 
     activity: Activity
@@ -101,8 +98,7 @@ class LayerGradient:
         return self.activity.x
 
 
-@dataclass(frozen=True)
-class Gradients:
+class Gradients(NamedTuple):
     """What one request asks for: the loss, every factor, every derivative. Layers are first to last."""
 
     loss: float
@@ -151,8 +147,7 @@ def forward(network: Network, inputs: Array) -> list[Activity]:
     return activities
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where the backward pass has arrived: at layer k, below the derivatives of the layer above it."""
 
     activities: list[Activity]

@@ -380,8 +380,8 @@ def _sketch(full: Trial) -> Trial:
     if n_in <= 2 * _SKETCHED or n_in == n_out:
         return full
     kept = np.linspace(0, n_in - 1, _SKETCHED).astype(np.intp)
-    narrow = replace(first, layer=replace(first.layer, weights=first.layer.weights[kept]), x=first.x[:, kept])
-    lowest = replace(full.right[0], activity=narrow, dE_dw=full.right[0].dE_dw[kept])
+    narrow = first._replace(layer=replace(first.layer, weights=first.layer.weights[kept]), x=first.x[:, kept])
+    lowest = full.right[0]._replace(activity=narrow, dE_dw=full.right[0].dE_dw[kept])
     rows = [
         replace(layers[0], dE_dw=None if layers[0].dE_dw is None else layers[0].dE_dw[kept])
         for layers in (full.judged.given, full.judged.margins)

@@ -7,7 +7,7 @@ diagonal and, off it, an outer product, do_j/da_m = -left_j · right_m (softmax:
 sample; the n² of the full matrix are made only for who asks to see them.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from chainrule.catalogue import Array, quietly
 
 
-@dataclass(frozen=True)
-class Jacobian:
+class Jacobian(NamedTuple):
     """do/da of one group for s samples of j units.
 
     `diagonal` (s, j) is do_j/da_j. `left` and `right` (s, j) give the rest, do_j/da_m = -left_j · right_m for m ≠ j;

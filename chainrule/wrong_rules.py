@@ -106,7 +106,7 @@ def by_top(formula: Callable[[Case], LossGradient]) -> Change:
         top = formula(case)
 
         def dE_da(place: Place, do_da: LayerJacobian, dE_do: Array) -> Array:
-            return rules.dE_da(replace(place, top=top), do_da, dE_do)
+            return rules.dE_da(place._replace(top=top), do_da, dE_do)
 
         return replace(rules, dE_do=lambda place: top.dE_do, dE_da=dE_da)
 
@@ -204,7 +204,7 @@ def at_kinks(weight_of_right: float) -> Change:
         diagonal = right.diagonal
         for kink in phi.kinks():
             diagonal = np.where(a == kink.at, at_kink(kink, weight_of_right), diagonal)
-        return replace(right, diagonal=diagonal)
+        return right._replace(diagonal=diagonal)
 
     def do_da(place: Place, _case: Case) -> LayerJacobian:
         layer, a = place.activity.layer, place.activity.a
@@ -220,7 +220,7 @@ def at_kink(kink: Kink, weight_of_right: float) -> float:
 
 def each_part(formula: Callable[[Jacobian], Jacobian], do_da: LayerJacobian) -> LayerJacobian:
     """A change of the Jacobian of every group."""
-    return replace(do_da, parts=tuple(map(formula, do_da.parts)))
+    return do_da._replace(parts=tuple(map(formula, do_da.parts)))
 
 
 def diagonal(part: Jacobian) -> Jacobian:
