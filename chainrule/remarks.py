@@ -44,7 +44,7 @@ Named = tuple[int | None, str, tuple[str, ...], Array]  # layer, quantity, what 
 def _first(arrays: Iterator[Named]) -> NonFinite | None:
     for layer, quantity, axes, array in arrays:
         finite = np.isfinite(array)
-        if not finite.all():
+        if np.count_nonzero(finite) < array.size:  # half the time of finite.all() for small ones
             where = tuple(np.argwhere(~finite)[0].tolist())
             return NonFinite(quantity, float(array[where]), layer, **dict(zip(axes, where, strict=True)))
     return None
@@ -88,14 +88,13 @@ class OnKink:
 def units_on_kinks(result: Gradients) -> Iterator[OnKink]:
     """Every unit that sits on a kink in at least one sample, layer by layer."""
     for k, layer in enumerate(result.layers):
-        every_unit = np.arange(layer.a.shape[1])
         for group in layer.activity.layer.groups:
-            phi, units = group.activation, every_unit[group.units]
-            for kink, distance in phi.distances(layer.a[:, units]):
+            for kink, distance in group.activation.distances(layer.a[:, group.units]):
                 there = distance == 0.0
+                units = np.arange(layer.a.shape[1])[group.units]
                 for column in np.flatnonzero(there.any(axis=0)):
                     samples = tuple(np.flatnonzero(there[:, column]).tolist())
-                    yield OnKink(k, int(units[column]), samples, phi, kink)
+                    yield OnKink(k, int(units[column]), samples, group.activation, kink)
 
 
 def factors_not_finite(result: Gradients) -> Iterator[tuple[str, int, int, int]]:
@@ -123,4 +122,5 @@ def outputs_on_kinks(loss: LossSpec, outputs: Array, targets: Array) -> Iterator
 
 
 def _positions(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    return zip(*(axis.tolist() for axis in np.nonzero(mask)), strict=True)
+    if np.count_nonzero(mask):  # hardly ever: then what follows takes ten times as long
+        yield from zip(*(axis.tolist() for axis in np.nonzero(mask)), strict=True)

@@ -1,5 +1,8 @@
 """The application factory: joins, decides nothing."""
 
+from collections.abc import Callable
+from typing import Any
+
 from flask import Flask
 
 from service import (
@@ -28,9 +31,15 @@ from service.settings import Settings, read_settings
 AROUND = (requests, logs, security, cors, keys, compression, etags, problems)
 
 
+class _Service(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """As it is: no view is a coroutine here, and Flask would look anew at each view and hook of every request."""
+        return func
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """The WSGI application, with the settings of the environment unless others are given. Raises BadSettings."""
-    app = Flask(__name__)
+    app = _Service(__name__)
     app.config["SETTINGS"] = settings or read_settings()
     for part in AROUND:
         part.register(app)

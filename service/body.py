@@ -1,5 +1,7 @@
 """The body of a request, whole, decompressed, and within the limit."""
 
+from typing import BinaryIO
+
 from flask import Request, g
 
 from service.codings import CODINGS, IDENTITY, BadCoding, TooMuch, expand
@@ -17,13 +19,13 @@ def read_body(request: Request, allowed: int) -> bytes:
     if request.mimetype != "application/json":
         given = f'not "{request.mimetype}"' if request.mimetype else "but the request names none"
         raise Refusal(UNSUPPORTED_MEDIA_TYPE, f"the body must have the Content-Type application/json, {given}")
-    coding = _coding(request)
-    body = _read_up_to(request, allowed + 1)
+    coding, announced = _coding(request), request.content_length
+    body = _read_up_to(request.environ["wsgi.input"], allowed + 1 if announced is None else min(allowed + 1, announced))
     g.request_bytes = len(body)
     if len(body) > allowed:
-        raise over_limit(max(request.content_length or 0, len(body)), allowed)
-    if request.content_length is not None and len(body) < request.content_length:
-        raise Refusal(BAD_REQUEST, f"the body ended after {len(body)} of its {request.content_length} bytes")
+        raise over_limit(max(announced or 0, len(body)), allowed)
+    if announced is not None and len(body) < announced:
+        raise Refusal(BAD_REQUEST, f"the body ended after {len(body)} of its {announced} bytes")
     return body if coding == IDENTITY else _expanded(coding, body, allowed)
 
 
@@ -55,10 +57,8 @@ def _expanded(coding: str, body: bytes, allowed: int) -> bytes:
         raise Refusal(TOO_LARGE, detail, members={"limit": allowed}) from error
 
 
-def _read_up_to(request: Request, most: int) -> bytes:
+def _read_up_to(stream: BinaryIO, left: int) -> bytes:
     """At most so many bytes, from the server's own stream: Flask's cuts a chunked body at the limit without a word."""
-    stream = request.environ["wsgi.input"]
-    left = most if request.content_length is None else min(most, request.content_length)
     parts = []
     while left > 0 and (part := stream.read(left)):  # all at once: of a body that is there whole, nothing is copied
         parts.append(part)

@@ -28,6 +28,8 @@ ORJSON_DEEPEST = 1024  # lists and objects within each other
 _ORDINARY_DEPTH = 8  # more than any request needs; looked at more closely beyond it
 
 _TOO_DEEP = "lists and objects are nested too deep"
+_PAIRS = (b"[]", b"{}")
+_ALL_BUT = {pair: bytes(set(range(256)) - set(pair)) for pair in _PAIRS}
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _NO_MARKS = bytes(set(range(256)) - set(b'[]{}":'))
 _LARGE = 4096  # bytes of a body, or numbers of an array; below, what is saved is not worth the look
@@ -77,11 +79,11 @@ class Outline:
     @property
     def depth(self) -> int:
         """How many lists, or how many objects, it has within each other."""
-        deepest = max(_deepest(self._marks, b"[", b"]"), _deepest(self._marks, b"{", b"}"))
+        deepest = max(_deepest(self._marks, pair) for pair in _PAIRS)
         if deepest <= _ORDINARY_DEPTH:
             return deepest
         bare = _STRING.sub(b"", self.body)  # brackets within strings are none
-        return max(_deepest(bare, b"[", b"]"), _deepest(bare, b"{", b"}"))
+        return max(_deepest(bare, pair) for pair in _PAIRS)
 
 
 def decode(body: bytes, arrays: frozenset[str] = frozenset(), outline: Outline | None = None) -> Any:
@@ -113,10 +115,17 @@ def _decode_lists(body: bytes, outline: Outline) -> Any:
     return document
 
 
-def _deepest(body: bytes, opening: bytes, closing: bytes) -> int:
+def _deepest(body: bytes, pair: bytes) -> int:
     """How many brackets are open at most at a time."""
+    if len(body) < _LARGE:  # by how often the innermost pairs can be taken out: a tenth of the time of what follows
+        left = body.translate(None, delete=_ALL_BUT[pair])
+        for height in range(_ORDINARY_DEPTH + 1):
+            if not left:
+                return height
+            left = left.replace(pair, b"")
     marks = np.frombuffer(body, np.uint8)
-    steps = np.equal(marks, ord(opening)).astype(np.int8) - np.equal(marks, ord(closing))
+    opening, closing = pair
+    steps = np.equal(marks, opening).astype(np.int8) - np.equal(marks, closing)
     return int(steps.cumsum(dtype=np.int32).max(initial=0))
 
 
@@ -125,7 +134,7 @@ def encode(document: Any) -> bytes:
 
     An array that stands in it twice, as the o of one layer and the da_dw of the next, is written once.
     """
-    arrays = list(_large_arrays(document))
+    arrays = _large_arrays(document)
     times = Counter(map(id, arrays))
     texts = {id(array): orjson.Fragment(_dumps(array)) for array in arrays if times[id(array)] > 1}
     return _dumps(_with_texts(document, texts) if texts else document, orjson.OPT_APPEND_NEWLINE)
@@ -144,17 +153,16 @@ def _written(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def _large_arrays(document: Any) -> Iterator[Any]:
+def _large_arrays(document: Any) -> list[Any]:
     """The arrays of a document that are worth a look; lists are entered that begin with an object."""
-    if isinstance(document, np.ndarray):
-        if document.size >= _LARGE:
-            yield document
-    elif type(document) is dict:
-        for value in document.values():
-            yield from _large_arrays(value)
-    elif type(document) is list and document and type(document[0]) is dict:
-        for value in document:
-            yield from _large_arrays(value)
+    form = type(document)
+    if form is np.ndarray:
+        return [document] if document.size >= _LARGE else []
+    if form is dict:
+        return [array for value in document.values() for array in _large_arrays(value)]
+    if form is list and document and type(document[0]) is dict:
+        return [array for value in document for array in _large_arrays(value)]
+    return []
 
 
 def _with_texts(document: Any, texts: dict[int, orjson.Fragment]) -> Any:

@@ -23,7 +23,7 @@ from service.body import over_limit
 from service.held import Held, Transfer
 from service.limits import BODY_BYTES
 from service.problems import BAD_REQUEST, REQUEST_TIMEOUT, WORK_TIMED_OUT, Refusal
-from service.requests import Postponed
+from service.requests import Postponed, Timed
 from service.settings import Settings
 from service.turns import Turns
 
@@ -91,7 +91,8 @@ class Front:
         finally:
             transfer.release()
         await self._send(answer, send, transfer, scope[CONNECTION])
-        await body.drop()
+        if not body.ended:
+            await body.drop()
 
     def refuse(self, environ: Environ, refusal: Refusal) -> Answer:
         """The application's answer to a request that it need not look at."""
@@ -102,9 +103,9 @@ class Front:
         if asked not in self._with_body or not self._admits(environ):
             return self._run(environ)
         self._turns.check()
-        with _stage(environ, "receive"):
+        with Timed(environ[STAGES], "receive"):
             content = await self._receive(body, transfer)
-        with _stage(environ, "queue"):
+        with Timed(environ[STAGES], "queue"):
             await self._turns.take()
         try:
             self._held.make_room()  # for an answer: nobody may be reading the earlier ones
@@ -232,19 +233,6 @@ class _Body:
             raise ClientGone
         self.ended = not message.get("more_body", False)
         return bytes(message.get("body", b""))
-
-
-class _stage:  # noqa: N801  used as a function
-    """Times a stage of the request, for its log line and the header Server-Timing."""
-
-    def __init__(self, environ: Environ, name: str) -> None:
-        self._stages, self._name = environ[STAGES], name
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._stages[self._name] = time.perf_counter() - self._start
 
 
 def environ_of(scope: Scope) -> Environ:

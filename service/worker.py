@@ -92,6 +92,10 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
             self._flush.cancel()
         super().connection_lost(exc)
 
+    async def _serve_http_request(self, request: Any, sockname: Any, peername: Any) -> bool:
+        """In the task of the connection: gunicorn has one more for what an application does after its answer."""
+        return bool(await self._handle_http_request(request, sockname, peername))
+
     def _is_websocket_upgrade(self, request: Any) -> bool:
         return False  # a request like any other
 

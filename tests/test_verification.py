@@ -1,6 +1,5 @@
 """Verification by differences: it agrees with what is right, sees what is wrong, and leaves kinks alone."""
 
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -47,7 +46,7 @@ def test_one_wrong_derivative_is_the_worst(layer: int, index: tuple[int, int]) -
     wrong = layers[layer].dE_dw.copy()
     right, largest = wrong[index], np.abs(wrong).max()
     wrong[index] += 1e-3 * largest
-    layers[layer] = replace(layers[layer], dE_dw=wrong)
+    layers[layer] = layers[layer]._replace(dE_dw=wrong)
     worst = verify(NETWORK, tuple(layers), CLASSES, LOSS).worst
     assert worst is not None
     assert (worst.layer, worst.unit_before, worst.unit) == (layer, *index)
@@ -60,7 +59,7 @@ def test_a_wrong_bias_is_named_as_a_bias() -> None:
     """No unit before it."""
     first, second = gradients(NETWORK, INPUTS, CLASSES, LOSS).layers
     assert first.dE_db is not None
-    wrong = replace(first, dE_db=first.dE_db + np.array([0.0, 1.0, 0.0]))
+    wrong = first._replace(dE_db=first.dE_db + np.array([0.0, 1.0, 0.0]))
     worst = verify(NETWORK, (wrong, second), CLASSES, LOSS).worst
     assert worst is not None
     assert (worst.layer, worst.unit_before, worst.unit) == (0, None, 1)
