@@ -5,7 +5,7 @@ Beside each ratio stands what the floors reach, services that check nothing: wha
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -40,16 +40,22 @@ def beside_the_best(found: Comparison) -> Iterator[str]:
         yield f"| {workload} | {connections} | {best} | {figures} |"
 
 
-def beside_the_floor(found: Comparison) -> Iterator[str]:
-    """Ours over the floor's, and bare Flask's over it, as Markdown."""
-    yield "| workload | connections | floor | CPU, at most | CPU | bare Flask's |\n|---|---|---|---|---|---|"
+def beside_the_floor(found: Comparison, checks_ms: Mapping[str, float]) -> Iterator[str]:
+    """Ours over the floor's, and bare Flask's over it, as it is and with our checks, as Markdown.
+
+    `checks_ms` are the milliseconds that the checks of a request take in each workload.
+    """
+    heads = "workload", "connections", "floor", "CPU, at most", "CPU", "bare Flask's", "the same with our checks"
+    yield f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}"
     for workload, connections in _rows(found):
         if workload in MOST_OF_FLOOR:
             floor, most = MOST_OF_FLOOR[workload]
             ours, flasks = (
                 statistics.median(found.ratios(workload, connections, floor, to)) for to in (OURS, "bare Flask")
             )
-            yield f"| {workload} | {connections} | {floor} | {most:.2f} | {ours:.2f} | {flasks:.2f} |"
+            checked = flasks + checks_ms[workload] / statistics.median(found.cells[workload, connections, floor].cpu_ms)
+            figures = " | ".join(f"{ratio:.2f}" for ratio in (most, ours, flasks, checked))
+            yield f"| {workload} | {connections} | {floor} | {figures} |"
 
 
 def in_base64(found: Comparison) -> Iterator[str]:

@@ -78,7 +78,9 @@ def test_an_aim_stands_beside_the_best_alternative_and_the_floors() -> None:
     assert list(targets.beside_the_best(comparison))[-1] == (
         f"| W1 | 1 | {targets.ALTERNATIVES[1]} | 0.75 | 1.50 | 0.50 | 0.12 | 1.50 | 1.50 |"
     )
-    assert list(targets.beside_the_floor(comparison))[-1] == "| W1 | 1 | bare gunicorn | 1.50 | 6.00 | 2.00 |"
+    assert list(targets.beside_the_floor(comparison, {"W1": 0.25}))[-1] == (
+        "| W1 | 1 | bare gunicorn | 1.50 | 6.00 | 2.00 | 2.50 |"
+    )
 
 
 def test_arrays_as_base64_are_compared_by_their_numbers() -> None:

@@ -1,0 +1,58 @@
+"""Where the time of a request goes, as the service tells it in Server-Timing: `python -m benchmarks.stages`."""
+
+import http.client
+import re
+import statistics
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from benchmarks.contenders import CONTENDERS, OURS, running
+from benchmarks.workloads import WORKLOADS, Workload
+
+STAGES = ("receive", "queue", "decode", "validate", "compute", "encode")
+_TIMES = 50
+_WARM_UP = 10
+_STAGE = re.compile(r"(\w+);dur=([\d.]+)")
+
+Stages = Mapping[str, float]  # milliseconds, and "CPU", all that the service took for a request
+
+
+def measured() -> dict[str, Stages]:
+    """The stages of each workload, medians, one request after the other."""
+    ours = next(contender for contender in CONTENDERS if contender.name == OURS)
+    with tempfile.TemporaryDirectory() as folder, running(ours, Path(folder) / "log") as service:
+        found = {}
+        for workload in WORKLOADS:
+            for _ in _told(service.port, workload, _WARM_UP):
+                pass
+            before = service.cpu_seconds()
+            told = list(_told(service.port, workload, _TIMES))
+            cpu = 1e3 * (service.cpu_seconds() - before) / _TIMES
+            found[workload.name] = {name: statistics.median(stages[name] for stages in told) for name in STAGES}
+            found[workload.name]["CPU"] = cpu
+        return found
+
+
+def _told(port: int, workload: Workload, times: int) -> Iterator[dict[str, float]]:
+    """What each of so many answers says of its stages."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    body = workload.body()
+    for _ in range(times):
+        connection.request("POST", "/v1/gradients", body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        answer.read()
+        yield {name: float(ms) for name, ms in _STAGE.findall(answer.headers["Server-Timing"])}
+    connection.close()
+
+
+def table(found: Mapping[str, Stages]) -> Iterator[str]:
+    """The figures as Markdown."""
+    yield f"| workload | {' | '.join(STAGES)} | CPU, all |\n|{'---|' * (len(STAGES) + 2)}"
+    for name, stages in found.items():
+        yield f"| {name} | {' | '.join(f'{stages[key]:.3g}' for key in (*STAGES, 'CPU'))} |"
+
+
+if __name__ == "__main__":
+    for line in table(measured()):
+        print(line)
