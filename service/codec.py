@@ -7,7 +7,7 @@ and a key given twice in one object, of which every fast parser would keep the l
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +35,7 @@ _NO_MARKS = bytes(set(range(256)) - set(b'[]{}":'))
 _LARGE = 4096  # bytes of a body, or numbers of an array; below, what is saved is not worth the look
 _NOT_JSON = re.compile(r"NaN|-?Infinity")
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_HOLD_ARRAYS = {dict, list, np.ndarray}
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATACLASS
 _OVERFLOW = "number is infinity when parsed as double"  # orjson's words for 1e400
 _LONGEST_INTEGER = 300  # digits; beyond, float64 has no number for it, and Python takes long to read it
@@ -135,6 +136,8 @@ def encode(document: Any) -> bytes:
     An array that stands in it twice, as the o of one layer and the da_dw of the next, is written once.
     """
     arrays = _large_arrays(document)
+    if not arrays:
+        return _dumps(document, orjson.OPT_APPEND_NEWLINE)
     times = Counter(map(id, arrays))
     texts = {id(array): orjson.Fragment(_dumps(array)) for array in arrays if times[id(array)] > 1}
     return _dumps(_with_texts(document, texts) if texts else document, orjson.OPT_APPEND_NEWLINE)
@@ -155,14 +158,14 @@ def _written(value: Any) -> Any:
 
 def _large_arrays(document: Any) -> list[Any]:
     """The arrays of a document that are worth a look; lists are entered that begin with an object."""
-    form = type(document)
-    if form is np.ndarray:
+    if type(document) is np.ndarray:
         return [document] if document.size >= _LARGE else []
-    if form is dict:
-        return [array for value in document.values() for array in _large_arrays(value)]
-    if form is list and document and type(document[0]) is dict:
-        return [array for value in document for array in _large_arrays(value)]
-    return []
+    values: Iterable[Any] = ()
+    if type(document) is dict:
+        values = document.values()
+    elif type(document) is list and document and type(document[0]) is dict:
+        values = document
+    return [array for value in values if type(value) in _HOLD_ARRAYS for array in _large_arrays(value)]
 
 
 def _with_texts(document: Any, texts: dict[int, orjson.Fragment]) -> Any:
