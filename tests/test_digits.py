@@ -119,6 +119,8 @@ FLOAT_NEIGHBOURS = (-math.inf, math.inf)
 DECADES = sorted({*range(-300, 301, 20), *range(-20, 5)})
 ROUND = [sign * float(f"{digits}e{k}") for k in DECADES for digits in (1, 2.5, 7) for sign in (1, -1)]
 RANDOM = np.random.default_rng(20)
+# Where eᵃ and e²ᵃ, up or down, are about to leave float64, or have just done so.
+EDGES = [side * a for a in (354.0, 356.5, 362.0, 372.5, 708.0, 709.5, 711.0, 744.5) for side in (1.0, -1.0)]
 DENSE = [
     *(RANDOM.choice((-1.0, 1.0), 300) * 10.0 ** RANDOM.uniform(-3.0, 3.0, 300)).tolist(),
     *RANDOM.uniform(-40.0, 40.0, 200).tolist(),
@@ -189,7 +191,7 @@ def _grid(case: Case) -> list[float]:
     """Where one activation is judged. Parameters that are not the defaults make do with fewer points."""
     corners = [0.0, *_kinks(case), *JOINS.get(case[0], ())]
     beside = [math.nextafter(corner, end) for corner in corners for end in FLOAT_NEIGHBOURS]
-    return [*corners, *beside, *_zeros(case), *ROUND[:: 7 if case[1] else 1], *DENSE[:: 8 if case[1] else 1]]
+    return [*corners, *beside, *_zeros(case), *EDGES, *ROUND[:: 7 if case[1] else 1], *DENSE[:: 8 if case[1] else 1]]
 
 
 @functools.cache
