@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import chain
 from typing import Any
 
 from chainrule.backprop import LayerGradient
 from chainrule.catalogue import Array
 
 _AT_A_TIME = 512  # records
+_FROM, _DA_DW = b"\0", b"\1"  # gaps of a template that are the same along a row; no number's text has these bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,20 +24,17 @@ class WeightRecords:
     def as_json(self, write: Callable[[Any], bytes]) -> bytes:
         """The list of them, `from` unit by unit: rows of the matrices fill the gaps of one template, some at a time."""
         row = b",".join(
-            b'{"from":%%b,"to":%d,"value":%%b,%b,"da_dw":%%b,"dE_dw":%%b}' % (j, write(unit)[1:-1])
+            b'{"from":%b,"to":%d,"value":%%b,%b,"da_dw":%b,"dE_dw":%%b}' % (_FROM, j, write(unit)[1:-1], _DA_DW)
             for j, unit in enumerate(self.units)
         )
-        n_in, n_out = len(self.inputs), len(self.units)
-        step = max(1, _AT_A_TIME // n_out)
+        step = max(1, _AT_A_TIME // len(self.units))
         written = []
-        for first in range(0, n_in, step):
-            some = range(first, min(first + step, n_in))
-            numbers = [b"%d" % i for i in some], [write(self.inputs[i]) for i in some]
-            origins, da_dw = (chain.from_iterable(repeat(text, n_out) for text in texts) for texts in numbers)
-            rows = slice(first, first + step)
-            values, dE_dw = (write(m[rows].ravel())[1:-1].split(b",") for m in (self.weights, self.derivatives))
-            gaps = chain.from_iterable(zip(origins, values, da_dw, dE_dw, strict=True))
-            written.append(b",".join([row] * len(some)) % tuple(gaps))
+        for first in range(0, len(self.inputs), step):
+            some = slice(first, first + step)
+            inputs = enumerate(self.inputs[some], first)
+            rows = b",".join(row.replace(_FROM, b"%d" % i).replace(_DA_DW, write(o)) for i, o in inputs)
+            numbers = (write(m[some].ravel())[1:-1].split(b",") for m in (self.weights, self.derivatives))
+            written.append(rows % tuple(chain.from_iterable(zip(*numbers, strict=True))))
         return b"[" + b",".join(written) + b"]"
 
 

@@ -3898,8 +3898,22 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "from and to of a record are swapped",
         "schemas/records.py",
-        '{"from":%%b,"to":%d,',
-        '{"to":%%b,"from":%d,',
+        '{"from":%b,"to":%d,',
+        '{"to":%b,"from":%d,',
+        _TORCH,
+    ),
+    Fault(
+        "the second rows of records are numbered from 0 again",
+        "schemas/records.py",
+        "enumerate(self.inputs[some], first)",
+        "enumerate(self.inputs[some])",
+        ("tests/test_benchmarks.py",),
+    ),
+    Fault(
+        "a record has the da/dw of the row below",
+        "schemas/records.py",
+        "enumerate(self.inputs[some], first)",
+        "enumerate(self.inputs[first + 1 :] + self.inputs[:1], first)",
         _TORCH,
     ),
     Fault(
