@@ -69,7 +69,8 @@ CORE = """\
 
 CPU milliseconds for all derivatives of a network of tanh layers, medians, taken in turns, one thread. The core gives the three factors
 of every weight as well, and slopes that keep their digits where a unit saturates. Bare NumPy gives the factors, with slopes from the outputs;
-bare products are the multiplications alone, by NumPy's OpenBLAS. PyTorch multiplies by another library.
+bare products are the multiplications alone, by NumPy's OpenBLAS. PyTorch multiplies by another library: where bare products take longer than all
+of PyTorch, nothing that multiplies by NumPy comes up to it.
 """
 
 GROWTH = """\
