@@ -29,9 +29,8 @@ _ORDINARY_DEPTH = 8  # more than any request needs; looked at more closely beyon
 
 _TOO_DEEP = "lists and objects are nested too deep"
 _PAIRS = (b"[]", b"{}")
-_ALL_BUT = {pair: bytes(set(range(256)) - set(pair)) for pair in _PAIRS}
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_NO_MARKS = bytes(set(range(256)) - set(b'[]{}":'))
+_BRACKETS, _MARKS = b"[]{}", b'[]{}":'
+_ALL_BUT = {kept: bytes(set(range(256)) - set(kept)) for kept in (*_PAIRS, _BRACKETS, _MARKS)}
 _LARGE = 4096  # bytes of a body, or numbers of an array; below, what is saved is not worth the look
 _NOT_JSON = re.compile(r"NaN|-?Infinity")
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
@@ -57,7 +56,7 @@ class Outline:
 
     def __init__(self, body: bytes) -> None:
         self.body = body
-        self._marks = body.translate(None, delete=_NO_MARKS)
+        self._marks = body.translate(None, delete=_ALL_BUT[_MARKS])
 
     @property
     def parts(self) -> int:
@@ -222,7 +221,7 @@ def _decode_with_care(body: bytes) -> Any:
 def _refuse_depths(body: bytes) -> None:
     """Refuse what orjson would refuse; how deep the standard library goes differs from one Python to the next."""
     depth = 0
-    for bracket in _STRING.sub(b"", body).translate(None, delete=_NO_BRACKETS):
+    for bracket in _STRING.sub(b"", body).translate(None, delete=_ALL_BUT[_BRACKETS]):
         depth += 1 if bracket in b"[{" else -1
         if depth > ORJSON_DEEPEST:
             raise MalformedJSON(_TOO_DEEP)

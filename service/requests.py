@@ -18,7 +18,7 @@ from service.operations import OPERATIONS
 from service.problems import NOT_ACCEPTABLE, Refusal
 
 OBSERVERS = "chainrule.observers"  # of an app's extensions: functions that are given every Exchange
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # others: a client could make up many
 
 JSON = "application/json"
 
