@@ -78,8 +78,9 @@ GROWTH = """\
 ## How cost grows
 
 In process, breakdown per_unit. The order is what the last doubling multiplied CPU by, as a power of two (1 is linear), and beside it the same
-for the bytes of body and answer. Peak memory is what a request takes at most beyond what was held before it. What is freed is kept for the
-next request, but for single pieces of more than 32 MB, which the system clears anew each time: a step that a large answer takes once.
+for the bytes of body and answer. In theory JSON has the order of its bytes, and the products have 1 over samples, 2 over width and 1 over depth.
+Peak memory is what a request takes at most beyond what was held before it; it was to be at most six times body and answer. What is freed is
+kept for the next request, but for single pieces of more than 32 MB, which the system clears anew each time: a step that a large answer takes once.
 """
 
 

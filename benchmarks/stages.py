@@ -18,7 +18,7 @@ _TIMES = 50
 _WARM_UP = 10
 _STAGE = re.compile(r"(\w+);dur=([\d.]+)")
 
-Stages = Mapping[str, float]  # milliseconds; "CPU" is all that the service took for a request, "checks" what they took
+Stages = Mapping[str, float]  # milliseconds; "CPU" is that of the whole request, "checks" that of all checks
 
 
 def measured() -> dict[str, Stages]:
