@@ -26,6 +26,7 @@ class Exchange:
     request: bytes
     answer: bytearray = field(default_factory=bytearray)
     began: float = 0.0
+    taken: list[float] = field(default_factory=list)  # seconds of each answer
     _left: memoryview = field(default_factory=lambda: memoryview(b""))
     _whole: int = 0  # bytes of the answer, as soon as its head is there
 
@@ -79,10 +80,12 @@ class Exchange:
 
 
 def latencies(port: int, request: bytes, connections: int, seconds: float, least: int) -> tuple[list[float], bytes]:
-    """How long each answer took, in so many seconds and at least so many answers; and the last answer's body."""
+    """How long each answer took, in so many seconds and at least so many answers; and the last answer's body.
+
+    The first answer of each connection comes before all others.
+    """
     exchanges = [Exchange(port, request) for _ in range(connections)]
-    taken: list[float] = []
-    end = time.perf_counter() + seconds
+    answers, end = 0, time.perf_counter() + seconds
     with selectors.DefaultSelector() as selector:
         for exchange in exchanges:
             exchange.begin()
@@ -95,8 +98,9 @@ def latencies(port: int, request: bytes, connections: int, seconds: float, least
                 exchange = key.data
                 if exchange.go_on():
                     now = time.perf_counter()
-                    taken.append(now - exchange.began)
-                    if now > end and len(taken) >= least:
+                    exchange.taken.append(now - exchange.began)
+                    answers += 1
+                    if now > end and answers >= least:
                         selector.unregister(exchange.socket)
                         continue
                     exchange.begin()
@@ -105,4 +109,5 @@ def latencies(port: int, request: bytes, connections: int, seconds: float, least
     body = exchanges[0].body
     for exchange in exchanges:
         exchange.socket.close()
-    return taken, body
+    times = [exchange.taken for exchange in exchanges]
+    return [taken[0] for taken in times] + [t for taken in times for t in taken[1:]], body

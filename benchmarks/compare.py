@@ -86,12 +86,13 @@ def _one_round(workloads: Sequence[Workload], services: list[Running], seconds: 
         request = post_of(workload.body())
         for connections, service in itertools.product(workload.connections, _able(workload, services)):
             before = service.cpu_seconds()
-            taken, _ = latencies(service.port, request, connections, seconds, least=3)
+            taken, _ = latencies(service.port, request, connections, seconds, least=3 * connections)
             cpu = service.cpu_seconds() - before
             cell = cells.setdefault((workload.name, connections, service.contender.name), Cell())
             cell.cpu_ms.append(1e3 * cpu / len(taken))
-            cell.per_second.append(connections / statistics.fmean(taken))
-            cell.latency_ms += [1e3 * t for t in taken]
+            steady = taken[connections:]  # the first of each connection wakes what has slept since the last round
+            cell.per_second.append(connections / statistics.fmean(steady))
+            cell.latency_ms += [1e3 * t for t in steady]
 
 
 def _able(workload: Workload, services: Iterable[Running]) -> Iterator[Running]:
