@@ -40,6 +40,7 @@ class _Service(Flask):
 def create_app(settings: Settings | None = None) -> Flask:
     """The WSGI application, with the settings of the environment unless others are given. Raises BadSettings."""
     app = _Service(__name__)
+    app.url_map.merge_slashes = False  # a redirect to another path would lose the body of a request
     app.config["SETTINGS"] = settings or read_settings()
     for part in AROUND:
         part.register(app)

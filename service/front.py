@@ -8,9 +8,7 @@ What cannot be taken is refused by the application itself, as every other refusa
 
 import asyncio
 import io
-import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,26 +17,20 @@ from typing import Any, Protocol
 
 from flask import Flask
 
-from service.body import over_limit
+from service.environ import CONNECTION, REFUSAL, STAGES, Environ, Scope, environ_of
 from service.held import Held, Transfer
 from service.limits import BODY_BYTES
-from service.problems import BAD_REQUEST, REQUEST_TIMEOUT, WORK_TIMED_OUT, Refusal
+from service.problems import REQUEST_TIMEOUT, WORK_TIMED_OUT, Refusal
+from service.request_body import ClientGone, Receive, RequestBody
 from service.requests import Postponed, Timed
 from service.settings import Settings
 from service.turns import Turns
 
-CONNECTION = "chainrule.connection"  # the key of a scope
-RECEIVED, REFUSAL, STAGES = "chainrule.received", "chainrule.refusal", "chainrule.stages"  # keys of an environ
-TOLD, ON_LOOP = "chainrule.told", "chainrule.on_loop"  # so too
+TOLD, ON_LOOP = "chainrule.told", "chainrule.on_loop"  # keys of an environ
 
 _SMALL = 16 * 1024  # bytes of a body that is looked at on the loop, to see whether the rest is the work of a moment
 _PIECE = 256 * 1024  # of an answer, handed to the connection at a time: it copies what it cannot send at once
-_DROPPED = 8  # times the limit of a body: a client still sending would see a broken connection instead of the refusal
-_DROP_SECONDS = 10.0
 
-Scope = dict[str, Any]
-Environ = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
@@ -48,10 +40,6 @@ class Connection(Protocol):
     cut_short: bool  # the client has ended its side within the body
 
     def abort(self) -> None: ...
-
-
-class ClientGone(Exception):
-    """Nobody waits for the answer."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +69,7 @@ class Front:
         """Answer one request."""
         environ = environ_of(scope)
         transfer = Transfer(self._held)
-        body = _Body(receive, environ, scope[CONNECTION], self._body_limit)
+        body = RequestBody(receive, environ, scope[CONNECTION], self._body_limit)
         try:
             answer = await self._answer(environ, body, transfer)
         except Refusal as refusal:
@@ -98,7 +86,7 @@ class Front:
         """The application's answer to a request that it need not look at."""
         return self._run(environ | {REFUSAL: refusal})
 
-    async def _answer(self, environ: Environ, body: "_Body", transfer: Transfer) -> Answer:
+    async def _answer(self, environ: Environ, body: RequestBody, transfer: Transfer) -> Answer:
         asked = environ["REQUEST_METHOD"], "/" + environ["PATH_INFO"].lstrip("/")  # as Flask reads a path
         if asked not in self._with_body or not self._admits(environ):
             return self._run(environ)
@@ -114,7 +102,7 @@ class Front:
             raise
         return self._compute_at_once(environ, content) or await self._compute(environ, content)
 
-    async def _receive(self, body: "_Body", transfer: Transfer) -> bytes:
+    async def _receive(self, body: RequestBody, transfer: Transfer) -> bytes:
         seconds = self._settings.read_seconds
         try:
             async with transfer.clients_part(seconds):
@@ -186,83 +174,3 @@ class Front:
             connection.abort()
         finally:
             transfer.release()
-
-
-class _Body:
-    """The body of one request, as it comes."""
-
-    def __init__(self, receive: Receive, environ: Environ, connection: Connection, limit: int) -> None:
-        self._receive, self._connection, self._limit = receive, connection, limit
-        announced = environ.get("CONTENT_LENGTH")
-        self._announced = None if announced is None else int(announced)
-        self.ended = self._announced is None and "HTTP_TRANSFER_ENCODING" not in environ
-        self._expected = "HTTP_EXPECT" in environ  # the client waits to be asked for the body
-        self._dropped = 0
-
-    async def read(self, transfer: Transfer) -> bytes:
-        """All of it. Raises Refusal where it is over the limit or cut short, ClientGone where nobody is left."""
-        if self._announced is not None and self._announced > self._limit:
-            raise over_limit(self._announced, self._limit)
-        chunks = []
-        size = 0
-        while not self.ended:
-            chunk = await self._next()
-            size += len(chunk)
-            if size > self._limit:
-                raise over_limit(size, self._limit)
-            transfer.take_in(len(chunk))
-            chunks.append(chunk)
-        if self._connection.cut_short:
-            of = "" if self._announced is None else f" of its {self._announced}"
-            raise Refusal(BAD_REQUEST, f"the body ended after {size}{of} bytes")
-        return b"".join(chunks)
-
-    async def drop(self) -> None:
-        """Take in what a refused client still sends, within bounds, and keep nothing: it then reads the answer."""
-        try:
-            async with asyncio.timeout(_DROP_SECONDS):
-                while not (self.ended or self._expected) and self._dropped < _DROPPED * self._limit:
-                    self._dropped += len(await self._next())
-        except (TimeoutError, ClientGone):
-            self.ended = True
-
-    async def _next(self) -> bytes:
-        self._expected = False
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        self.ended = not message.get("more_body", False)
-        return bytes(message.get("body", b""))
-
-
-def environ_of(scope: Scope) -> Environ:
-    """The WSGI environment of a request (PEP 3333), without its body."""
-    host, port = scope.get("server") or ("", 0)
-    environ = {
-        "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": "",
-        "PATH_INFO": scope["path"].encode("utf-8").decode("latin-1"),
-        "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "SERVER_NAME": host,
-        "SERVER_PORT": str(port),
-        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-        "REMOTE_ADDR": (scope.get("client") or ("",))[0],
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": scope["scheme"],
-        "wsgi.input": io.BytesIO(),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
-        "wsgi.input_terminated": True,
-        RECEIVED: time.perf_counter(),
-        STAGES: {},
-    }
-    for name, value in scope["headers"]:
-        key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
-        text = value.decode("latin-1")
-        environ[key] = f"{environ[key]},{text}" if key in environ else text
-    for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        if f"HTTP_{key}" in environ:
-            environ[key] = environ.pop(f"HTTP_{key}")
-    return environ

@@ -126,7 +126,7 @@ def _exchange(response: Response) -> Exchange:
         route=_route(asked),
         status=response.status_code,
         problem=known.get("problem"),
-        request_bytes=known.get("request_bytes", asked.content_length or 0),
+        request_bytes=known.get("request_bytes", asked.environ.get("chainrule.received_bytes", 0)),
         response_bytes=_size(asked, response),
         seconds=time.perf_counter() - known.received,
         stages=known.stages,

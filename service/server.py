@@ -50,7 +50,6 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "bind": settings.bind,
             "workers": settings.workers,
             "worker_class": Worker,
-            "asgi_loop": "asyncio",  # not another one wherever uvloop happens to be installed: it saves a twentieth
             "preload_app": True,
             "pre_fork": lambda _server, _worker: gc.freeze(),  # pages that the workers share stay shared
             "child_exit": lambda _server, worker: self.shared.go(worker.pid),

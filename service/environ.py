@@ -1,0 +1,70 @@
+"""The WSGI environment of a request (PEP 3333), and the ASGI scope that it is made of."""
+
+import asyncio
+import io
+import sys
+import time
+from typing import Any
+from urllib.parse import unquote
+
+from service.request_head import Head
+
+CONNECTION = "chainrule.connection"  # the key of a scope
+RECEIVED, REFUSAL, STAGES = "chainrule.received", "chainrule.refusal", "chainrule.stages"  # keys of an environ
+RECEIVED_BYTES = "chainrule.received_bytes"  # of an environ: how much of the body has come so far
+
+Scope = dict[str, Any]
+Environ = dict[str, Any]
+
+
+def scope_of(head: Head, transport: asyncio.BaseTransport) -> Scope:
+    """The scope of a request, as in ASGI."""
+    target, _, query = head.target.partition(b"?")
+    path = target.decode("latin-1")
+    return {
+        "type": "http",
+        "method": head.method,
+        "path": unquote(path) if "%" in path else path,
+        "query_string": query,
+        "http_version": head.version or "1.1",
+        "scheme": "http",
+        "headers": head.headers,
+        "server": transport.get_extra_info("sockname"),
+        "client": transport.get_extra_info("peername"),
+    }
+
+
+def environ_of(scope: Scope) -> Environ:
+    """The WSGI environment of a request, without its body."""
+    host, port, *_ = scope.get("server") or ("", 0)
+    environ = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope["path"].encode("utf-8").decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "REMOTE_ADDR": (scope.get("client") or ("",))[0],
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": io.BytesIO(),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,
+        RECEIVED: time.perf_counter(),
+        RECEIVED_BYTES: 0,
+        STAGES: {},
+    }
+    for name, value in scope["headers"]:
+        if b"_" in name:
+            continue  # X_Y would read like X-Y here, and Content_Length like Content-Length
+        key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
+        text = value.decode("latin-1")
+        environ[key] = f"{environ[key]},{text}" if key in environ else text
+    for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if f"HTTP_{key}" in environ:
+            environ[key] = environ.pop(f"HTTP_{key}")
+    return environ
