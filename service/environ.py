@@ -4,6 +4,7 @@ import asyncio
 import io
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
@@ -12,6 +13,8 @@ from service.request_head import Head
 CONNECTION = "chainrule.connection"  # the key of a scope
 RECEIVED, REFUSAL, STAGES = "chainrule.received", "chainrule.refusal", "chainrule.stages"  # keys of an environ
 RECEIVED_BYTES = "chainrule.received_bytes"  # of an environ: how much of the body has come so far
+
+_WITHOUT_PREFIX = {"CONTENT_TYPE", "CONTENT_LENGTH"}
 
 Scope = dict[str, Any]
 Environ = dict[str, Any]
@@ -37,7 +40,7 @@ def scope_of(head: Head, transport: asyncio.BaseTransport) -> Scope:
 def environ_of(scope: Scope) -> Environ:
     """The WSGI environment of a request, without its body."""
     host, port, *_ = scope.get("server") or ("", 0)
-    environ = {
+    return {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
         "PATH_INFO": scope["path"].encode("utf-8").decode("latin-1"),
@@ -57,14 +60,19 @@ def environ_of(scope: Scope) -> Environ:
         RECEIVED: time.perf_counter(),
         RECEIVED_BYTES: 0,
         STAGES: {},
+        **_header_variables(scope["headers"]),
     }
-    for name, value in scope["headers"]:
+
+
+def _header_variables(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The headers in the names of CGI, several of one name in one value."""
+    variables: dict[str, str] = {}
+    for name, value in headers:
         if b"_" in name:
             continue  # X_Y would read like X-Y here, and Content_Length like Content-Length
-        key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
+        key = name.decode("latin-1").upper().replace("-", "_")
+        if key not in _WITHOUT_PREFIX:
+            key = f"HTTP_{key}"
         text = value.decode("latin-1")
-        environ[key] = f"{environ[key]},{text}" if key in environ else text
-    for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        if f"HTTP_{key}" in environ:
-            environ[key] = environ.pop(f"HTTP_{key}")
-    return environ
+        variables[key] = f"{variables[key]},{text}" if key in variables else text
+    return variables

@@ -22,6 +22,7 @@ ALLOWED = {
         "flask",
         "flask_swagger_ui",
         "gunicorn",
+        "httptools",
         "markupsafe",
         "numpy",
         "opentelemetry",
@@ -36,6 +37,7 @@ ALLOWED = {
 ONLY_IN = {  # within the service
     "apispec": {"service/openapi.py"},
     "flask_swagger_ui": {"service/pages.py"},
+    "httptools": {"service/incoming.py", "service/request_head.py"},
     "opentelemetry": {"service/spans.py"},
     "orjson": {"service/codec.py"},
     "numpy": {"service/codec.py", "service/number_lists.py"},
