@@ -15,8 +15,8 @@ _LIMIT = next(limit for limit in LIMITS if limit.name == BODY_BYTES)
 
 # What a compressed body may grow to, decompressed and decoded. JSON of random numbers takes 10 times the bytes of its
 # gzip, pictures of handwritten digits 100 times, zeros 20,000 times.
-_EXPANSION = 16 * 2**20  # bytes of memory, however little was sent
-_EXPANSION_OF_A_BYTE = 160  # bytes of memory for each that was sent
+_EXPANSION = 12 * 2**20  # bytes of memory, however little was sent
+_EXPANSION_OF_A_BYTE = 128  # bytes of memory for each that was sent
 
 
 def read_body(request: Request, allowed: int) -> bytes:

@@ -5,6 +5,7 @@ and a key given twice in one object, of which every fast parser would keep the l
 """
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -39,7 +40,7 @@ _BEFORE_KEYS = {dict, str}
 _HOLD_ARRAYS = {dict, list, np.ndarray}
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATACLASS
 _OVERFLOW = "number is infinity when parsed as double"  # orjson's words for 1e400
-_LONGEST_INTEGER = 300  # digits; beyond, float64 has no number for it, and Python takes long to read it
+_LONGEST_INTEGER = 310  # characters; beyond, float64 has no number for it, and Python takes long to read it
 
 
 class MalformedJSON(ValueError):
@@ -175,7 +176,7 @@ def _decode_with_care(body: bytes) -> Any:
             body.decode("utf-8"),
             object_pairs_hook=lambda pairs: _object(pairs, refuse),
             parse_constant=lambda token: refuse(f"{token} is not JSON"),
-            parse_int=lambda digits: int(digits) if len(digits) < _LONGEST_INTEGER else float(digits),
+            parse_int=_integer,
         )
     except json.JSONDecodeError as error:
         raise MalformedJSON(_explanation(body, error)) from error
@@ -187,6 +188,12 @@ def _decode_with_care(body: bytes) -> Any:
         path, first = next(_places(document))
         raise MalformedJSON(f"at {pointer(path)}: {first.why}")
     return document
+
+
+def _integer(digits: str) -> int | float:
+    if len(digits) < _LONGEST_INTEGER:
+        return int(digits)
+    return -math.inf if digits[0] == "-" else math.inf
 
 
 def _object(pairs: list[tuple[str, Any]], refuse: Callable[[str], _Refused]) -> Any:

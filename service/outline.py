@@ -27,11 +27,11 @@ _ONE_BYTE, _TWO_BYTES = 0xC3, 0xEF  # the highest bytes of UTF-8 in a text whose
 # process, 200,000 to 400,000 parts of a kind). Of a number 68 with its own 19 bytes: 24 of a float, 8 of its place in a
 # list, the rest orjson's tree. simdjson takes 24 to 36 for it, with the array.
 _PER_VALUE = 60
-_PER_LIST = 64  # beside its values
+_PER_LIST = 100  # beside its values
 _PER_OBJECT = 160  # beside its members
 _PER_MEMBER = 120
 _PER_STRING = 50
-_PER_BYTE = 2  # a parser's copy of the text, and that of a string as Python has it
+_PER_BYTE = 3  # a parser's copy of the text, and that of a string as Python has it
 _FIXED = 4096
 
 
@@ -81,7 +81,7 @@ class Outline:
         text = len(self.body)
         widest = self._widest()
         refusal = 0 if widest == 1 else 2 * text * widest  # a sentence with line and column has the text decoded
-        wide = 4 if b"\\u" in self.body and self._count(b"\\") else widest
+        wide = 4 if self._count(b"\\") and b"\\u" in self.body else widest
         strings = 0 if wide == 1 else 2 * wide * self._string_bytes()
         return (
             _FIXED
@@ -140,18 +140,26 @@ def slices_outside_strings(body: bytes, wanted: bytes) -> Iterator[tuple[Marks, 
 def _quotes(text: Marks, carried: int) -> tuple[Positions, int]:
     """Where strings begin and end, and how many backslashes stand at the end; `carried` are those in front."""
     quotes = np.flatnonzero(text == _QUOTE)
+    before = np.where(quotes > 0, text[quotes - 1] == _BACKSLASH, carried > 0)
+    last = 0
+    if text[-1] == _BACKSLASH:
+        others = np.flatnonzero(text != _BACKSLASH)
+        last = len(text) - 1 - int(others[-1]) if len(others) else len(text) + carried
+    if not before.any():
+        return quotes, last
+    return quotes[_run_lengths(text, quotes, before, carried) % 2 == 0], last
+
+
+def _run_lengths(text: Marks, quotes: Positions, before: Marks, carried: int) -> Positions:
+    """How many backslashes stand in front of each quote, where there is one `before` it."""
     backslashes = np.flatnonzero(text == _BACKSLASH)
-    if not len(backslashes):
-        return (quotes[1:] if carried % 2 and len(quotes) and quotes[0] == 0 else quotes), 0
-    first = np.concatenate([[True], np.diff(backslashes) != 1])  # of each run
-    starts = backslashes[first]
+    starts = backslashes[np.diff(backslashes, prepend=-2) != 1]
+    if not len(starts):
+        return np.where(quotes == 0, carried, 0)
     run = np.searchsorted(starts, quotes) - 1
-    ends = np.append(backslashes[:-1][first[1:]], backslashes[-1])
-    touching = (run >= 0) & (ends[run] == quotes - 1)
-    length = np.where(touching, quotes - starts[run] + np.where(starts[run] == 0, carried, 0), 0)
-    length[quotes == 0] = carried
-    last = 0 if ends[-1] != len(text) - 1 else int(len(text) - starts[-1]) + (carried if starts[-1] == 0 else 0)
-    return quotes[length % 2 == 0], last
+    lengths = np.where(before & (run >= 0), quotes - starts[run] + np.where(starts[run] == 0, carried, 0), 0)
+    lengths[quotes == 0] = carried
+    return lengths
 
 
 def _inside(quotes: Positions, begins_inside: bool, size: int) -> int:
