@@ -80,7 +80,7 @@ def _decode_lists(body: bytes, outline: Outline) -> Any:
         if nesting(body) > ORJSON_DEEPEST:  # how deep the standard library goes differs from one Python to the next
             raise MalformedJSON(_TOO_DEEP) from error
         if outline.values <= _MANY:
-            return _decode_with_care(body)
+            return _decode_with_care(body, error.doc)
         raise _beyond_float64(body, error) from error
     if outline.colons != _number_of_keys(document):
         _refuse_keys_twice(body)
@@ -163,7 +163,7 @@ def _number_of_keys(document: Any, depth: int = 0) -> int:
     return 0
 
 
-def _decode_with_care(body: bytes) -> Any:
+def _decode_with_care(body: bytes, text: str) -> Any:
     """As `decode`, by the standard library: slow, but it sees a key that is given twice, and reads 1e400."""
     refused: list[_Refused] = []
 
@@ -173,7 +173,7 @@ def _decode_with_care(body: bytes) -> Any:
 
     try:
         document = json.loads(
-            body.decode("utf-8"),
+            text,
             object_pairs_hook=lambda pairs: _object(pairs, refuse),
             parse_constant=lambda token: refuse(f"{token} is not JSON"),
             parse_int=_integer,

@@ -84,8 +84,8 @@ TOO_LARGE = Problem(
     "too-large",
     413,
     "Content too large",
-    "The body is over the limit of this deployment, as it was sent or once it is decompressed. Or decoding a compressed "
-    "body takes more memory than its size allows: 12 MiB, or 128 bytes for each byte sent if that is more.",
+    "The body is over the limit of this deployment, as it was sent or once it is decompressed. Or a compressed "
+    "body takes more memory to decode than its size allows: 12 MiB, or 128 bytes for each byte sent if that is more.",
     "Send fewer samples a request and add the gradients up, or give the arrays as base64. Send a body that compresses "
     "extremely well without Content-Encoding. GET /v1/limits tells the limits beforehand.",
 )

@@ -197,7 +197,7 @@ def test_both_readers_read_the_same(inputs: str, weights: str, biases: str, extr
     )
 )
 def test_both_readers_read_the_same_numbers(rows: list[list[str]]) -> None:
-    """To the bit: the sign of 0, integers beyond 2⁶⁴, what rounds to 0; and refuse the same that float64 cannot hold."""
+    """To the bit: the sign of 0, integers beyond 2⁶⁴, what rounds to 0. And both refuse what float64 cannot hold."""
     matrix = f"[{','.join('[' + ','.join(row) + ']' for row in rows)}]"
     layer = f'{{"activation": "tanh", "weights": {json.dumps([[1.0]] * len(rows[0]))}}}'
     targets = json.dumps([[1.0]] * len(rows))
