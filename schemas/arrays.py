@@ -22,7 +22,8 @@ from schemas.strict import MOST_COMPLAINTS, Path, as_messages
 from schemas.words import counted, did_you_mean, kind, shown
 
 _NUMBERS = {float, int}  # by identity: bool is a subclass of int
-_BEYOND = "is beyond the range of float64, ±1.8e308"
+BEYOND_FLOAT64 = "is beyond the range of float64, ±1.8e308"
+_BLOCK = 1024  # entries of a list that are tested together
 _RANK_NAMES = ("a number", "a list of numbers", "a matrix (a list of rows of numbers)")
 
 
@@ -33,10 +34,15 @@ def read_array(value: Any, ranks: tuple[int, ...]) -> Array:
     """
     array = _from_base64(value, ranks) if is_packed(value) else _from_lists(value, ranks)
     if np.count_nonzero(np.isfinite(array)) < array.size:
-        words = "is not a finite number" if is_packed(value) else _BEYOND
-        places = np.argwhere(~np.isfinite(array))[:MOST_COMPLAINTS].tolist()
-        raise _refusal(as_posted(value, tuple(place), words) for place in places)
+        words = "is not a finite number" if is_packed(value) else BEYOND_FLOAT64
+        raise _refusal(as_posted(value, place, words) for place in first_places(~np.isfinite(array)))
     return array
+
+
+def first_places(wrong: np.ndarray[Any, np.dtype[np.bool_]]) -> Iterator[tuple[int, ...]]:
+    """The indices of the first 20 elements that are true."""
+    for flat in np.flatnonzero(wrong)[:MOST_COMPLAINTS].tolist():
+        yield tuple(map(int, np.unravel_index(flat, wrong.shape)))
 
 
 def is_packed(value: Any) -> bool:
@@ -59,7 +65,7 @@ def _refusal(complaints: Iterator[tuple[Path, str]]) -> ValidationError:
 
 def _from_lists(value: Any, ranks: tuple[int, ...]) -> Array:
     if isinstance(value, np.ndarray):
-        if value.ndim in ranks:
+        if value.ndim in ranks and value.size:
             return value
         value = value.tolist()  # for the words of the refusal
     rank = _rank(value)
@@ -115,7 +121,7 @@ def _complaints(value: Any, rank: int, wanted: str) -> Iterator[tuple[Path, str]
         if type(value) not in _NUMBERS:
             yield (), f"must be {wanted}, not {kind(value)}"
         elif not _fits(value):
-            yield (), _BEYOND
+            yield (), BEYOND_FLOAT64
     elif type(value) is not list:
         yield (), f"must be {wanted}, not {kind(value)}"
     elif not value:
@@ -125,12 +131,35 @@ def _complaints(value: Any, rank: int, wanted: str) -> Iterator[tuple[Path, str]
 
 
 def _complaints_within(value: list[Any], rank: int) -> Iterator[tuple[Path, str]]:
-    for index, item in enumerate(value):
+    first = value[0]
+    for index in _suspects(value, rank):
+        item = value[index]
         for path, words in _complaints(item, rank - 1, _RANK_NAMES[rank - 1]):
             yield (index, *path), words
-        first = value[0]
         if rank == 2 and type(first) is type(item) is list and 0 < len(item) != len(first) > 0:
             yield (index,), f"has {counted(len(item), 'number')} where row 0 has {len(first)}"
+
+
+def _suspects(value: list[Any], rank: int) -> Iterator[int]:
+    """Which entries are to be looked at one by one: those of a block that is not right as a whole.
+
+    A mistake behind a million right numbers is found in a tenth of the time.
+    """
+    width = len(value[0]) if type(value[0]) is list else 0
+    for start in range(0, len(value), _BLOCK):
+        block = value[start : start + _BLOCK]
+        if not _is_right(block, rank, width):
+            yield from range(start, start + len(block))
+
+
+def _is_right(block: list[Any], rank: int, width: int) -> bool:
+    """Whether entries are numbers that float64 holds; of rank 2, rows of so many of them."""
+    if not _is_regular(block, rank) or (rank == 2 and len(block[0]) != width):
+        return False
+    try:
+        return bool(np.isfinite(_packed(block, rank)).all())
+    except (struct.error, OverflowError):  # an integer beyond float64
+        return False
 
 
 def _fits(number: float) -> bool:
