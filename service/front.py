@@ -59,7 +59,7 @@ class Front:
         self._settings = settings
         self._body_limit = settings.limits[BODY_BYTES]
         self._turns = turns
-        self._held = Held(settings.held_bytes)
+        self._held = Held(settings.memory_bytes // settings.workers)
         self._pool = ThreadPoolExecutor(settings.concurrency)
         rules = (rule for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ()))
         self._with_body = {("POST", rule.rule) for rule in rules}

@@ -27,7 +27,7 @@ class Held:
         while self.size > self._most:
             slow = [transfer for transfer in self.waiting if now - transfer.began > _GRACE]
             if not slow:
-                detail = "other requests and answers take all the room there is (CHAINRULE_HELD_BYTES): try again"
+                detail = "other requests and answers take all the room there is (CHAINRULE_MEMORY_BYTES): try again"
                 raise Refusal(OVERLOADED, detail, headers={"Retry-After": "1"})
             min(slow, key=lambda transfer: transfer.rate(now)).give_up()
 

@@ -53,7 +53,7 @@ def hasty(tmp_path: Path) -> Iterator[Server]:
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Server]:
     """A service of which one process has room for 32 MB of bodies and answers on their way."""
-    with serving(tmp_path / "log", HELD_BYTES=HELD_BYTES) as server:
+    with serving(tmp_path / "log", MEMORY_BYTES=HELD_BYTES) as server:
         yield server
 
 
