@@ -109,7 +109,11 @@ def _level(text: str) -> str:
 
 
 def _file(text: str) -> str:
-    if text and not (Path(text).is_file() and os.access(text, os.R_OK)):
+    try:
+        readable = not text or (Path(text).is_file() and os.access(text, os.R_OK))
+    except OSError as error:  # such as a folder that may not be entered, or a name that is too long
+        raise ValueError(f"{text!r} cannot be looked at") from error
+    if not readable:
         raise ValueError(f"{text!r} is no file that can be read")
     return text
 

@@ -209,6 +209,13 @@ def test_a_list_of_origins_may_have_spaces_or_be_empty(environment: pytest.Monke
     assert read_settings().cors_origins == ()
 
 
+@pytest.mark.parametrize("value", ["/nowhere", "/", "x" * 5000], ids=["none", "a folder", "a long name"])
+def test_a_file_that_cannot_be_read_is_refused(environment: pytest.MonkeyPatch, value: str) -> None:
+    """Whatever the system says of it."""
+    words = refusal(environment, API_KEYS_FILE=value)
+    assert words == "CHAINRULE_API_KEYS_FILE: must be the path of a file that can be read"
+
+
 # Names.
 
 
