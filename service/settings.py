@@ -198,9 +198,9 @@ class Settings:
     limits: Mapping[str, Any] = field(default_factory=dict)
 
     def value(self, row: Setting) -> Any:
-        """The value of one row."""
+        """The value of one row. MAX_WORK_SECONDS is a limit, WORK_SECONDS is not."""
         limit = row.name.removeprefix("MAX_").lower()
-        return self.limits[limit] if limit in self.limits else getattr(self, row.name.lower())
+        return self.limits[limit] if row.name.startswith("MAX_") else getattr(self, row.name.lower())
 
 
 def _of_limit(limit: Limit) -> Setting:
