@@ -50,9 +50,9 @@ def bind(environment: Mapping[str, str]) -> list[socket.socket]:
         address = environment.get(name, default)
         try:
             bound.append(_bound(*split(address)))
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             reasons.append(_sentence(name, address, error))
-        except ValueError:
+        except ValueError:  # malformed
             continue
     if len(bound) == len(DEFAULTS):
         reasons += _overlap(*(listener.getsockname() for listener in bound))
@@ -87,7 +87,9 @@ def _bound(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _sentence(name: str, address: str, error: OSError) -> str:
+def _sentence(name: str, address: str, error: OSError | UnicodeError) -> str:
+    if isinstance(error, UnicodeError):  # a part of the name is empty, or longer than 63 characters
+        return f"{name}: the host of {address} cannot be looked up: it is not a host name"
     if isinstance(error, socket.gaierror):
         return f"{name}: the host of {address} cannot be looked up: {error.strerror}"
     known = _REASONS.get(error.errno or 0)

@@ -109,7 +109,11 @@ def _level(text: str) -> str:
 
 
 def _file(text: str) -> str:
-    if text and not (Path(text).is_file() and os.access(text, os.R_OK)):
+    try:
+        readable = not text or (Path(text).is_file() and os.access(text, os.R_OK))
+    except OSError as error:  # such as a folder that may not be entered, or a name that is too long
+        raise ValueError(f"{text!r} cannot be looked at") from error
+    if not readable:
         raise ValueError(f"{text!r} is no file that can be read")
     return text
 
@@ -194,9 +198,9 @@ class Settings:
     limits: Mapping[str, Any] = field(default_factory=dict)
 
     def value(self, row: Setting) -> Any:
-        """The value of one row."""
+        """The value of one row. MAX_WORK_SECONDS is a limit, WORK_SECONDS is not."""
         limit = row.name.removeprefix("MAX_").lower()
-        return self.limits[limit] if limit in self.limits else getattr(self, row.name.lower())
+        return self.limits[limit] if row.name.startswith("MAX_") else getattr(self, row.name.lower())
 
 
 def _of_limit(limit: Limit) -> Setting:

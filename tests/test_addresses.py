@@ -72,6 +72,13 @@ def test_a_host_that_is_not_found_is_refused() -> None:
     assert reason.startswith("CHAINRULE_BIND: the host of chainrule.invalid:8000 cannot be looked up: ")
 
 
+@pytest.mark.parametrize("host", ["a" * 64, "a..b"], ids=["a long label", "an empty label"])
+def test_a_host_name_that_is_none_is_refused(host: str) -> None:
+    """Python raises UnicodeError for these, instead of looking them up."""
+    [reason] = reasons(f"{host}:8000", f"127.0.0.1:{free_port()}")
+    assert reason == f"CHAINRULE_BIND: the host of {host}:8000 cannot be looked up: it is not a host name"
+
+
 @pytest.mark.parametrize(
     ("number", "words"),
     [(errno.EACCES, "needs a right that this user does not have"), (errno.ENODEV, "cannot be listened on: ")],

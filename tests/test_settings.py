@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -207,6 +208,20 @@ def test_a_list_of_origins_may_have_spaces_or_be_empty(environment: pytest.Monke
     assert read_settings().cors_origins == ("https://a.example", "http://b.example:8080")
     environment.setenv("CHAINRULE_CORS_ORIGINS", "")
     assert read_settings().cors_origins == ()
+
+
+@pytest.mark.parametrize("value", ["/nowhere", "/", "x" * 5000], ids=["none", "a folder", "a long name"])
+def test_a_file_that_cannot_be_read_is_refused(environment: pytest.MonkeyPatch, value: str) -> None:
+    """Whatever the system says of it."""
+    words = refusal(environment, API_KEYS_FILE=value)
+    assert words == "CHAINRULE_API_KEYS_FILE: must be the path of a file that can be read"
+
+
+def test_a_setting_is_not_taken_for_a_limit_of_the_same_name() -> None:
+    """CHAINRULE_WORK_SECONDS bounds the time of a request, CHAINRULE_MAX_WORK_SECONDS the work that it may ask for."""
+    settings = replace(read_settings(), work_seconds=60, limits={**DEFAULTS, "work_seconds": 10})
+    [row] = [row for row in SETTINGS if row.name == "WORK_SECONDS"]
+    assert settings.value(row) == 60
 
 
 # Names.
