@@ -108,7 +108,7 @@ def test_a_worker_answers_on_every_socket_that_it_was_given() -> None:
 
 
 def test_who_has_connected_before_the_stop_is_answered() -> None:
-    """Twenty wait to be accepted, their requests sent, when the signal comes: the kernel has taken them, so they count."""
+    """Twenty requests are sent and not accepted yet when the signal comes: the kernel has taken them, so they count."""
     with _listener() as listener, contextlib.ExitStack() as stack, _worker(listener) as pid:
         with _client(listener) as client:
             client.sendall(REQUEST)
