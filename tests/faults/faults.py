@@ -40,7 +40,9 @@ _ROUTES = ("tests/test_routes.py",)
 _EXPLORER = ("tests/test_explorer.py",)
 _MEMORY = ("tests/test_memory.py",)
 _FRONT = ("tests/test_front.py",)
-_PIECES = ("tests/test_worker.py", "tests/test_serve.py")
+_PIECES = ("tests/test_incoming.py", "tests/test_worker.py", "tests/test_serve.py")
+_CONNECTIONS = ("tests/test_connections.py",)
+_HEADS = ("tests/test_request_head.py",)
 _MODULES = ("tests/test_explorer_modules.py",)
 _OPENAPI = tuple(  # without the test that any change of the document fails
     f"tests/test_openapi.py::test_{name}"
@@ -3190,9 +3192,9 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "a body cut short is computed",
-        "service/front.py",
-        "if self._connection.cut_short:",
-        "if self._connection.cut_short and not chunks:",
+        "service/request_body.py",
+        "if self._sender.cut_short:",
+        "if self._sender.cut_short and not chunks:",
         ("tests/test_serve.py::test_a_body_that_ends_early_is_answered",),
     ),
     Fault(
@@ -3267,9 +3269,9 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "connections are kept while the service drains",
-        "service/worker.py",
-        "return self.worker.shared.draining or bool(super()._will_close(request, response_requires_close))",
-        "return bool(super()._will_close(request, response_requires_close))",
+        "service/connection.py",
+        "return self._connections.draining() or (self._ended",
+        "return (self._ended",
         ("tests/test_stopping.py::test_sigterm_is_told_before_it_is_obeyed",),
     ),
     Fault(
@@ -3309,10 +3311,108 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "idle connections are never closed to make room",
-        "service/worker.py",
-        "if self.worker.nr_conns > self.worker.most_connections:",
-        "if self.worker.nr_conns > 100 * self.worker.most_connections:",
-        ("tests/test_overload.py::test_the_longest_idle_connection_makes_room_for_a_new_one",),
+        "service/connections.py",
+        "if len(self._open) > self._most:",
+        "if len(self._open) > 100 * self._most:",
+        _CONNECTIONS,
+    ),
+    Fault(
+        "a client that is computed for is closed to make room",
+        "service/connection.py",
+        "        elif cycle.body.ended or cycle.full:\n            self._connections.serve(self)\n",
+        "        elif cycle.body.ended or cycle.full:\n",
+        ("tests/test_connection.py::test_who_is_computed_for_is_never_closed_to_make_room",),
+    ),
+    Fault(
+        "the newest silent client makes room",
+        "service/connections.py",
+        "            oldest = next(iter(self._waiting))\n",
+        "            oldest = next(reversed(self._waiting))\n",
+        _CONNECTIONS,
+    ),
+    Fault(
+        "two Hosts are taken",
+        "service/request_head.py",
+        'if len(hosts) > 1 or (not hosts and head.version == "1.1"):',
+        'if not hosts and head.version == "1.1":',
+        _HEADS,
+    ),
+    Fault(
+        "gzip in chunks is taken for chunks",
+        "service/request_head.py",
+        """b",".join(head.values(b"transfer-encoding")).lower() != b"chunked":""",
+        """not b",".join(head.values(b"transfer-encoding")).lower().endswith(b"chunked"):""",
+        _HEADS,
+    ),
+    Fault(
+        "an absolute target keeps the Host header beside its own",
+        "service/request_head.py",
+        'headers = [(b"host", host), *(row for row in head.headers if row[0] != b"host")]',
+        "headers = head.headers",
+        _HEADS,
+    ),
+    Fault(
+        "a header with an underscore is read like one with a hyphen",
+        "service/environ.py",
+        """        if b"_" in name:\n            continue""",
+        """        if b" " in name:\n            continue""",
+        ("tests/test_connection.py::test_a_header_with_an_underscore_is_passed_over",),
+    ),
+    Fault(
+        "slashes are merged",
+        "service/app.py",
+        "app.url_map.merge_slashes = False",
+        "app.url_map.merge_slashes = True",
+        ("tests/test_connection.py::test_slashes_are_not_merged",),
+    ),
+    Fault(
+        "an empty line across two pieces is not seen",
+        "service/boundaries.py",
+        "seam = before + data[at : at + 3]",
+        "seam = data[at : at + 3]",
+        ("tests/test_incoming.py",),
+    ),
+    Fault(
+        "chunks may be nothing but framing",
+        "service/incoming.py",
+        "if self._received > _FRAMING * (self._taken + self.held) + _SPARE:",
+        "if self._received < 0:",
+        ("tests/test_incoming.py",),
+    ),
+    Fault(
+        "a client that has closed is computed for",
+        "service/connection.py",
+        "            self.write(CONTINUE)\n            self._watch_presence(cycle)\n",
+        "            self._watch_presence(cycle)\n",
+        ("tests/test_connection.py::test_a_client_that_goes_is_noticed_while_it_is_computed_for",),
+    ),
+    Fault(
+        "further requests are collected while one is answered",
+        "service/connection.py",
+        "if cycle.full or len(self._ahead) >= _AHEAD:",
+        "if cycle.full:",
+        ("tests/test_connection.py::test_a_flood_of_pipelined_requests_is_not_collected",),
+    ),
+    Fault(
+        "a refused client is reset while it still sends",
+        "service/connection.py",
+        "        if all_read or self._ended:\n            transport.close()\n",
+        "        if True:\n            transport.close()\n",
+        ("tests/test_connection.py::test_a_refused_client_that_goes_on_sending_reads_why",),
+    ),
+    Fault(
+        "what was announced is counted as received",
+        "service/requests.py",
+        'asked.environ.get("chainrule.received_bytes", 0)',
+        "asked.content_length or 0",
+        ("tests/test_connection.py::test_what_is_not_http_to_the_letter_is_refused_as_everything_else",),
+    ),
+    Fault(
+        "a client that waits to be asked and is refused keeps its connection",
+        "service/cycle.py",
+        "if self._expects or self._wire.is_last():",
+        "if self._wire.is_last():",
+        ("tests/test_connection.py::test_a_body_is_asked_for_where_the_client_waits_for_that",),
     ),
     Fault(
         "a name is given to who sends traces, whatever the environment says",
@@ -4073,8 +4173,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "freed memory is never given back",
         "service/worker.py",
-        "if next(beats) == 0:",
-        "if next(beats) == _KEPT:",
+        "if tick % _KEPT == 0:",
+        "if tick % _KEPT == _KEPT:",
         _MEMORY,
     ),
     Fault(
@@ -4148,25 +4248,25 @@ FAULTS: tuple[Fault, ...] = (
         _FRONT,
     ),
     Fault(
-        "the end of a large body is not seen",
-        "service/worker.py",
-        "len(data) >= parser._body_remaining:",
-        "len(data) > parser._body_remaining:",
+        "a body takes in what stands behind it",
+        "service/incoming.py",
+        "piece = data if len(data) <= self._left else data[: self._left]",
+        "piece = data",
         _PIECES,
     ),
     Fault(
-        "the pieces of a large body are not counted",
-        "service/worker.py",
-        "        parser._body_remaining -= len(data)\n",
-        "",
+        "more is read than a body has left",
+        "service/incoming.py",
+        "return min(self._left, _PIECE)",
+        "return _PIECE",
         _PIECES,
     ),
     Fault(
         "a body is taken in faster than it is read",
-        "service/worker.py",
-        "        if not self._reading_paused and self._is_buffer_full():\n            self._pause_reading()\n",
-        "",
-        _PIECES,
+        "service/cycle.py",
+        "return self.body.held >= _MOST_HELD",
+        "return False",
+        ("tests/test_connection.py::test_a_body_that_nobody_takes_is_not_collected",),
     ),
     Fault(
         "one worker takes all connections that come at once",
@@ -4178,7 +4278,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "only one connection may wait to be accepted",
         "service/worker.py",
-        "            listener.sock.listen(self.cfg.backlog)  # which asyncio has set to the other\n",
+        "        listener.sock.listen(self.cfg.backlog)  # which asyncio has set to the other\n",
         "",
         _PIECES,
     ),
