@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.catalogue import Array, quietly
+from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.jacobian import Jacobian
 from chainrule.losses import LossSpec
 from chainrule.network import Layer, Network, Units
@@ -119,25 +120,28 @@ class Gradients(NamedTuple):
 
 
 @quietly
-def gradients(network: Network, inputs: Array, targets: Array, loss: LossSpec) -> Gradients:
+def gradients(
+    network: Network, inputs: Array, targets: Array, loss: LossSpec, *, checkpoint: Checkpoint = unlimited
+) -> Gradients:
     """The loss of a network and its derivative by every weight, bias and input.
 
     `inputs` (s, i); `targets` (s, j), or (s,) where the loss takes class indices. Raises ValueError where shapes do
     not fit. Numbers that are not finite are left in the result, for `first_non_finite` to find.
     """
-    activities = forward(network, inputs)
+    activities = forward(network, inputs, checkpoint=checkpoint)
     top = loss_gradient(activities[-1], targets, loss)
-    layers = tuple(backward(activities, top))[::-1]
+    layers = tuple(backward(activities, top, checkpoint=checkpoint))[::-1]
     dE_dx = _through_weights(layers[0].dE_da, network.layers[0])
     sample_losses = top.losses.sum(axis=1)
     return Gradients(float(sample_losses.sum()), sample_losses, top, layers, dE_dx)
 
 
-def forward(network: Network, inputs: Array) -> list[Activity]:
+def forward(network: Network, inputs: Array, *, checkpoint: Checkpoint = unlimited) -> list[Activity]:
     """a and o of every layer, first to last, for `inputs` (s, i)."""
     activities: list[Activity] = []
     x = inputs
     for layer in network.layers:
+        checkpoint()
         a = x @ layer.weights
         if layer.biases is not None:
             a += layer.biases
@@ -215,13 +219,19 @@ RIGHT = Rules()
 
 
 def backward(
-    activities: list[Activity], top: LossGradient, rules: Rules = RIGHT, above: LayerGradient | None = None
+    activities: list[Activity],
+    top: LossGradient,
+    rules: Rules = RIGHT,
+    above: LayerGradient | None = None,
+    *,
+    checkpoint: Checkpoint = unlimited,
 ) -> Iterator[LayerGradient]:
     """The derivatives of every layer, LAST to first, from those of the loss.
 
     `activities` may leave out the upper layers whose derivatives are known: `above` then has those of the lowest.
     """
     for k in reversed(range(len(activities))):
+        checkpoint()
         above = rules.at(Place(activities, k, top, above))
         yield above
 
