@@ -4,10 +4,14 @@ from typing import BinaryIO
 
 from flask import Request, g
 
-from service.codings import CODINGS, IDENTITY, BadCoding, TooMuch, expand
+from service.admission import reserve
+from service.codings import CODINGS, IDENTITY, BadCoding, TooMuch, announced_size, expand
 from service.limits import BODY_BYTES, LIMITS, words
 from service.problems import BAD_REQUEST, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, Refusal
 
+_EXPANDED = (
+    8  # bytes for each that comes out: twice itself, in pieces and whole, and what decoding takes of most bodies
+)
 _LIMIT = next(limit for limit in LIMITS if limit.name == BODY_BYTES)
 
 
@@ -45,11 +49,18 @@ def _coding(request: Request) -> str:
 
 
 def _expanded(coding: str, body: bytes, allowed: int) -> bytes:
+    announced = announced_size(coding, body)
+    most = allowed if announced is None else min(allowed, announced)
+    reserve(_EXPANDED * most)
     try:
-        return expand(coding, body, allowed)
+        return expand(coding, body, most)
     except BadCoding as error:
         raise Refusal(BAD_REQUEST, f"the body is not {coding}, as its Content-Encoding says: {error}") from error
     except TooMuch as error:
+        if most < allowed:
+            raise Refusal(
+                BAD_REQUEST, f"the body is not {coding}: more comes out than the {most} bytes that it announces"
+            ) from error
         detail = (
             f"the decompressed body is over {allowed} bytes, which are allowed ({_LIMIT.meaning}; the limit "
             f"{_LIMIT.name}, set by {_LIMIT.setting}): {_LIMIT.way_out}"

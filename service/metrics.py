@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 REJECTIONS = frozenset(
-    {"overloaded", "work-timed-out", "request-timeout", "too-large", "limit-exceeded", "unauthorized"}
+    {"overloaded", "memory", "work-timed-out", "request-timeout", "too-large", "limit-exceeded", "unauthorized"}
 )
 
 _DEAD = "0"  # no process has this id
@@ -48,7 +48,7 @@ class Metrics:
         )
         self._rejected = Counter(
             "chainrule_http_requests_rejected",
-            "Requests refused, by type of problem.",
+            "Requests refused, by type of problem or by what was short.",
             ["reason"],
             registry=self.registry,
         )
@@ -64,9 +64,9 @@ class Metrics:
         self._request_bytes = self._histogram("http_request_body_bytes", "Bodies of requests.", _BYTES)
         self._response_bytes = self._histogram("http_response_body_bytes", "Bodies of answers.", _BYTES)
         self._parameters = self._histogram("network_parameters", "Weights and biases of networks.", _PARAMETERS)
-        self._in_flight = self._gauge("requests_in_flight", "Requests that are computed.")
-        self._waiting = self._gauge("requests_waiting", "Requests that wait for their turn.")
-        self._limit = self._gauge("requests_in_flight_limit", "Requests that may be computed at a time.")
+        self._in_flight = self._gauge("requests_in_flight", "Requests being computed in a slot.")
+        self._waiting = self._gauge("requests_waiting", "Requests that wait for a slot.")
+        self._limit = self._gauge("requests_in_flight_limit", "Slots: requests that may be computed at a time.")
 
     def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"chainrule_{name}", meaning, labels, buckets=buckets, registry=self.registry)
@@ -80,8 +80,8 @@ class Metrics:
         self._seconds.labels(exchange.route, exchange.method).observe(exchange.seconds)
         for stage, seconds in exchange.stages.items():
             self._stages.labels(stage).observe(seconds)
-        if exchange.problem in REJECTIONS:
-            self._rejected.labels(exchange.problem).inc()
+        if exchange.rejected in REJECTIONS:
+            self._rejected.labels(exchange.rejected).inc()
         if exchange.request_bytes:
             self._request_bytes.observe(exchange.request_bytes)
         self._response_bytes.observe(exchange.response_bytes)
@@ -133,6 +133,9 @@ class _State:
         build.add_metric([__version__], 1)
         yield build
         yield GaugeMetricFamily("chainrule_workers", "Workers that take requests.", len(self._shared.workers))
+        memory = self._shared.memory
+        yield GaugeMetricFamily("chainrule_memory_claimed_bytes", "Memory budget in use.", memory.claimed())
+        yield GaugeMetricFamily("chainrule_memory_budget_bytes", "Memory budget of all processes.", memory.total)
         yield GaugeMetricFamily("chainrule_draining", "1 while the service is stopping.", int(self._shared.draining))
 
 

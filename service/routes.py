@@ -9,6 +9,7 @@ from chainrule.activations import ACTIVATIONS
 from chainrule.backprop import Gradients, descend, gradients
 from chainrule.catalogue import Table
 from chainrule.checking import Check, check
+from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.explain import Derivation, explain
 from chainrule.losses import LOSSES
 from chainrule.remarks import NonFinite, first_non_finite, first_non_finite_parameter
@@ -24,12 +25,14 @@ from schemas.gradients_answer import Computed, answer
 from schemas.non_finite import members, place, sentence
 from schemas.words import did_you_mean, shown
 from service import explorer
+from service.admission import admit, reserve
 from service.body import read_body
 from service.codec import Outline, decode, encode
+from service.deadline import checkpoint
 from service.examples import EXAMPLES
-from service.limits import BODY_BYTES, LIMITS, enforce, enforce_on_body, enforce_on_explanation, is_little
+from service.limits import BODY_BYTES, LIMITS, enforce, enforce_on_body, enforce_on_explanation
 from service.problems import NON_FINITE_RESULT, NOT_FOUND, Refusal
-from service.requests import JSON, choose_form, stage, take_time
+from service.requests import JSON, choose_form, stage
 
 GRADIENT_REQUEST = GradientRequestSchema()
 EXPLANATION_REQUEST = ExplanationRequestSchema()
@@ -72,11 +75,9 @@ def post_gradients() -> Response:
     with stage("validate"):
         asked: GradientRequest = GRADIENT_REQUEST.load(document)
         size = enforce(_limits(), asked)
-    if asked.verify or not is_little(size):
-        take_time()
-    _account(size)
+    _admit(size, asked.verify)
     with stage("compute"):
-        computed = compute(asked)
+        computed = compute(asked, checkpoint())
     with stage("encode"):
         return _json(answer(asked, computed))
 
@@ -89,14 +90,14 @@ def post_explanations() -> Response:
     back through every unit, each line with symbols, with the numbers put in, and its value. LaTeX in JSON, or with
     `Accept: text/markdown` one page of Markdown.
     """
-    take_time()
     with stage("decode"):
         document = _document()
     with stage("validate"):
         asked: ExplanationRequest = EXPLANATION_REQUEST.load(document)
-        _account(enforce_on_explanation(_limits(), asked))
+        size = enforce_on_explanation(_limits(), asked)
+    _admit(size, slow=True)
     with stage("compute"):
-        result, derivation = compute_explanation(asked)
+        result, derivation = compute_explanation(asked, checkpoint())
     with stage("encode"):
         if g.form == JSON:
             response = _json(explanation(asked, result, derivation))
@@ -114,14 +115,14 @@ def post_gradient_checks() -> Response:
     pass, alone and then in pairs; what reproduces the numbers is named. `blind_to` are the mistakes that this request
     could not reveal, `better_probe` is a request that can.
     """
-    take_time()
     with stage("decode"):
         document = _document()
     with stage("validate"):
         asked: CheckRequest = CHECK_REQUEST.load(document)
-        _account(enforce(_limits(), asked))
+        size = enforce(_limits(), asked)
+    _admit(size, slow=True)
     with stage("compute"):
-        checked = checked_gradients(asked)
+        checked = checked_gradients(asked, checkpoint())
     with stage("encode"):
         return _json(check_answer(asked, checked))
 
@@ -205,11 +206,16 @@ def _document() -> Any:
     body = read_body(request, _limits()[BODY_BYTES])
     outline = Outline(body)
     enforce_on_body(_limits(), outline)
+    expanded = 2 * len(body) if request.content_encoding else 0
+    reserve(expanded + 2 * len(body) + 128 * outline.parts)
     return decode(body, ARRAYS, outline)
 
 
-def _account(size: dict[str, int]) -> None:
-    """Tell the log and the metrics how much is asked for."""
+def _admit(size: dict[str, int], slow: bool) -> None:
+    """Get a slot and memory; tell the log and the metrics how much is asked for."""
+    numbers = size["answer_numbers"] + 5 * size["activity_numbers"] + size["parameters"]
+    seconds = 1e-9 * size["multiply_adds"] + 1e-7 * numbers + 5e-5 * size["layers"] + (0.01 if slow else 0.0)
+    admit(seconds, 40 * numbers)
     g.parameters, g.multiply_adds = size["parameters"], size["multiply_adds"]
 
 
@@ -223,28 +229,30 @@ def _row(table: Table[Any], name: str, noun: str) -> Any:
     return table[name]
 
 
-def compute(asked: GradientRequest) -> Computed:
+def compute(asked: GradientRequest, look: Checkpoint = unlimited) -> Computed:
     """The gradients, and what else was asked for; all of it finite."""
-    result = gradients(asked.network, asked.inputs, asked.targets, asked.loss)
+    result = gradients(asked.network, asked.inputs, asked.targets, asked.loss, checkpoint=look)
     _refuse_non_finite(first_non_finite(result), asked)
     stepped = None
     if asked.learning_rate is not None:
         stepped = descend(asked.network, result.layers, asked.learning_rate)
         _refuse_non_finite(first_non_finite_parameter(stepped), asked)
-    verification = verify(asked.network, result.layers, asked.targets, asked.loss) if asked.verify else None
+    verification = None
+    if asked.verify:
+        verification = verify(asked.network, result.layers, asked.targets, asked.loss, checkpoint=look)
     return Computed(result, stepped, verification)
 
 
-def compute_explanation(asked: ExplanationRequest) -> tuple[Gradients, Derivation]:
+def compute_explanation(asked: ExplanationRequest, look: Checkpoint = unlimited) -> tuple[Gradients, Derivation]:
     """The gradients, all of them finite, and the derivation of the one that was asked for."""
     request = asked.gradients
-    result = compute(request).result
+    result = compute(request, look).result
     return result, explain(request.network, result, request.targets, request.loss, asked.place, asked.sample)
 
 
-def checked_gradients(asked: CheckRequest) -> Check:
+def checked_gradients(asked: CheckRequest, look: Checkpoint = unlimited) -> Check:
     """What is to be said of the client's gradients, where the right ones are finite."""
-    return check(asked.network, compute(asked).result, asked.targets, asked.loss, asked.given, asked.tolerance)
+    return check(asked.network, compute(asked, look).result, asked.targets, asked.loss, asked.given, asked.tolerance)
 
 
 def _refuse_non_finite(found: NonFinite | None, asked: GradientRequest) -> None:

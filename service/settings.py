@@ -16,6 +16,7 @@ from typing import Any
 from environs import Env, EnvValidationError, ValidationError, validate
 
 from schemas.words import did_you_mean
+from service import machine
 from service.limits import LIMITS
 from service.probe import ADMIN_BIND
 
@@ -106,8 +107,8 @@ class Settings:
     queue: int = _row(COUNT, 32, "further requests that wait in one process; beyond, 503")
     queue_seconds: float = _row(SECONDS, 1, "how long a request waits for its turn; then 503")
     connections: int = _row(COUNT, 1000, "open connections of one process; beyond, the longest idle one is closed")
-    held_bytes: int = _row(
-        COUNT, 256 * 2**20, "bytes of bodies and answers on their way that one process holds; beyond, the slowest go"
+    memory_bytes: int = _row(
+        COUNT, machine.memory() * 3 // 5, "bytes that all processes take for requests; by default 60 % of the memory"
     )
     read_seconds: float = _row(SECONDS, 60, "how long the head, and then the body, of a request may take to arrive")
     work_seconds: float = _row(SECONDS, 60, "how long a request may be worked on; then 503")

@@ -32,6 +32,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
 
     def __init__(self, worker: "Worker") -> None:
         super().__init__(worker)
+        self.gone = asyncio.Event()  # set when the connection is lost
         self.cut_short = False  # the client has ended its side before the body was whole
         self._flush: asyncio.TimerHandle | None = None
 
@@ -88,6 +89,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
+        self.gone.set()
         if self._flush is not None:
             self._flush.cancel()
         super().connection_lost(exc)

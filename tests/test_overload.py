@@ -1,10 +1,12 @@
 """More than the service can do: who is sent away and how, who is not held up, what stays bounded."""
 
 import contextlib
+import gzip
 import json
 import select
 import socket
 import statistics
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -13,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import BODY, HEAD, JSON, SECONDS, Server, post, received, serving, slow_body, wait_until
+from tests.serving import BODY, HEAD, JSON, REQUEST, SECONDS, Server, post, serving, slow_body, wait_until
 
-LENGTH = f"Content-Length: {len(BODY)}\r\n\r\n".encode()
 CROWD = 200  # slow clients
-HELD_BYTES = 32 * 2**20
+LARGE_BODY = json.dumps(REQUEST).encode() + b" " * 20_000  # which the event loop does not look at
+MEMORY_BYTES = 32 * 2**20
 WORK_SECONDS = 1.0
 NARROW = {"CONCURRENCY": 1, "QUEUE": 1, "MAX_MULTIPLY_ADDS": 10**12}
 
@@ -52,8 +54,8 @@ def hasty(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Server]:
-    """A service of which one process has room for 32 MB of bodies and answers on their way."""
-    with serving(tmp_path / "log", HELD_BYTES=HELD_BYTES) as server:
+    """A service with a memory budget of 32 MB."""
+    with serving(tmp_path / "log", MEMORY_BYTES=MEMORY_BYTES) as server:
         yield server
 
 
@@ -75,18 +77,22 @@ def _busy(server: Server, samples: int) -> Iterator[list[tuple[int, dict]]]:
         thread.join(3 * SECONDS)
 
 
-def _status_and_wait(server: Server) -> tuple[int, str | None, dict]:
+def _status_and_wait(server: Server, body: bytes = BODY) -> tuple[int, str | None, dict]:
     with server.connection() as connection:
-        connection.request("POST", "/v1/gradients", BODY, JSON)
+        connection.request("POST", "/v1/gradients", body, JSON)
         response = connection.getresponse()
         return response.status, response.headers["Retry-After"], json.loads(response.read())
 
 
-def test_who_waits_too_long_for_a_turn_is_told_when_to_come_again(narrow: Server) -> None:
+def _counts(server: Server, *codes: str) -> dict[str, float]:
+    return {code: server.metric("chainrule_http_requests_total", route="/v1/gradients", code=code) for code in codes}
+
+
+def test_who_waits_too_long_for_a_slot_is_told_when_to_come_again(narrow: Server) -> None:
     """503 with Retry-After, a third of a second after the request; then the work goes on undisturbed."""
     with _busy(narrow, 400) as answers:
         start = time.monotonic()
-        status, wait, document = _status_and_wait(narrow)
+        status, wait, document = _status_and_wait(narrow, slow_body(100))
         assert time.monotonic() - start > 0.25
     assert (status, wait, document["type"]) == (503, "1", "/problems/overloaded")
     assert "CHAINRULE_CONCURRENCY" in document["detail"]
@@ -94,36 +100,84 @@ def test_who_waits_too_long_for_a_turn_is_told_when_to_come_again(narrow: Server
     assert narrow.metric("chainrule_http_requests_rejected_total", reason="overloaded") == 1
 
 
-def test_beyond_the_queue_is_refused_before_the_body_is_read(patient: Server) -> None:
-    """One is worked on, one waits: the third is answered after its head, though no byte of its body has come."""
+def test_beyond_the_queue_big_work_is_refused_at_once(patient: Server) -> None:
+    """One is worked on, one waits: the third does not."""
     with _busy(patient, 600), ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(_status_and_wait, patient)
+        waiting = pool.submit(_status_and_wait, patient, slow_body(1))
         wait_until(lambda: patient.metric("chainrule_requests_waiting") == 1, "one to wait", SECONDS)
-        with patient.socket() as sock:
-            sock.sendall(HEAD + LENGTH)
-            status, document = received(sock)
+        status, _, document = _status_and_wait(patient, slow_body(1))
         assert waiting.result()[0] == 200
     assert (status, document["type"]) == (503, "/problems/overloaded")
+    assert "1 wait" in document["detail"]
 
 
-def test_what_takes_too_long_keeps_its_turn_until_it_ends(hasty: Server) -> None:
-    """The client is told after a second, but nobody else is let in before the work is done; it is counted once."""
+def test_work_ends_at_its_deadline(hasty: Server) -> None:
+    """The client is told after a second, and within another one slot and memory are free. It is counted once."""
     with _busy(hasty, 800) as answers:
         wait_until(lambda: bool(answers), "the deadline", SECONDS)
+        told = time.monotonic()
         status, document = answers[0]
         assert (status, document["type"]) == (503, "/problems/work-timed-out")
-        assert hasty.metric("chainrule_requests_in_flight") == 1
-        assert _status_and_wait(hasty)[0] == 503
         wait_until(lambda: hasty.metric("chainrule_requests_in_flight") == 0, "the work to end", 2 * SECONDS)
+        assert time.monotonic() - told < 1
         assert _status_and_wait(hasty)[0] == 200
-    counts = {
-        code: hasty.metric("chainrule_http_requests_total", route="/v1/gradients", code=code) for code in ("200", "503")
-    }
-    assert counts == {"200": 1, "503": 2}
-    assert hasty.log.read_text().count('"event":"request"') == 3
+    assert _counts(hasty, "200", "503") == {"200": 1, "503": 1}
+    assert hasty.log.read_text().count('"event":"request"') == 2
+    wait_until(lambda: hasty.metric("chainrule_memory_claimed_bytes") < 2**20, "the memory to be given back")
 
 
-def test_everything_else_is_answered_while_all_turns_are_taken(narrow: Server) -> None:
+def test_work_for_a_client_that_has_gone_ends(narrow: Server) -> None:
+    """Within a second its slot is free; log and metrics tell of it with the status 499."""
+    body = slow_body(2000)
+    with narrow.socket() as sock:
+        sock.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        wait_until(lambda: narrow.metric("chainrule_requests_in_flight") == 1, "the work to begin", SECONDS)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+    gone = time.monotonic()
+    wait_until(lambda: narrow.metric("chainrule_requests_in_flight") == 0, "the work to end", SECONDS)
+    assert time.monotonic() - gone < 1
+    assert _counts(narrow, "200", "499") == {"200": 0, "499": 1}
+    (line,) = (line for line in narrow.log.read_text().splitlines() if '"event":"request"' in line)
+    assert '"status":499,"problem":"client-gone"' in line
+
+
+def test_a_client_that_goes_while_it_waits_has_left_the_queue(patient: Server) -> None:
+    """At once; nothing is computed for it."""
+    body = slow_body(1)
+    with _busy(patient, 600):
+        with patient.socket() as sock:
+            sock.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            wait_until(lambda: patient.metric("chainrule_requests_waiting") == 1, "one to wait", SECONDS)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        wait_until(lambda: patient.metric("chainrule_requests_waiting") == 0, "it to leave", SECONDS)
+        assert patient.metric("chainrule_requests_in_flight") == 1
+    assert _counts(patient, "200", "499") == {"200": 1, "499": 1}
+
+
+@pytest.mark.parametrize("kind", ["on the loop", "large", "compressed"])
+def test_small_requests_are_answered_while_eight_big_ones_compute(tmp_path: Path, kind: str) -> None:
+    """Each of them within a second: a share of the slots is theirs, and what the loop answers needs none."""
+    body, headers = {
+        "on the loop": (BODY, JSON),
+        "large": (LARGE_BODY, JSON),
+        "compressed": (gzip.compress(BODY), JSON | {"Content-Encoding": "gzip"}),
+    }[kind]
+    seconds = []
+    with serving(tmp_path / "log", CONCURRENCY=8, MAX_MULTIPLY_ADDS=10**12) as server, ThreadPoolExecutor(8) as pool:
+        big = [pool.submit(_status_and_wait, server, slow_body(150)) for _ in range(8)]
+        wait_until(lambda: server.metric("chainrule_requests_in_flight") >= 6, "the work to begin", SECONDS)
+        for _ in range(10):
+            start = time.monotonic()
+            with server.connection() as connection:
+                connection.request("POST", "/v1/gradients", body, headers)
+                assert connection.getresponse().status == 200
+            seconds.append(time.monotonic() - start)
+        assert server.metric("chainrule_requests_in_flight") >= 1
+        assert {answer.result()[0] for answer in big} <= {200, 503}
+    assert max(seconds) < 1
+
+
+def test_everything_else_is_answered_while_all_slots_are_taken(narrow: Server) -> None:
     """Documents and health have no queue."""
     with _busy(narrow, 400), narrow.connection() as connection:
         for path in ("/livez", "/v1/limits", "/nothing"):
@@ -171,7 +225,7 @@ def test_a_crowd_that_reads_slowly_holds_up_nobody_and_is_let_go(small: Server) 
         (worker,) = small.workers
         assert _typical_seconds(small) < 0.25
         wait_until(lambda: _let_go(socks) > 30, "the slowest to be let go", SECONDS)
-        assert _resident_bytes(worker) < 60e6 + 4 * HELD_BYTES
+        assert _resident_bytes(worker) < 60e6 + 4 * MEMORY_BYTES
         assert _status_and_wait(small)[0] == 200
 
 
