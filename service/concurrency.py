@@ -44,7 +44,7 @@ class Slots:
         concurrency: int,
         queue: int,
         seconds: float,
-        changed: Callable[[int, int], None] = lambda busy, waiting: None,
+        changed: Callable[[int, int, int], None] = lambda small, big, waiting: None,
     ) -> None:
         big = max(1, concurrency - max(1, concurrency // 4))
         self.total = max(concurrency, big + 1)
@@ -120,7 +120,7 @@ class Slots:
         with self._lock:
             self._busy[work] -= 1
             self._grant()
-            self._changed(self.busy, self.waiting)
+            self._tell()
 
     def _take_or_queue(self, work: Work) -> _Waiter | None:
         """A place in the queue, or None where a slot was free and is taken."""
@@ -129,12 +129,12 @@ class Slots:
                 self._busy[work] += 1
                 waiter = None
             elif len(self._waiters) >= self._queue:
-                self._changed(self.busy, self.waiting)
+                self._tell()
                 raise self._queue_is_full()
             else:
                 waiter = _Waiter(work)
                 self._waiters.append(waiter)
-            self._changed(self.busy, self.waiting)
+            self._tell()
         return waiter
 
     @contextmanager
@@ -154,7 +154,7 @@ class Slots:
             if waiter not in self._waiters:
                 return True
             self._waiters.remove(waiter)
-            self._changed(self.busy, self.waiting)
+            self._tell()
         waiter.slot.cancel()
         return False
 
@@ -168,6 +168,9 @@ class Slots:
 
     def _is_free(self, work: Work) -> bool:
         return self.busy < self.total and self._busy[work] < self._most[work]
+
+    def _tell(self) -> None:
+        self._changed(self._busy[Work.SMALL], self._busy[Work.BIG], self.waiting)
 
     def _queue_is_full(self) -> Refusal:
         return self._refusal(f"{self.busy} requests are being computed and {self.waiting} wait")

@@ -64,15 +64,15 @@ class Metrics:
         self._request_bytes = self._histogram("http_request_body_bytes", "Bodies of requests.", _BYTES)
         self._response_bytes = self._histogram("http_response_body_bytes", "Bodies of answers.", _BYTES)
         self._parameters = self._histogram("network_parameters", "Weights and biases of networks.", _PARAMETERS)
-        self._in_flight = self._gauge("requests_in_flight", "Requests being computed in a slot.")
+        self._in_flight = self._gauge("requests_in_flight", "Requests being computed in a slot.", "work")
         self._waiting = self._gauge("requests_waiting", "Requests that wait for a slot.")
         self._limit = self._gauge("requests_in_flight_limit", "Slots: requests that may be computed at a time.")
 
     def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"chainrule_{name}", meaning, labels, buckets=buckets, registry=self.registry)
 
-    def _gauge(self, name: str, meaning: str) -> Gauge:
-        return Gauge(f"chainrule_{name}", meaning, multiprocess_mode="livesum", registry=self.registry)
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        return Gauge(f"chainrule_{name}", meaning, labels, multiprocess_mode="livesum", registry=self.registry)
 
     def observe(self, exchange: "Exchange") -> None:
         """Count one request."""
@@ -93,10 +93,12 @@ class Metrics:
     def start_worker(self, concurrency: int) -> None:
         """Tell how many requests this process computes at a time."""
         self._limit.set(concurrency)
+        self.in_flight(0, 0, 0)
 
-    def in_flight(self, busy: int, waiting: int) -> None:
-        """Tell how many requests this process computes, and how many wait."""
-        self._in_flight.set(busy)
+    def in_flight(self, small: int, big: int, waiting: int) -> None:
+        """Tell how many requests of each kind this process computes, and how many wait."""
+        self._in_flight.labels("small").set(small)
+        self._in_flight.labels("big").set(big)
         self._waiting.set(waiting)
 
 

@@ -26,7 +26,7 @@ def _play(scene: Callable[[Slots], Awaitable[None]], seconds: float = SOON) -> l
 
     async def play() -> None:
         async with asyncio.timeout(10):
-            await scene(Slots(2, 1, seconds, lambda busy, waiting: told.append((busy, waiting))))
+            await scene(Slots(2, 1, seconds, lambda small, big, waiting: told.append((small + big, waiting))))
 
     asyncio.run(play())
     return told
