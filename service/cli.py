@@ -2,9 +2,12 @@
 
 import argparse
 import os
+import signal
 import sys
 from importlib import import_module
+from types import FrameType
 
+from service.addresses import CannotStart, bind
 from service.probe import probe
 
 # Before NumPy is first imported: a second BLAS thread per worker costs more CPU than it saves time.
@@ -19,6 +22,9 @@ COMMANDS = {
 }
 
 
+BAD_SETTINGS = 2  # the exit code, as argparse has it for a command line that is wrong
+
+
 def main() -> int:
     """Run the command named on the command line; the result is the exit code."""
     parser = argparse.ArgumentParser(prog="chainrule", description="Gradients of feed-forward networks, explained.")
@@ -31,6 +37,26 @@ def main() -> int:
         ready, word = probe()
         print(word, file=sys.stdout if ready else sys.stderr)
         return 0 if ready else 1
-    # Only now, and by name: a health check must not load NumPy and Flask every few seconds.
-    run = getattr(import_module("service.commands"), command)
-    return int(run(**asked))
+    try:
+        if command == "serve":
+            _end_at_a_signal()
+            asked["listeners"] = bind(os.environ)
+        # Only now, and by name: a health check must not load NumPy and Flask every few seconds, nor a taken port wait
+        # for them to be refused.
+        run = getattr(import_module("service.commands"), command)
+        return int(run(**asked))
+    except CannotStart as error:
+        reasons = str(error)
+        separator = "\n" if "\n" in reasons else " "
+        print(f"chainrule does not start:{separator}{reasons}", file=sys.stderr)
+        return BAD_SETTINGS
+
+
+def _end_at_a_signal() -> None:
+    """Until gunicorn has handlers of its own, a signal ends the process in order: as process 1 of a container too."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, _end)
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)

@@ -1,37 +1,39 @@
-"""What the console command does, where it needs the service: each function's result is the exit code."""
+"""What the console command does, where it needs the service: each function's result is the exit code.
+
+A function raises CannotStart where the settings cannot be used.
+"""
 
 import os
+import socket
 import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
 
 from chainrule import __version__
-from service import logs
-from service.keys import BadKeys, new_key
-from service.server import serve as run_server
-from service.settings import PREFIX, SETTINGS, BadSettings, Settings, read_settings
+from service.keys import BadKeys, new_key, read_keys
+from service.settings import PREFIX, SETTINGS, read_settings, retired_settings
 
 
-def serve() -> int:
-    """Serve until a signal ends it."""
-    settings = _settings()
-    if settings is None:
-        return 1
-    logs.configure(settings.log_level)
-    try:
-        run_server(settings)
-    except BadSettings as error:  # the file of keys, which is read with the application
-        return _complain(error)
+def serve(listeners: Sequence[socket.socket]) -> int:
+    """Serve on these sockets, as from `addresses.bind`, until a signal ends it."""
+    settings = read_settings()
+    if settings.api_keys_file:
+        read_keys(Path(settings.api_keys_file))
+    # Only now, and by name: the server takes as long to load as all above, and bad settings are refused without it.
+    import_module("service.server").serve(settings, listeners)
     return 0
 
 
 def config() -> int:
     """The settings in force, as a shell could set them; those of the environment are marked."""
-    settings = _settings()
-    if settings is None:
-        return 1
+    settings = read_settings()
     for row in SETTINGS:
         name = PREFIX + row.name
         given = "set" if name in os.environ else "default"
         print(f"{name}={_shown(settings.value(row))}  # {given}; {row.meaning} ({row.kind.expects})")
+    for sentence in retired_settings():
+        print(f"# {sentence}")
     return 0
 
 
@@ -50,19 +52,6 @@ def key(name: str) -> int:
         return 1
     print(f"key:  {made}\nline: {line}")
     return 0
-
-
-def _settings() -> Settings | None:
-    try:
-        return read_settings()
-    except BadSettings as error:
-        _complain(error)
-        return None
-
-
-def _complain(error: BadSettings) -> int:
-    print(f"chainrule does not start:\n{error}", file=sys.stderr)
-    return 1
 
 
 def _shown(value: object) -> str:

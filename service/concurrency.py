@@ -16,6 +16,7 @@ from typing import Any
 from chainrule.checkpoint import Checkpoint
 from service.problems import OVERLOADED, Refusal
 
+_MOST_IN_THREADS = 64  # requests that wait in a thread, each with its decoded body
 _LOOK = 0.1  # seconds between two looks at the deadline of a request that waits in a thread
 
 
@@ -52,13 +53,14 @@ class Slots:
         self._busy = {Work.SMALL: 0, Work.BIG: 0}
         self._queue, self._seconds = queue, seconds
         self._waiters: deque[_Waiter] = deque()
+        self._in_threads = 0  # requests that wait in a thread
         self._changed = changed
         self._lock = threading.Lock()  # slots are taken on the event loop and in threads
 
     @property
     def threads(self) -> int:
         """The threads that are needed: some hold no slot, as they wait to do big work."""
-        return self.total + self._queue
+        return self.total + min(self._queue, _MOST_IN_THREADS)
 
     @property
     def busy(self) -> int:
@@ -103,11 +105,13 @@ class Slots:
         with self._lock:
             self._busy[Work.SMALL] -= 1
             self._grant()
+        if self._in_threads >= _MOST_IN_THREADS:
+            raise self._queue_is_full()
         waiter = self._take_or_queue(Work.BIG)
         if waiter is None:
             return 0.0
         began = time.monotonic()
-        with self._queued(waiter):
+        with self._queued(waiter), self._in_thread():
             while not waiter.slot.done() and time.monotonic() - began < self._seconds:
                 checkpoint()
                 _wait(waiter.slot, min(_LOOK, self._seconds))
@@ -136,6 +140,16 @@ class Slots:
                 self._waiters.append(waiter)
             self._tell()
         return waiter
+
+    @contextmanager
+    def _in_thread(self) -> Iterator[None]:
+        with self._lock:
+            self._in_threads += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._in_threads -= 1
 
     @contextmanager
     def _queued(self, waiter: _Waiter) -> Iterator[None]:

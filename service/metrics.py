@@ -106,7 +106,7 @@ def new_directory() -> Path:
     """An empty directory for the files of the metrics, in memory where there is such a disk."""
     memory = Path("/dev/shm")  # noqa: S108
     parent = memory if os.access(memory, os.W_OK) else None
-    return Path(tempfile.mkdtemp(prefix="chainrule-metrics-", dir=parent))
+    return Path(tempfile.mkdtemp(prefix=f"chainrule-metrics-{os.getpid()}-", dir=parent))
 
 
 def remove_directory(directory: Path) -> None:

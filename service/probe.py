@@ -5,7 +5,8 @@ import contextlib
 import os
 from http.client import HTTPConnection, HTTPException
 
-ADMIN_BIND = "127.0.0.1:9000"  # the default of CHAINRULE_ADMIN_BIND
+from service.addresses import ADMIN_BIND
+
 _SECONDS = 3.0
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "": "127.0.0.1"}  # noqa: S104  an address to listen on, not to call
 

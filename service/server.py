@@ -2,12 +2,15 @@
 
 import contextlib
 import gc
+import logging
 import math
 import os
 import resource
 import signal
+import socket
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +18,9 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.sock import TCP6Socket, TCPSocket
-from gunicorn.util import parse_address
 
-from service import tracing
+from service import logs, tracing
+from service.addresses import listen
 from service.admin import create_admin_app
 from service.app import create_app
 from service.concurrency import Slots
@@ -27,20 +30,26 @@ from service.logs import GunicornLogger
 from service.malloc import keep_freed
 from service.memory_budget import Budget, kept_bytes
 from service.metrics import Metrics, new_directory, remove_directory
-from service.settings import Settings
+from service.settings import Settings, retired_settings
 from service.shared import Shared
 from service.worker import Worker
 
+_log = logging.getLogger(__name__)
+
 _MEMORY_DISK = Path("/dev/shm")  # noqa: S108  workers tell of life by touching a file; on a disk that can block
 _ADMIN_MEMORY = 16 * 2**20  # bytes; of its own budget, as it takes no bodies
+_BACKLOG = 1024  # connections that the kernel takes before a worker accepts them
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _HEARTBEAT = 60  # seconds without a sign of life after which a worker is killed; its loop never waits for work
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """The service as gunicorn runs it; the application is loaded once, before the workers are forked."""
 
-    def __init__(self, settings: Settings, directory: Path) -> None:
+    def __init__(self, settings: Settings, listeners: Sequence[socket.socket], directory: Path) -> None:
         self.settings = settings
+        self.listeners = listeners
+        self.files = [listener.fileno() for listener in listeners]
         self.shared = Shared(settings.memory_bytes, settings.workers)
         self.directory = directory
         self.metrics = Metrics(directory)
@@ -50,12 +59,13 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         """Our settings in gunicorn's names."""
         settings = self.settings
         options: dict[str, Any] = {
-            "bind": settings.bind,
+            "bind": f"fd://{self.files[0]}",  # bound already: gunicorn would try an address for five seconds
             "workers": settings.workers,
             "worker_class": Worker,
             "asgi_loop": "asyncio",  # not another one wherever uvloop happens to be installed: it saves a twentieth
             "preload_app": True,
             "pre_fork": lambda _server, _worker: gc.freeze(),  # pages that the workers share stay shared
+            "post_fork": lambda _server, _worker: _leave_at_a_signal(),
             "child_exit": lambda _server, worker: self.shared.ended(worker.pid),
             "control_socket_disable": True,  # it wants a home directory to write to
             "keepalive": math.ceil(settings.keepalive_seconds),
@@ -63,7 +73,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "timeout": _HEARTBEAT,
             "worker_tmp_dir": str(_MEMORY_DISK) if _MEMORY_DISK.is_dir() else None,
             "proc_name": "chainrule",
-            "backlog": 1024,
+            "backlog": _BACKLOG,
             "logger_class": GunicornLogger,
         }
         for name, value in options.items():
@@ -86,8 +96,12 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         return Front(self.wsgi(), settings, slots, Budget(self.shared.memory, settings.queue_seconds))
 
     def run(self) -> None:
-        """Serve until a signal ends it."""
-        Master(self).run()
+        """Serve until a signal ends it. Raises CannotStart."""
+        master = Master(self)
+        listen(self.listeners, _BACKLOG)
+        for listener in self.listeners:
+            listener.detach()  # the master closes the files
+        master.run()
 
 
 class Admin:
@@ -115,9 +129,9 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
     def start(self) -> None:
         """Listen on both addresses."""
         super().start()
-        address = parse_address(self._server.settings.admin_bind)
-        kind = TCP6Socket if ":" in address[0] else TCPSocket
-        self._admin_listener = kind(address, self.cfg, self.log)
+        address, file = self._server.settings.admin_bind, self._server.files[1]
+        kind = TCP6Socket if address.startswith("[") else TCPSocket
+        self._admin_listener = kind(address, self.cfg, self.log, fd=file)
 
     def manage_workers(self) -> None:
         """Keep everybody alive, and stop when it is time to."""
@@ -152,6 +166,11 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
             os.kill(self._admin_pid, signal.SIGQUIT)
             os.waitpid(self._admin_pid, 0)
 
+    def spawn_worker(self) -> Any:
+        """As gunicorn's, but a signal that comes during the fork is not lost."""
+        with _signals_held():
+            return super().spawn_worker()
+
     def _admin_is_alive(self) -> bool:
         try:
             os.kill(self._admin_pid, 0)
@@ -161,7 +180,10 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
 
     def _spawn_admin(self) -> None:
         worker = Worker(0, self.pid, [self._admin_listener], Admin(self._server), _HEARTBEAT, self.cfg, self.log)
-        pid = os.fork()
+        with _signals_held():
+            pid = os.fork()
+            if not pid:
+                _leave_at_a_signal()
         if pid:
             worker.tmp.close()
             self._admin_pid = pid
@@ -175,15 +197,35 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
         sys.exit(0)
 
 
-def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; what is in flight is answered first."""
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Let signals that end a process wait. A new process has the master's handlers, which only note them for later."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
+def _leave_at_a_signal() -> None:
+    """In a process that was just forked: end at a signal, also at one that waits, until the worker has its handlers."""
+    for number in _ENDING:
+        signal.signal(number, lambda _number, _frame: os._exit(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
+def serve(settings: Settings, listeners: Sequence[socket.socket]) -> None:
+    """Serve until SIGTERM or SIGINT; what is in flight is answered first. Raises CannotStart."""
+    logs.configure(settings.log_level)
+    for sentence in retired_settings():
+        _log.warning(sentence)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is a file
     keep_freed(kept_bytes(settings.memory_bytes, settings.workers))
     directory = new_directory()
     master = os.getpid()
     try:
-        Server(settings, directory).run()
+        Server(settings, listeners, directory).run()
     finally:
         if os.getpid() == master:
             remove_directory(directory)

@@ -1,4 +1,4 @@
-"""What troubles whoever runs the service: one row each, from which /troubleshooting and docs/troubleshooting.md follow.
+"""Troubleshooting for operators: one row an entry, from which /troubleshooting and docs/troubleshooting.md follow.
 
 The page is served by the service itself, as it may run where no other page can be reached.
 """
@@ -38,68 +38,81 @@ class Trouble:
 TROUBLES: tuple[Trouble, ...] = (
     Trouble(
         "does-not-start",
-        'The process ends at once, and says "chainrule does not start".',
-        "A setting has a value that it cannot have, a name that begins with CHAINRULE_ is no setting, or the file of "
-        "API keys cannot be read by the user that the service runs as.",
-        "The lines below it name each mistake and what was expected. chainrule config, run with the same environment, "
-        "shows every setting.",
+        'The process ends at once with exit code 2, and stderr says "chainrule does not start".',
+        "A setting has a value out of its bounds. Or a name that begins with CHAINRULE_ is not a setting. Or the file "
+        "of API keys cannot be read by the user that the service runs as. Or a port is in use, or an address is not "
+        "one of this machine's.",
+        "The text names each mistake and what was expected. chainrule config, run with the same environment, shows "
+        "every setting with its bounds.",
     ),
     Trouble(
         "not-ready",
-        "/readyz says 503, or nobody answers on the admin address.",
-        'The word in the answer tells: "starting" until the first worker serves, "draining" from SIGTERM on. Where '
-        "nobody answers, CHAINRULE_ADMIN_BIND names the loopback, which no other machine or container can reach.",
+        "/readyz says 503, or the admin address does not answer.",
+        'The word in the answer is "starting" until the first worker serves, and "draining" from SIGTERM on. Where '
+        "nothing answers, CHAINRULE_ADMIN_BIND is a loopback address, which no other machine or container can reach.",
         "Bind to 0.0.0.0:9000 in a container, as the image does. Where it stays at starting, the log has the trace of "
         "the worker that does not come up.",
     ),
     Trouble(
         "overloaded",
-        "Clients get 503 overloaded, while the processor has nothing left to give.",
-        "More requests arrive than are computed: CHAINRULE_CONCURRENCY are computed by each worker at a time, "
-        "CHAINRULE_QUEUE wait, none of them longer than CHAINRULE_QUEUE_SECONDS.",
-        "More replicas, or more workers where there are more cores. A longer queue makes clients wait and serves none "
-        "of them sooner. docs/capacity.md tells how many requests a second to expect.",
+        "Clients get 503 overloaded, and the processor is fully used.",
+        "More requests arrive than are computed. Each worker computes CHAINRULE_CONCURRENCY requests at a time and "
+        "lets CHAINRULE_QUEUE wait, for at most CHAINRULE_QUEUE_SECONDS.",
+        "Add replicas, or workers where there are more cores. A longer queue makes clients wait longer and serves none "
+        "of them sooner. docs/capacity.md says how many requests a second to expect.",
+        (OVERLOADED,),
+    ),
+    Trouble(
+        "memory-budget-full",
+        "Clients get 503 overloaded, and the processor is not fully used.",
+        "Bodies, computing and answers together take all of CHAINRULE_MEMORY_BYTES. Large requests then wait for "
+        "memory for at most CHAINRULE_QUEUE_SECONDS.",
+        "Give the container more memory: the budget is 60 % of it by default. Or add replicas. Or lower "
+        "the limit memory_bytes, so that one request takes a smaller share. Do not raise the budget alone beyond that "
+        "share: the rest is for the processes themselves.",
         (OVERLOADED,),
     ),
     Trouble(
         "work-timed-out",
         "Clients get 503 work-timed-out.",
-        "A request computes for longer than CHAINRULE_WORK_SECONDS: many samples with verify or per_weight, or a "
-        "worker that has less than a core for itself.",
-        "See in the log line how large the request was, and lower the limit that it should not have been under, or "
-        "raise CHAINRULE_WORK_SECONDS together with the timeout of the proxy. Have no more workers than cores.",
+        "A request was computed for longer than CHAINRULE_WORK_SECONDS. The limits allow that only where a worker has "
+        "less than a core for itself, or where the limit work_seconds was raised.",
+        "Have no more workers than cores, and look for other processes that use them. Where the requests are wanted, "
+        "raise CHAINRULE_WORK_SECONDS together with the timeout of the proxy; where they are not, lower the limit "
+        "work_seconds.",
         (WORK_TIMED_OUT,),
     ),
     Trouble(
         "internal-errors",
         "Clients get 500 internal-error.",
-        "A fault of the service.",
+        "A bug of the service.",
         "Find the line of level error in the log by the request's id: it has the trace. Report it with that trace and "
         "the version; the trace holds none of the request's numbers.",
         (INTERNAL_ERROR,),
     ),
     Trouble(
         "body-too-large",
-        "Clients get 413, though the body is under the limit that GET /v1/limits tells; or the answer is no problem "
+        "Clients get 413 though the body is under the limit that GET /v1/limits gives, or the answer is no problem "
         "document.",
         "A proxy has a smaller limit of its own (nginx: client_max_body_size, 1 MB by default). Or the body is "
-        "compressed, and over the limit once it is not.",
-        "Set the proxy's limit to CHAINRULE_MAX_BODY_BYTES. If that is raised, raise the memory too.",
+        "compressed, and over the limit once it is expanded.",
+        "Set the proxy's limit to CHAINRULE_MAX_BODY_BYTES. If you raise that, raise the memory too.",
         (TOO_LARGE,),
     ),
     Trouble(
         "slow-bodies",
         "Clients get 408 request-timeout, or their connection is closed while they read.",
-        "The body takes over CHAINRULE_READ_SECONDS to arrive, or the answer over CHAINRULE_WRITE_SECONDS to be read. "
-        "Or all bodies and answers together are over CHAINRULE_HELD_BYTES, and the slowest has to go.",
-        "Raise the seconds for clients on slow lines; raise CHAINRULE_HELD_BYTES only if there is memory for it. A "
-        "proxy that buffers requests takes the slow bodies upon itself.",
+        "The body takes longer than CHAINRULE_READ_SECONDS to arrive, or the answer longer than "
+        "CHAINRULE_WRITE_SECONDS to be read. Or bodies and answers fill CHAINRULE_MEMORY_BYTES: then the service gives "
+        "up the slowest clients.",
+        "Raise the seconds for clients on slow lines. Put a proxy that buffers requests in front: it takes slow bodies "
+        "upon itself.",
         (REQUEST_TIMEOUT,),
     ),
     Trouble(
         "keys-refused",
         "Clients get 401 unauthorized with a key that was just made.",
-        "The line is not yet in the file that the service reads, or the new file has a broken line, and the keys that "
+        "The line is not yet in the file that the service reads. Or the new file has a broken line, and the keys that "
         "were read before stay in force. Or a proxy takes the Authorization header away.",
         "Look for an error about the keys in the log. In a container, mount the folder and not the file: a file that "
         "is replaced stays the old one inside. Send the key as X-API-Key where a proxy wants Authorization for itself.",
@@ -108,23 +121,24 @@ TROUBLES: tuple[Trouble, ...] = (
     Trouble(
         "limits-refuse",
         "Clients get 422 limit-exceeded for requests that they need.",
-        "The limits are made for a worker of about 1 GB.",
-        "Raise the setting that the detail names, and the memory with it; or split the batch over requests, which "
-        "needs neither (docs/capacity.md).",
+        "The default limits suit a container of 512 MiB and one core.",
+        "Raise the setting that the detail names, and the memory or the timeouts with it. Or split the batch over "
+        "several requests, which needs neither (docs/capacity.md).",
         (LIMIT_EXCEEDED,),
     ),
     Trouble(
         "killed",
         "A worker or the container vanishes under load (exit code 137, OOMKilled).",
-        "Several of the largest requests were computed at the same time, in less memory than they take.",
-        "Give each worker the memory that docs/capacity.md tells, or lower CHAINRULE_CONCURRENCY, CHAINRULE_HELD_BYTES "
-        "or the limits.",
+        "The processes need more memory than the container has: CHAINRULE_MEMORY_BYTES is set to more than 60 % of it, "
+        "there are too many workers for the rest, or other processes share the container.",
+        "Leave CHAINRULE_MEMORY_BYTES and CHAINRULE_WORKERS at their defaults, which follow the container's limit, or "
+        "size them as docs/capacity.md says.",
     ),
     Trouble(
         "bad-gateway",
-        "The proxy says 502 or 504, now and then, or while a replica is exchanged.",
+        "The proxy answers 502 or 504 now and then, or while a replica is exchanged.",
         "The proxy keeps idle connections for longer than CHAINRULE_KEEPALIVE_SECONDS, or gives up before "
-        "CHAINRULE_WORK_SECONDS. While a replica stops: it does not ask /readyz, or less often than every "
+        "CHAINRULE_WORK_SECONDS. Or, while a replica stops, the proxy does not ask /readyz, or less often than every "
         "CHAINRULE_DRAIN_SECONDS.",
         "Take the timeouts of deploy/haproxy/haproxy.cfg. Leave more time to stop than CHAINRULE_DRAIN_SECONDS and "
         "CHAINRULE_STOP_SECONDS together.",
@@ -133,37 +147,37 @@ TROUBLES: tuple[Trouble, ...] = (
         "broken-requests",
         "Clients get 400 bad-request, 431 or 501 behind a proxy, and not without it.",
         "The proxy cuts bodies, adds many headers, or speaks another HTTP than 1.1 to the service.",
-        "The detail tells what was found. Have the proxy speak HTTP/1.1 and hand on Content-Length as it came.",
+        "The detail says what was found. Have the proxy speak HTTP/1.1 and hand on Content-Length unchanged.",
         (BAD_REQUEST, HEADERS_TOO_LARGE, NOT_IMPLEMENTED),
     ),
     Trouble(
         "not-found-behind-a-proxy",
         "Everything is 404 behind a proxy, and not without it.",
-        "The proxy serves it under a path, such as /chainrule, which it does not take away.",
-        "Give the service a host name of its own, or have the proxy take the path away. The pages need the name, as "
+        "The proxy serves the service under a path, such as /chainrule, and does not remove that path.",
+        "Give the service a host name of its own, or have the proxy remove the path. The pages need the host name, as "
         "their links begin with /.",
         (NOT_FOUND,),
     ),
     Trouble(
         "not-json",
         "A client gets 400 malformed-json or 415, though other services take its requests.",
-        "Python's json.dumps writes NaN and Infinity, which are not JSON; curl -d announces a form.",
-        "Write no numbers that are not finite, for which json.dumps has allow_nan=False. Send Content-Type: "
+        "Python's json.dumps writes NaN and Infinity, which are not JSON. curl -d announces a form.",
+        "Write no numbers that are not finite; json.dumps has allow_nan=False for that. Send Content-Type: "
         "application/json.",
         (MALFORMED_JSON, UNSUPPORTED_MEDIA_TYPE),
     ),
     Trouble(
         "not-finite",
-        "A course gets 422 non-finite-result for a network that trains elsewhere.",
-        "Other libraries hand on infinity and NaN, or clip; here a result beyond float64 is refused.",
+        "Requests are refused with 422 non-finite-result for a network that trains elsewhere.",
+        "Other libraries return infinity and NaN, or clip. This service refuses a result beyond float64.",
         "The detail names the first layer, unit and sample. Most often a learning rate is too large, or inputs are not "
         "scaled.",
         (NON_FINITE_RESULT,),
     ),
     Trouble(
         "blocked-origin",
-        "A page's script cannot read any answer, and the browser's console speaks of CORS.",
-        "The page is of another origin than the service, and CHAINRULE_CORS_ORIGINS does not name it.",
+        "A page's script cannot read any answer, and the browser's console mentions CORS.",
+        "The page has another origin than the service, and CHAINRULE_CORS_ORIGINS does not name it.",
         "Name the origin as the console shows it: with scheme and port, without a path.",
     ),
 )

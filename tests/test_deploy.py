@@ -16,7 +16,7 @@ from chainrule import __version__
 from service.admin import create_admin_app
 from service.app import create_app
 from service.metrics import Metrics
-from service.settings import SETTINGS
+from service.settings import SETTINGS, default_workers
 from service.shared import Shared
 from service.troubles import TROUBLES
 from tests.test_docs import ROOT
@@ -50,6 +50,12 @@ def _texts() -> dict[str, str]:
 def _seconds(text: str) -> float:
     number, unit = re.fullmatch(r"(\d+)(ms|s|m)", text).groups()
     return int(number) * {"ms": 0.001, "s": 1, "m": 60}[unit]
+
+
+def _bytes(text: str) -> int:
+    """The bytes of "512m" (Docker) or "512Mi" (Kubernetes): both count in powers of 1024."""
+    number, unit = re.fullmatch(r"(\d+)([kmg]|[KMG]i)", text).groups()
+    return int(number) * 1024 ** ("kmg".index(unit[0].lower()) + 1)
 
 
 def _port(setting: str) -> int:
@@ -95,6 +101,52 @@ def test_compose_gives_the_service_time_and_no_rights(name: str) -> None:
     assert service["networks"]["default"]["aliases"] == ["chainrule"]
 
 
+# What docs/capacity.md counts for the processes, beside the budget for requests.
+MASTER_BYTES, WORKER_BYTES = 64 * 2**20, 32 * 2**20
+BUDGET = 0.6
+
+
+def _fits(memory: int, cpus: float, environment: dict[str, str]) -> bool:
+    """Whether the processes and the budget fit into a container with this memory."""
+    workers = int(environment["CHAINRULE_WORKERS"])
+    budget = int(environment.get("CHAINRULE_MEMORY_BYTES", BUDGET * memory))
+    assert workers == cpus == default_workers(int(cpus), memory)
+    assert DEFAULTS["CHAINRULE_MAX_BODY_BYTES"] <= budget / 4  # of which bodies may take a quarter while they arrive
+    return MASTER_BYTES + workers * WORKER_BYTES + budget <= memory
+
+
+@pytest.mark.parametrize("name", ["service", "replica"])
+def test_compose_gives_the_service_the_memory_that_it_takes(name: str) -> None:
+    """Processes and budget fit, without swap; the processes and threads are far fewer than may be."""
+    service = COMPOSE["services"][name]
+    memory = _bytes(service["mem_limit"])
+    assert memory == 512 * 2**20  # of which the documents speak
+    assert service["memswap_limit"] == service["mem_limit"]
+    assert _fits(memory, service["cpus"], service["environment"])
+    processes = 2 + int(service["environment"]["CHAINRULE_WORKERS"])
+    assert 2 * processes * DEFAULTS["CHAINRULE_CONCURRENCY"] < service["pids_limit"] <= 256
+
+
+def test_the_example_for_one_container_has_the_memory_of_compose() -> None:
+    """A reader who pastes it gets what is tested."""
+    text = (ROOT / "docs" / "deployment.md").read_text("utf-8")
+    service = COMPOSE["services"]["service"]
+    [(memory, cpus, stop)] = re.findall(r"--memory (\S+) --cpus (\S+) --stop-timeout (\d+)", text)
+    assert (memory, int(cpus)) == (service["mem_limit"], service["cpus"])
+    assert int(stop) == _seconds(service["stop_grace_period"])
+
+
+def test_the_table_of_containers_counts_as_the_service_counts() -> None:
+    """Budget, rest and workers of docs/capacity.md for each size."""
+    text = (ROOT / "docs" / "capacity.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) (MiB|GiB) \| (\d+) MiB \| (\d+) MiB \| (\d+) \|$", text, re.MULTILINE)
+    assert len(rows) >= 3
+    for number, unit, budget, rest, workers in rows:
+        mib = int(number) * {"MiB": 1, "GiB": 1024}[unit]
+        assert (int(budget), int(rest)) == (round(BUDGET * mib), mib - round(BUDGET * mib))
+        assert int(workers) == default_workers(1000, mib * 2**20)
+
+
 def test_compose_starts_the_service_alone_by_default() -> None:
     """Everything else has a profile; what is mounted is there; every port is the loopback's."""
     services = COMPOSE["services"]
@@ -117,6 +169,14 @@ def test_the_front_has_the_limits_and_seconds_of_the_service() -> None:
     assert timeouts["client"] >= DEFAULTS["CHAINRULE_WRITE_SECONDS"]
     assert timeouts["server"] > DEFAULTS["CHAINRULE_QUEUE_SECONDS"] + DEFAULTS["CHAINRULE_WORK_SECONDS"]
     assert timeouts["http-keep-alive"] < DEFAULTS["CHAINRULE_KEEPALIVE_SECONDS"]
+
+
+def test_the_front_opens_fewer_connections_than_a_replica_keeps() -> None:
+    """Beyond, the replica would close some of them. All replicas together have room for what the front takes."""
+    most, of_replica = map(int, re.findall(r"\bmaxconn (\d+)", HAPROXY))
+    assert of_replica < DEFAULTS["CHAINRULE_CONNECTIONS"]
+    (replicas,) = map(int, re.findall(r"server-template replica (\d+)", HAPROXY))
+    assert most < of_replica * replicas
 
 
 def test_the_front_finds_the_replicas_and_asks_them_in_time() -> None:
@@ -244,6 +304,16 @@ def test_the_pod_says_what_the_service_says(rendered: tuple[str, list[dict[str, 
     rights = container["securityContext"]
     assert (rights["readOnlyRootFilesystem"], rights["allowPrivilegeEscalation"]) == (True, False)
     assert rights["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_the_pod_has_the_memory_that_the_service_takes(rendered: tuple[str, list[dict[str, Any]]]) -> None:
+    """As much as in compose, and all of it asked for: under load the service fills its budget."""
+    (container,) = _of(rendered, "Deployment")["chainrule"]["spec"]["template"]["spec"]["containers"]
+    asked, most = container["resources"]["requests"], container["resources"]["limits"]
+    assert asked["memory"] == most["memory"]
+    assert _bytes(most["memory"]) == _bytes(COMPOSE["services"]["service"]["mem_limit"])
+    environment = {entry["name"]: entry["value"] for entry in container["env"]}
+    assert _fits(_bytes(most["memory"]), float(most["cpu"]), environment)
 
 
 def test_every_selector_finds_the_pods(rendered: tuple[str, list[dict[str, Any]]]) -> None:

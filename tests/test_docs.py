@@ -31,7 +31,7 @@ from chainrule.mistakes import MISTAKES
 from chainrule.stable_pairs import STABLE_PAIRS
 from service.examples import CHECK_EXAMPLES
 from service.problems import PROBLEMS
-from service.settings import SETTINGS
+from service.settings import RETIRED, SETTINGS
 from service.troubles import TROUBLES
 from tests.serving import BODY, post, serving
 
@@ -208,12 +208,19 @@ def _rows(page: str, *header: str) -> list[list[str]]:
 
 
 def test_the_table_of_settings_is_the_codes() -> None:
-    """Every setting with its default and meaning, in the code's order; the number of cores is the machine's."""
+    """Every setting with its default, its bounds and its meaning, in the code's order; no number of this machine."""
     words = {str(True): "on", str(False): "off", "": "none", "()": "none"}
-    shown = {setting.name: words.get(str(setting.default), str(setting.default)) for setting in SETTINGS}
-    defaults = shown | {"WORKERS": "the cores"}
-    real = [[f"CHAINRULE_{setting.name}", defaults[setting.name], setting.meaning] for setting in SETTINGS]
-    assert _rows("README.md", "setting", "default", "meaning") == real
+    real = []
+    for row in SETTINGS:
+        default = row.default_words or words.get(str(row.default), str(row.default))
+        real.append([f"CHAINRULE_{row.name}", default, row.kind.allowed, row.meaning])
+    assert _rows("README.md", "setting", "default", "allowed", "meaning") == real
+
+
+def test_the_table_of_retired_settings_is_the_codes() -> None:
+    """Every name that is still accepted, and what takes its place."""
+    real = [[f"CHAINRULE_{name}", instead] for name, instead in RETIRED.items()]
+    assert _rows("docs/deployment.md", "retired setting", "what takes its place") == real
 
 
 def test_the_table_of_problems_is_the_codes() -> None:

@@ -18,7 +18,6 @@ ALLOWED = {
         "apispec",
         "backports",  # zstd, which from Python 3.14 on is in the standard library's compression
         "compression",
-        "environs",
         "flask",
         "flask_swagger_ui",
         "gunicorn",

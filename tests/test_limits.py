@@ -1,9 +1,7 @@
 """How much a request may ask: every limit at its edge, what it counts, how it is set, and how it is told beforehand."""
 
 import json
-import os
 import tracemalloc
-from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -18,7 +16,7 @@ from service.app import create_app
 from service.codec import Outline
 from service.limits import BODY_BYTES, DEFAULTS, LIMITS, Limit, enforce, enforce_on_body
 from service.problems import Refusal
-from service.settings import COUNT, PREFIX, SETTINGS, BadSettings, Settings, read_settings
+from service.settings import Settings, read_settings
 
 Body = dict[str, Any]
 
@@ -375,147 +373,3 @@ def test_a_large_batch_without_breakdown_is_counted_in_full(client: FlaskClient)
     counted, held = counted_and_held(client, [layer(1, 1, "tanh")], 1000, breakdown="none")
     assert held == 2002
     assert 2002 <= counted <= 2202
-
-
-# Settings.
-
-
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """An environment without a setting of ours in it."""
-    for name in os.environ:
-        if name.startswith(PREFIX):
-            monkeypatch.delenv(name)
-    return monkeypatch
-
-
-def refusal(environment: pytest.MonkeyPatch, **values: str) -> str:
-    """What the service refuses to start with."""
-    for name, value in values.items():
-        environment.setenv(PREFIX + name, value)
-    with pytest.raises(BadSettings) as error:
-        read_settings()
-    return str(error.value)
-
-
-def test_an_empty_environment_is_enough(environment: pytest.MonkeyPatch) -> None:
-    """Every setting has a default; the address is one that nobody else can reach."""
-    settings = read_settings()
-    assert settings.bind == "127.0.0.1:8000"
-    assert settings.limits == DEFAULTS
-    assert settings.workers >= 1 <= settings.concurrency
-
-
-COUNTED = [setting.name for setting in SETTINGS if setting.kind is COUNT]
-NO_COUNTS = {
-    "a word": "many",
-    "nothing": "",
-    "a fraction": "1.5",
-    "an exponent": "1e6",
-    "a unit": "32M",
-    "zero": "0",
-    "negative": "-1",
-    "hexadecimal": "0x10",
-}
-
-
-@pytest.mark.parametrize("value", NO_COUNTS.values(), ids=NO_COUNTS)
-def test_a_count_that_is_none_is_refused_with_what_was_expected(environment: pytest.MonkeyPatch, value: str) -> None:
-    """The variable by its whole name, and what it must be."""
-    assert refusal(environment, WORKERS=value) == "CHAINRULE_WORKERS: must be a whole number of at least 1"
-
-
-@pytest.mark.parametrize("name", COUNTED)
-def test_every_count_is_checked(environment: pytest.MonkeyPatch, name: str) -> None:
-    """Each row that is a number refuses 0."""
-    assert refusal(environment, **{name: "0"}) == f"{PREFIX}{name}: must be a whole number of at least 1"
-
-
-ADDRESSES = {
-    "no port": "127.0.0.1",
-    "an empty port": "127.0.0.1:",
-    "no address": ":8000",
-    "nothing": "",
-    "a word for a port": "127.0.0.1:http",
-    "a port beyond 65535": "127.0.0.1:65536",
-    "a port of five nines": "127.0.0.1:99999",
-    "a space": "127.0.0.1 :8000",
-    "a line break": "127.0.0.1:8000\n",
-}
-
-
-@pytest.mark.parametrize("value", ADDRESSES.values(), ids=ADDRESSES)
-def test_an_address_that_is_none_is_refused_with_an_example(environment: pytest.MonkeyPatch, value: str) -> None:
-    """Before gunicorn would, in words of its own."""
-    words = refusal(environment, BIND=value)
-    assert words == "CHAINRULE_BIND: must be an address and a port, such as 127.0.0.1:8000"
-
-
-@pytest.mark.parametrize("value", ["0.0.0.0:8000", "localhost:1", "[::1]:8000", "chainrule.internal:65535"])
-def test_an_address_may_be_a_name_or_ipv6(environment: pytest.MonkeyPatch, value: str) -> None:
-    """Whatever gunicorn binds to."""
-    environment.setenv("CHAINRULE_BIND", value)
-    assert read_settings().bind == value
-
-
-@pytest.mark.parametrize(
-    ("name", "meant"),
-    [
-        ("WORKER", "WORKERS"),
-        ("MAX_LAYER", "MAX_LAYERS"),
-        ("MAX_BODYBYTES", "MAX_BODY_BYTES"),
-        ("max_layers", "MAX_LAYERS"),
-    ],
-)
-def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(
-    environment: pytest.MonkeyPatch, name: str, meant: str
-) -> None:
-    """A setting that is silently ignored is a limit that is not in force."""
-    assert refusal(environment, **{name: "3"}) == f'{PREFIX}{name} is not a setting; did you mean "{PREFIX}{meant}"?'
-
-
-def test_a_setting_like_no_other_is_refused_with_all_there_are(environment: pytest.MonkeyPatch) -> None:
-    """No guess where there is none to make."""
-    words = refusal(environment, ZZZ="3")
-    assert words.startswith("CHAINRULE_ZZZ is not a setting; known here: CHAINRULE_BIND, CHAINRULE_ADMIN_BIND")
-    assert all(PREFIX + setting.name in words for setting in SETTINGS)
-
-
-def test_all_that_is_wrong_with_the_settings_is_told_at_once(environment: pytest.MonkeyPatch) -> None:
-    """Two names and three values: five lines."""
-    words = refusal(environment, FOO="1", BAR="2", BIND="x", WORKERS="0", MAX_LAYERS="-3")
-    assert sorted(line.split()[0].rstrip(":") for line in words.splitlines()) == [
-        "CHAINRULE_BAR",
-        "CHAINRULE_BIND",
-        "CHAINRULE_FOO",
-        "CHAINRULE_MAX_LAYERS",
-        "CHAINRULE_WORKERS",
-    ]
-
-
-def test_the_variables_that_kubernetes_injects_are_ignored(environment: pytest.MonkeyPatch) -> None:
-    """A Service named "chainrule" puts these into every pod of its namespace, ours included."""
-    for name, value in {
-        "SERVICE_HOST": "10.0.0.1",
-        "SERVICE_PORT": "80",
-        "SERVICE_PORT_HTTP": "80",
-        "PORT": "tcp://10.0.0.1:80",
-        "PORT_80_TCP": "tcp://10.0.0.1:80",
-        "PORT_80_TCP_PROTO": "tcp",
-        "PORT_80_TCP_PORT": "80",
-        "PORT_80_TCP_ADDR": "10.0.0.1",
-    }.items():
-        environment.setenv(PREFIX + name, value)
-    assert read_settings().limits == DEFAULTS
-
-
-def test_no_setting_has_a_name_that_kubernetes_would_overwrite() -> None:
-    """`<SERVICE>_PORT...` and `<SERVICE>_SERVICE_...` are taken."""
-    assert not [setting.name for setting in SETTINGS if setting.name.startswith(("PORT", "SERVICE"))]
-
-
-def test_a_name_that_only_begins_like_ours_is_none_of_our_business(environment: pytest.MonkeyPatch) -> None:
-    """`CHAINRULES` and `MY_CHAINRULE_BIND` belong to others."""
-    environment.setenv("CHAINRULES", "x")
-    environment.setenv("MY_CHAINRULE_BIND", "x")
-    assert read_settings().bind == "127.0.0.1:8000"

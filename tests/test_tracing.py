@@ -152,7 +152,7 @@ def test_without_the_libraries_the_service_does_not_start(monkeypatch: pytest.Mo
 
 def test_a_deployment_without_traces_loads_no_library_for_them() -> None:
     """The service's modules, loaded as `chainrule serve` loads them."""
-    asked = "import sys, service.commands; print([name for name in sys.modules if name.startswith('opentelemetry')])"
+    asked = "import sys, service.server; print([name for name in sys.modules if name.startswith('opentelemetry')])"
     found = subprocess.run(
         [sys.executable, "-c", asked], env=environment(), capture_output=True, text=True, check=True, timeout=60
     )
