@@ -1,5 +1,6 @@
 """The endpoints, one view each: load, enforce, compute, dump."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, current_app, g, request
@@ -9,12 +10,15 @@ from chainrule.activations import ACTIVATIONS
 from chainrule.backprop import Gradients, descend, gradients
 from chainrule.catalogue import Table
 from chainrule.checking import Check, check
+from chainrule.cost import Cost
+from chainrule.cost.passes import multiply_adds, parameters
 from chainrule.explain import Derivation, explain
 from chainrule.losses import LOSSES
 from chainrule.remarks import NonFinite, first_non_finite, first_non_finite_parameter
 from chainrule.verification import verify
 from schemas.catalogue import activation_document, loss_document
 from schemas.checks import CheckRequest, CheckRequestSchema, check_answer
+from schemas.cost import Posted, check_cost, explanation_cost, gradients_cost, posted
 from schemas.curve import curve, read_curve
 from schemas.explanations import ExplanationRequest, ExplanationRequestSchema, explanation
 from schemas.explanations_markdown import markdown
@@ -22,12 +26,13 @@ from schemas.fields import array_members
 from schemas.gradients import GradientRequest, GradientRequestSchema
 from schemas.gradients_answer import Computed, answer
 from schemas.non_finite import members, place, sentence
+from schemas.strict import StrictSchema
 from schemas.words import did_you_mean, shown
 from service import explorer
 from service.body import read_body
 from service.codec import Outline, decode, encode
 from service.examples import EXAMPLES
-from service.limits import BODY_BYTES, LIMITS, enforce, enforce_on_body, enforce_on_explanation, is_little
+from service.limits import BODY_BYTES, LIMITS, SMALL_SECONDS, enforce, enforce_on_body
 from service.problems import NON_FINITE_RESULT, NOT_FOUND, Refusal
 from service.requests import JSON, choose_form, stage, take_time
 
@@ -67,14 +72,8 @@ def post_gradients() -> Response:
     far the derivatives are broken down, `encoding` how arrays are written. A request that fits this schema can still be
     refused, where shapes do not fit each other.
     """
-    with stage("decode"):
-        document = _document()
-    with stage("validate"):
-        asked: GradientRequest = GRADIENT_REQUEST.load(document)
-        size = enforce(_limits(), asked)
-    if asked.verify or not is_little(size):
-        take_time()
-    _account(size)
+    asked, cost = _read(GRADIENT_REQUEST, gradients_cost)
+    _account(asked, cost)
     with stage("compute"):
         computed = compute(asked)
     with stage("encode"):
@@ -89,12 +88,8 @@ def post_explanations() -> Response:
     back through every unit, each line with symbols, with the numbers put in, and its value. LaTeX in JSON, or with
     `Accept: text/markdown` one page of Markdown.
     """
-    take_time()
-    with stage("decode"):
-        document = _document()
-    with stage("validate"):
-        asked: ExplanationRequest = EXPLANATION_REQUEST.load(document)
-        _account(enforce_on_explanation(_limits(), asked))
+    asked, cost = _read(EXPLANATION_REQUEST, explanation_cost)
+    _account(asked.gradients, cost)
     with stage("compute"):
         result, derivation = compute_explanation(asked)
     with stage("encode"):
@@ -114,12 +109,8 @@ def post_gradient_checks() -> Response:
     pass, alone and then in pairs; what reproduces the numbers is named. `blind_to` are the mistakes that this request
     could not reveal, `better_probe` is a request that can.
     """
-    take_time()
-    with stage("decode"):
-        document = _document()
-    with stage("validate"):
-        asked: CheckRequest = CHECK_REQUEST.load(document)
-        _account(enforce(_limits(), asked))
+    asked, cost = _read(CHECK_REQUEST, check_cost)
+    _account(asked, cost)
     with stage("compute"):
         checked = checked_gradients(asked)
     with stage("encode"):
@@ -200,17 +191,28 @@ def _limits() -> Any:
     return current_app.config["SETTINGS"].limits
 
 
-def _document() -> Any:
-    """The body of the request, within the limits of a body."""
-    body = read_body(request, _limits()[BODY_BYTES])
-    outline = Outline(body)
-    enforce_on_body(_limits(), outline)
-    return decode(body, ARRAYS, outline)
+def _read(schema: StrictSchema, cost_of: Callable[[Any, Posted], Cost]) -> tuple[Any, Cost]:
+    """The body of the request in core values, and its cost; both within the limits.
+
+    The document is dropped here: its numbers are objects of Python where they came as lists.
+    """
+    with stage("decode"):
+        body = read_body(request, _limits()[BODY_BYTES])
+        outline = Outline(body)
+        enforce_on_body(_limits(), outline)
+        document = decode(body, ARRAYS, outline)
+    with stage("validate"):
+        asked = schema.load(document)
+        cost = enforce(_limits(), cost_of(asked, posted(document, len(body))))
+    if cost.seconds > SMALL_SECONDS:
+        take_time()
+    return asked, cost
 
 
-def _account(size: dict[str, int]) -> None:
+def _account(asked: GradientRequest, cost: Cost) -> None:
     """Tell the log and the metrics how much is asked for."""
-    g.parameters, g.multiply_adds = size["parameters"], size["multiply_adds"]
+    g.parameters, g.work_seconds = parameters(asked.network), cost.seconds
+    g.multiply_adds = multiply_adds(asked.network, len(asked.inputs))
 
 
 def _json(document: Any) -> Response:
