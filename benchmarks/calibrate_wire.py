@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.least import digits, least
+from benchmarks.least import cold, digits, least
 from schemas.arrays import as_base64
 from schemas.checks import CheckRequestSchema
 from schemas.fields import array_members
 from schemas.gradients import GradientRequestSchema
-from schemas.gradients_answer import Computed, answer
+from schemas.gradients_answer import answer
 from schemas.records import weight_records
 from service.codec import decode, encode
 from service.routes import compute
@@ -26,6 +26,12 @@ LAYERS = 33
 def wire_rates() -> dict[str, Numbers]:
     """All of them."""
     return {**_requests(), **_reading(), **_writing()}
+
+
+def coldness() -> float:
+    """How many times longer a small request takes after other work than in a loop."""
+    handled = _handled(_body(2))
+    return cold(handled) / least(handled)
 
 
 def _body(layers: int, activation: Any = "tanh", units: int = 1) -> dict[str, Any]:
@@ -43,7 +49,7 @@ def _handled(document: dict[str, Any]) -> Callable[[], Any]:
     """All but the arithmetic."""
     body = json.dumps(document).encode()
     asked = SCHEMA.load(decode(body))
-    computed: Computed = compute(asked)
+    computed = compute(asked)
     return lambda: (SCHEMA.load(decode(body, ARRAYS)), encode(answer(asked, computed)))
 
 
