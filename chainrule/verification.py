@@ -16,6 +16,7 @@ import numpy as np
 
 from chainrule.backprop import Activity, LayerGradient, forward, loss_gradient
 from chainrule.catalogue import Array, quietly
+from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.losses import LossSpec
 from chainrule.network import Layer, Network
 
@@ -49,13 +50,23 @@ class Verification:
 
 
 @quietly
-def verify(network: Network, layers: tuple[LayerGradient, ...], targets: Array, loss: LossSpec) -> Verification:
+def verify(
+    network: Network,
+    layers: tuple[LayerGradient, ...],
+    targets: Array,
+    loss: LossSpec,
+    *,
+    checkpoint: Checkpoint = unlimited,
+) -> Verification:
     """Compare every derivative by a weight or bias with the quotient of differences of the loss.
 
     Takes six forward passes for each parameter, from its layer on; five times as many where nothing comes out well.
     """
-    found = [list(_compare(network, k, layers[k], targets, loss)) for k in range(len(layers))]
-    compared = [comparison for of_layer in found for comparison in of_layer]
+    compared: list[Comparison | None] = []
+    for k, layer in enumerate(layers):
+        for comparison in _compare(network, k, layer, targets, loss):
+            checkpoint()
+            compared.append(comparison)
     checked = [comparison for comparison in compared if comparison is not None]
     worst = max(checked, key=lambda comparison: comparison.relative_error, default=None)
     return Verification(len(checked), len(compared) - len(checked), worst)
