@@ -161,8 +161,8 @@ def _network(layers: int, samples: int = 1) -> Callable[[], Any]:
     return run
 
 
-def _groups() -> Numbers:
-    """What a layer of several groups takes beside their functions: for each group, and for each number."""
+def _batches() -> Numbers:
+    """What a layer of several batches takes beside their functions: for each batch, and for each number."""
     random = np.random.default_rng(9)
 
     def run_on(samples: int, units: int, groups: int) -> Callable[[], Any]:
@@ -197,7 +197,7 @@ def measured() -> Table:
     losses = {name: by_shape(loss_of(loss_spec(name))) for name in LOSSES}
     pairs = {f"{loss} {activation}": by_shape(pair_of(loss, activation)) for loss, activation in STABLE_PAIRS}
     work = {**dict(_products()), "look": _look(), "yardstick": {"call": round(least(yardstick))}}
-    work["group"] = _groups()
+    work["batch"] = _batches()
     work |= _core(work, values, derivatives, losses["half_squared_error"])
     return {
         "work": work | wire_rates(),

@@ -96,7 +96,7 @@ def _numbers(shapes: Sequence[Shape]) -> int:
 
 def _reading(request: GradientRequest, shapes: Sequence[Shape], body: Posted) -> Part:
     """The body read and validated; all that an answer has for each layer and unit whatever its numbers are."""
-    units = sum(shape.n_out for shape in shapes if shape.count > 1)
+    units = sum(len(layer.activation) for layer in request.network.layers if isinstance(layer.activation, tuple))
     numbers = _numbers(shapes) + request.inputs.size + request.targets.size
     seconds = (
         _REQUEST
@@ -133,7 +133,7 @@ def _arrays(request: GradientRequest, shapes: Sequence[Shape]) -> Part:
     copied = matrices = largest = 0
     if request.breakdown != "none":
         written += 2 * request.inputs.size
-        for _, n_out, _, coupled, _ in shapes:
+        for _, n_out, _, coupled in shapes:
             numbers = samples * n_out
             copied += numbers
             written += 5 * numbers
@@ -172,7 +172,7 @@ def _records(request: GradientRequest, shapes: Sequence[Shape]) -> Part:
     """A record for each weight."""
     samples = len(request.inputs)
     records = text = listed = 0
-    for n_in, n_out, _, coupled, _ in shapes:
+    for n_in, n_out, _, coupled in shapes:
         of_units = samples * 2 * (n_out - coupled + coupled * n_out)  # dE/do and do/da of all units
         records += n_in * n_out
         text += n_in * (n_out * _RECORD_TEXT + NUMBER_TEXT * (2 * n_out + samples * n_out + of_units))

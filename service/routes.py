@@ -32,6 +32,7 @@ from service import explorer
 from service.body import read_body
 from service.codec import Outline, decode, encode
 from service.examples import EXAMPLES
+from service.known_costs import endpoints_document
 from service.limits import BODY_BYTES, LIMITS, SMALL_SECONDS, enforce, enforce_on_body
 from service.problems import NON_FINITE_RESULT, NOT_FOUND, Refusal
 from service.requests import JSON, choose_form, stage, take_time
@@ -40,6 +41,8 @@ GRADIENT_REQUEST = GradientRequestSchema()
 EXPLANATION_REQUEST = ExplanationRequestSchema()
 CHECK_REQUEST = CheckRequestSchema()
 ARRAYS = array_members(CHECK_REQUEST)  # which has those of the others too
+
+_KNOWN_COSTS = "chainrule.known_costs"  # where an app keeps what it tells of them
 
 MARKDOWN = "text/markdown; charset=utf-8; variant=GFM"  # RFC 7763, RFC 7764
 
@@ -152,12 +155,18 @@ def get_loss(name: str) -> Response:
 
 @v1.get("/limits")
 def get_limits() -> Response:
-    """The limits in force."""
-    limits = _limits()
+    """The limits in force, and what requests of known shapes cost, as far as it is predicted from their shapes.
+
+    Seconds are those of a reference core. `most_samples` is the largest batch that the limits allow for a request like
+    it, with its numbers written in full as JSON.
+    """
+    limits, kept = _limits(), current_app.extensions
     rows = [
         {"name": row.name, "value": limits[row.name], "meaning": row.meaning, "setting": row.setting} for row in LIMITS
     ]
-    return _json({"limits": rows})
+    if _KNOWN_COSTS not in kept:
+        kept[_KNOWN_COSTS] = endpoints_document(limits)  # takes 20 ms
+    return _json({"limits": rows, "endpoints": kept[_KNOWN_COSTS]})
 
 
 @v1.get("/examples")

@@ -6,12 +6,12 @@ whether every number is finite and off all kinks. Shapes: s samples, i units of 
 Written for speed: every request is weighed, the smallest too.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
 from chainrule.activations import ACTIVATIONS, activation_spec
+from chainrule.batches import Batch
 from chainrule.cost.rates import RATES, Rate
 from chainrule.losses import LossSpec
 from chainrule.network import Layer, Network
@@ -24,7 +24,7 @@ _MULTIPLY_ADD = RATES.work["multiply_add"].number
 _READ = RATES.work["read"].number
 _WRITTEN = RATES.work["written"].number
 _LOOK = RATES.work["look"]
-_GROUP = RATES.work["group"]
+_BATCH = RATES.work["batch"]
 _NETWORK = RATES.work["network"].call
 _LAYER = RATES.work["layer"].call + 3 * _PRODUCT + 7 * _LOOK.call
 _OF_MATRICES = 2 * _READ + _WRITTEN  # each is read by two products, and written by one
@@ -65,22 +65,21 @@ def row(activation: str) -> Row:
     return Row(activation, not phi.elementwise, kinks, value, derivative, both)
 
 
-class Groups(NamedTuple):
-    """The groups of a layer that share a row of the table: how many, and of how many units in all."""
+class Call(NamedTuple):
+    """Groups of a layer that are computed in one call: their row, how many they are, and their units in all."""
 
     row: Row
-    count: int
+    groups: int
     units: int
 
 
 class Shape(NamedTuple):
-    """A layer from i units to j, with the rows of its groups."""
+    """A layer from i units to j, and the calls that its activations take."""
 
     n_in: int
     n_out: int
-    groups: tuple[Groups, ...]
+    calls: tuple[Call, ...]
     coupled: int  # units whose outputs depend on the pre-activations of others, too
-    count: int  # of groups
 
 
 def shapes_of(network: Network) -> list[Shape]:
@@ -92,15 +91,15 @@ def _shape(layer: Layer) -> Shape:
     n_in, n_out = layer.weights.shape
     if len(layer.groups) == 1:
         known = row(layer.groups[0].activation.activation.name)
-        return Shape(n_in, n_out, (Groups(known, 1, n_out),), n_out if known.coupled else 0, 1)
-    count, units = Counter[Row](), Counter[Row]()
-    for group in layer.groups:
-        known = row(group.activation.activation.name)
-        count[known] += 1
-        units[known] += len(group.units)  # type: ignore[arg-type]  # a slice only where there is one group
-    groups = tuple(Groups(known, count[known], units[known]) for known in count)
-    coupled = sum(own.units for own in groups if own.row.coupled)
-    return Shape(n_in, n_out, groups, coupled, len(layer.groups))
+        return Shape(n_in, n_out, (Call(known, 1, n_out),), n_out if known.coupled else 0)
+    calls = tuple(_call(batch, n_out) for batch in layer.batches)
+    return Shape(n_in, n_out, calls, sum(call.units for call in calls if call.row.coupled))
+
+
+def _call(batch: Batch, n_out: int) -> Call:
+    known = row(batch.activation.name)
+    units = n_out if isinstance(batch.units, slice) else len(batch.units)
+    return Call(known, len(batch.groups) if known.coupled else 1, units)
 
 
 def product_seconds(rows: float, inner: float, columns: float) -> float:
@@ -114,13 +113,13 @@ def forward_layer(shape: Shape, samples: int) -> Work:
     numbers = samples * shape.n_out
     seconds = product_seconds(samples, shape.n_in, shape.n_out) + _LOOK.call + numbers * _LOOK.number
     kept, peak = FLOAT * numbers, 0.0
-    for known, count, units in shape.groups:
+    for known, groups, units in shape.calls:
         own = samples * units
-        seconds += known.value.seconds(count, samples * count, own)
+        seconds += known.value.seconds(1, samples * groups, own)
         kept += known.value.kept * own
         peak = max(peak, (known.value.peak - known.value.kept) * own)
-    if shape.count > 1:
-        seconds += _GROUP.seconds(shape.count, 0, numbers)
+    if len(shape.calls) > 1:
+        seconds += _BATCH.seconds(len(shape.calls), 0, numbers)
         peak += 2 * FLOAT * numbers
     return Work(seconds, kept, peak)
 
@@ -130,7 +129,7 @@ def gradients_layer(shape: Shape, samples: int) -> Work:
 
     Three products, each of which reads two of the matrices of s × i, s × j and i × j numbers and writes the third.
     """
-    n_in, n_out, groups, _, several = shape
+    n_in, n_out, calls, _ = shape
     given, numbers, weights = samples * n_in, samples * n_out, n_in * n_out
     seconds = (
         _LAYER
@@ -140,13 +139,13 @@ def gradients_layer(shape: Shape, samples: int) -> Work:
         + weights * _LOOK.number
     )
     kept, peak = FLOAT * (3 * numbers + weights + n_out), 0.0
-    for known, count, units in groups:
+    for known, groups, units in calls:
         both, own = known.both, samples * units
-        seconds += count * both.call + samples * count * both.row + own * both.number
+        seconds += both.call + samples * groups * both.row + own * both.number
         kept += own * both.kept
         peak = max(peak, own * both.peak)
-    if several > 1:
-        seconds += 2 * _GROUP.seconds(several, 0, numbers)
+    if len(calls) > 1:
+        seconds += 2 * _BATCH.seconds(len(calls), 0, numbers)
         peak += 2 * FLOAT * numbers
     return Work(seconds, kept, peak)
 
@@ -156,10 +155,10 @@ def loss_work(last: Shape, samples: int, loss: LossSpec) -> Work:
     name, numbers = loss.loss.name, samples * last.n_out
     rate = RATES.loss(name)
     seconds, kept, peak = rate.seconds(1, samples, numbers), rate.kept + 2 * FLOAT, rate.peak
-    for known, count, units in last.groups:
+    for known, groups, units in last.calls:
         if (name, known.name) in STABLE_PAIRS:
             pair = RATES.pair(name, known.name)
-            seconds += pair.seconds(count, samples * count, samples * units)
+            seconds += pair.seconds(1, samples * groups, samples * units)
             kept, peak = kept + pair.kept, max(peak, pair.peak)
     return Work(seconds, kept * numbers, peak * numbers)
 
