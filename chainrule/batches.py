@@ -87,6 +87,14 @@ class Batch:
         samples = rows // len(self.members)
         return tuple(np.repeat(v, samples)[:, None] if isinstance(v, np.ndarray) else v for v in self.values)
 
+    def at_units(self, units: NDArray[np.intp], numbers: Value | Array) -> Value | Array:
+        """Numbers of the columns, such as parameters or kinks, for some units that act alone, (n, 1)."""
+        if not isinstance(numbers, np.ndarray):
+            return numbers
+        places = np.searchsorted(self.units, units) if isinstance(self.units, np.ndarray) else units
+        some: Array = numbers[places][:, None]
+        return some
+
     @quietly
     def value(self, a: Array) -> Array:
         """o = φ(a), for a as `take` gives it."""
