@@ -13,6 +13,7 @@ import math
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from chainrule.losses import LOSSES, LossSpec, loss_spec
 from chainrule.network import Layer, Network
 from chainrule.remarks import first_non_finite, units_on_kinks
 from chainrule.stable_pairs import STABLE_PAIRS
+from chainrule.verification import verify
 from service.malloc import keep_freed
 
 Numbers = dict[str, float]
@@ -178,6 +180,26 @@ def _batches() -> Numbers:
     return {"call": round(tiny / 2), "number": digits(max(large, 1.0) / 2 / 100_000)}
 
 
+def _sweeps(calls: float) -> Numbers:
+    """What Python takes of `verify`: for a layer of one block (call), for a block (row), for a parameter (number)."""
+
+    def verified(widths: list[int]) -> Callable[[], Any]:
+        layers = (Layer(np.full(shape, 0.5), None, activation_spec("tanh")) for shape in pairwise(widths))
+        network, loss = Network(tuple(layers)), loss_spec("half_squared_error")
+        x, t = np.ones((1, widths[0])), np.ones((1, widths[-1]))
+        layers = gradients(network, x, t, loss).layers
+        return lambda: verify(network, layers, t, loss)
+
+    few, deep, many = (least(verified(widths)) for widths in ([2] * 3, [2] * 34, [1, 1500, 1]))
+    layer = (deep - few) / 31
+    number = max(many - few, 1.0) / 3000
+    return {
+        "call": round(max(layer - calls, 1000.0)),
+        "row": round(max(few - 2 * layer, 1000.0)),
+        "number": digits(number),
+    }
+
+
 def _core(
     work: Mapping[str, Numbers], values: Mapping[str, Numbers], derivatives: Mapping[str, Numbers], loss: Numbers
 ) -> Iterator[tuple[str, Numbers]]:
@@ -198,6 +220,7 @@ def measured() -> Table:
     pairs = {f"{loss} {activation}": by_shape(pair_of(loss, activation)) for loss, activation in STABLE_PAIRS}
     work = {**dict(_products()), "look": _look(), "yardstick": {"call": round(least(yardstick))}}
     work["batch"] = _batches()
+    work["sweep"] = _sweeps(values["tanh"]["call"])
     work |= _core(work, values, derivatives, losses["half_squared_error"])
     return {
         "work": work | wire_rates(),
@@ -230,9 +253,9 @@ def main() -> None:
 
 def _called_once(table: Table, times: float) -> Table:
     """The same, with calls so many times longer as they take where each is made once a request, and not in a loop."""
-    for name, rows in table.items():
+    for rows in table.values():
         for row, numbers in rows.items():
-            if "call" in numbers and (name, row) != ("work", "yardstick"):
+            if "call" in numbers and row not in ("yardstick", "sweep", "record"):
                 numbers["call"] = round(times * numbers["call"])
     return table
 

@@ -26,7 +26,7 @@ from chainrule.checkpoint import Checkpoint
 from chainrule.losses import LossSpec
 from chainrule.network import Layer, Network
 
-_NUMBERS = 2**17  # of one array in a sweep
+BLOCK_NUMBERS = 2**17  # of one array in a sweep
 Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
@@ -106,12 +106,12 @@ class Moved:
         return losses_at(pairs, last.a, last.o, self.t, self.loss) / self.divisor
 
     def _blocks(self, parameters: Parameters, moves: int) -> Iterator[tuple[slice, slice]]:
-        """Slices of the parameters and of the samples, of which no array has many more numbers than _NUMBERS."""
+        """Slices of the parameters and of the samples, of which no array has many more numbers than BLOCK_NUMBERS."""
         units = [activity.layer.units for activity in self.activities]
         alone = [all(batch.activation.elementwise for batch in activity.layer.batches) for activity in self.activities]
         widths = np.array([max(units[k + alone[k] :], default=units[k]) for k in range(len(units))])
-        together = max(1, min(len(self.t), _NUMBERS // (moves * int(widths.max()))))
-        in_block = np.cumsum(widths[parameters.layer] * (moves * together)) // _NUMBERS
+        together = max(1, min(len(self.t), BLOCK_NUMBERS // (moves * int(widths.max()))))
+        in_block = np.cumsum(widths[parameters.layer] * (moves * together)) // BLOCK_NUMBERS
         edges = [0, *(np.flatnonzero(np.diff(in_block)) + 1).tolist(), len(in_block)]
         for start, stop in pairwise(edges):
             for first in range(0, len(self.t), together):

@@ -7,11 +7,13 @@ from typing import Any
 from chainrule.cost import Cost, Part, cost_of, passes
 from chainrule.cost.passes import FLOAT, Shape, shapes_of
 from chainrule.cost.rates import RATES
+from chainrule.cost.verification import verification
 from schemas.arrays import is_packed
 from schemas.checks import CheckRequest
 from schemas.explanations import ExplanationRequest
 from schemas.gradients import GradientRequest
 from schemas.strict import Path
+from schemas.words import counted
 
 NUMBER_TEXT = 20  # bytes of a number in JSON, with its comma: 17 digits, sign, point
 BASE64_TEXT = 32 / 3  # bytes of a number in base64
@@ -19,7 +21,7 @@ _LISTED = 40  # bytes of a number as an object of Python, with its place in a li
 _RECORD_TEXT = 60  # bytes of a record but for its numbers
 _UNIT = 1200  # bytes of a listed unit's activation: objects, and text in the answer
 _SMALL = 4096  # bytes of a body of which it does not matter how its numbers were given
-_FIXED = 40_000  # bytes of a request and its answer, however small
+_FIXED = 30_000  # bytes of a request and its answer, however small
 
 _WORK = RATES.work
 _REQUEST, _REQUEST_LAYER, _UNIT_CALL = (_WORK[name].call for name in ("request", "request_layer", "unit"))
@@ -71,6 +73,8 @@ def gradients_cost(request: GradientRequest, body: Posted) -> Cost:
     parts = [_reading(request, shapes, body), _passes(request, shapes)]
     if request.learning_rate is not None:
         parts.append(Part("the step", ("step",), 'leave out "step"', *passes.step(shapes)))
+    if request.verify:
+        parts.append(_verification(request, shapes))
     parts.append(_arrays(request, shapes))
     if request.breakdown == "per_weight":
         parts.append(_records(request, shapes))
@@ -116,6 +120,14 @@ def _passes(request: GradientRequest, shapes: Sequence[Shape]) -> Part:
     """The gradients themselves."""
     work = passes.gradients(shapes, len(request.inputs), request.loss)
     return Part("the passes forward and backward", *_cause_of_passes(request, shapes), *work)
+
+
+def _verification(request: GradientRequest, shapes: Sequence[Shape]) -> Part:
+    """The parameters verified by differences."""
+    parameters = [shape.n_in * shape.n_out + shape.n_out for shape in shapes]
+    work = verification(shapes, parameters, len(request.inputs), request.loss)
+    name = f"verifying {counted(sum(parameters), 'parameter')} by differences"
+    return Part(name, ("verify",), 'leave out "verify", or verify a smaller network with fewer samples', *work)
 
 
 def _cause_of_passes(request: GradientRequest, shapes: Sequence[Shape]) -> tuple[Path, str]:

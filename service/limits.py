@@ -46,15 +46,6 @@ LIMITS: tuple[Limit, ...] = (
         "send fewer samples, or give the arrays as base64",
     ),
     Limit(
-        "json_depth",
-        32,
-        "level",
-        "lists, or objects, within each other",
-        "send a request as docs/request.md has it: none needs more than six",
-        measure_body=lambda outline: outline.depth,
-        problem=MALFORMED_JSON,  # as from every parser, each of which has a depth of its own
-    ),
-    Limit(
         "work_seconds",
         10,
         "second",
@@ -63,7 +54,7 @@ LIMITS: tuple[Limit, ...] = (
         part=lambda part: part.seconds,
     ),
     Limit(
-        "memory_bytes",
+        "memory_bytes",  # of a body before its depth, which takes longer to find
         256 * 2**20,
         "byte",
         "the memory that one request takes, body and answer included",
@@ -71,6 +62,15 @@ LIMITS: tuple[Limit, ...] = (
         measure_body=lambda outline: outline.memory,
         measure=lambda cost: cost.memory,
         part=lambda part: part.kept + part.peak,
+    ),
+    Limit(
+        "json_depth",
+        32,
+        "level",
+        "lists, or objects, within each other",
+        "send a request as docs/request.md has it: none needs more than six",
+        measure_body=lambda outline: outline.depth,
+        problem=MALFORMED_JSON,  # as from every parser, each of which has a depth of its own
     ),
 )
 

@@ -127,7 +127,7 @@ class Asked:
     def seconds(self, repeats: int = 5) -> float:
         """The least CPU time of several runs, as on the reference core.
 
-        Beside each run a fixed piece of work is timed, which tells how fast this core is at the moment: others share it.
+        Beside each run a fixed piece of work is timed: it tells how fast this core is at the moment, which others share.
         """
         assert self.body
         taken = []
@@ -178,14 +178,15 @@ def random_request(random: np.random.Generator, endpoint: str = GRADIENTS, most:
     widths = tuple(_magnitude(random, min(600, most / samples)) for _ in range(layers + 1))
     losses = [name for name in LOSSES if name not in SOMETIMES_UNDEFINED and "log_likelihood" not in name]
     fits = [name for name in losses if widths[-1] % LOSSES[name].outputs_per_target == 0]
+    breakdown = str(random.choice(["none", "per_unit", "per_weight"]))
     return Asked(
         endpoint,
         widths,
         tuple(_activation(random, units) for units in widths[1:]),
         samples,
         str(random.choice(fits)),
-        str(random.choice(["none", "per_unit", "per_weight"])),
-        str(random.choice(["json", "json", "base64"])),
+        breakdown,
+        "json" if breakdown == "per_weight" else str(random.choice(["json", "base64"])),
         step=bool(random.random() < 0.3),
         packed=bool(random.random() < 0.3),
         biases=bool(random.random() < 0.7),
