@@ -6,7 +6,8 @@ the one right pass of `backprop.py`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -25,6 +26,19 @@ class Case:
     top: LossGradient
     targets: Array
     loss: LossSpec
+    layers_of: dict[str, frozenset[int]] = field(default_factory=dict)  # where each mistake can be made, once looked up
+    kinks_of: dict[ActivationSpec, list[tuple[Kink, float]]] = field(default_factory=dict)  # once looked up
+
+    @cached_property
+    def specs(self) -> list[frozenset[ActivationSpec]]:
+        """The activations of each layer, each once."""
+        return [frozenset(group.activation for group in activity.layer.groups) for activity in self.activities]
+
+    def kinks(self, spec: ActivationSpec) -> list[tuple[Kink, float]]:
+        """The kinks of an activation, each with the derivative that is right there."""
+        if spec not in self.kinks_of:
+            self.kinks_of[spec] = [(kink, spec.slope(kink.at)) for kink in spec.kinks()]
+        return self.kinks_of[spec]
 
     @property
     def last(self) -> int:
