@@ -59,12 +59,11 @@ class Outline:
         self._marks = body.translate(None, delete=_ALL_BUT[_MARKS])
 
     @property
-    def parts(self) -> int:
-        """How many lists, objects and strings it can hold at most: what its memory depends on, but for size.
-
-        Brackets within strings count too.
-        """
-        return self.lists + self._marks.count(b"{") + self._marks.count(b'"') // 2
+    def memory(self) -> int:
+        """No fewer than the bytes that reading it takes: objects, numbers and text. Marks within strings count too."""
+        strings = self._marks.count(b'"') // 2
+        objects = 120 * self.lists + 360 * self._marks.count(b"{") + 90 * strings
+        return objects + 48 * self.body.count(b",") + 2 * len(self.body)
 
     @property
     def lists(self) -> int:

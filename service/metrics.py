@@ -55,6 +55,9 @@ class Metrics:
         self._multiply_adds = Counter(
             "chainrule_multiply_adds", "Multiply-adds of the matrix products asked for.", registry=self.registry
         )
+        self._work_seconds = self._histogram(
+            "predicted_work_seconds", "Work of requests as predicted, in seconds of the reference core.", _SECONDS
+        )
         self._seconds = self._histogram(
             "http_request_duration_seconds", "From the head of a request to its answer.", _SECONDS, "route", "method"
         )
@@ -89,6 +92,8 @@ class Metrics:
             self._parameters.observe(exchange.parameters)
         if exchange.multiply_adds is not None:
             self._multiply_adds.inc(exchange.multiply_adds)
+        if exchange.work_seconds is not None:
+            self._work_seconds.observe(exchange.work_seconds)
 
     def start_worker(self, concurrency: int) -> None:
         """Tell how many requests this process computes at a time."""

@@ -44,6 +44,7 @@ class Exchange:
     key: str | None  # the name of the API key
     parameters: int | None  # of the network
     multiply_adds: int | None
+    work_seconds: float | None  # as the cost model predicts them
     exception: BaseException | None  # behind a 500
 
 
@@ -128,6 +129,7 @@ def _exchange(response: Response) -> Exchange:
         key=known.get("key"),
         parameters=known.get("parameters"),
         multiply_adds=known.get("multiply_adds"),
+        work_seconds=known.get("work_seconds"),
         exception=known.get("exception"),
     )
 
