@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as fields_of
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load, validate, validates_schema
+from marshmallow import fields, validate
 
 from chainrule.agreement import Agreement, Given, Tolerance
 from chainrule.catalogue import Array
@@ -17,8 +17,8 @@ from schemas.arrays import as_base64
 from schemas.fields import MESSAGES, ArrayField, NumberField, resolved_loss
 from schemas.gradients import GradientRequest, GradientRequestSchema
 from schemas.gradients_answer import network_document
-from schemas.network import LAYOUTS, OUT_IN, Complaints, as_in_out
-from schemas.strict import StrictSchema, as_messages
+from schemas.network import LAYOUTS, OUT_IN, as_in_out
+from schemas.strict import Complaints, StrictSchema
 from schemas.words import counted
 
 _OBJECT = {**MESSAGES, "type": "must be an object"}
@@ -74,19 +74,20 @@ class CheckRequestSchema(GradientRequestSchema):
     candidate = fields.Nested(CandidateSchema, required=True, error_messages=_OBJECT)
     tolerance = fields.Nested(ToleranceSchema, error_messages=_OBJECT, metadata={"default": asdict(_DEFAULT)})
 
-    @validates_schema(skip_on_field_errors=False, pass_original=True)
-    def _candidate_fits(self, loaded: dict[str, Any], posted: Any, **_: Any) -> None:
-        """Refuse gradients that are not of the shapes of the weights and biases, among what could be read."""
+    def misfits(self, loaded: dict[str, Any], posted: dict[str, Any]) -> Complaints:
+        """(path, what is wrong) also where gradients are not of the shapes of the weights and biases."""
+        yield from super().misfits(loaded, posted)
         network, candidate = loaded.get("network", {}), loaded.get("candidate", {})
-        complaints = list(_misfits(network, candidate)) if "layers" in network and "layers" in candidate else []
-        if not complaints and candidate.get("layers") and _gives_nothing(posted["candidate"]["layers"]):
-            complaints = [(("layers",), "must give at least one array, dE_dw or dE_db of some layer")]
-        if complaints:
-            raise ValidationError(as_messages((("candidate", *path), words) for path, words in complaints))
+        fits = True
+        for path, words in _misfits(network, candidate) if "layers" in network and "layers" in candidate else ():
+            fits = False
+            yield ("candidate", *path), words
+        if fits and candidate.get("layers") and _gives_nothing(posted["candidate"]["layers"]):
+            yield ("candidate", "layers"), "must give at least one array, dE_dw or dE_db of some layer"
 
-    @post_load(pass_original=True)
-    def _as_core_values(self, loaded: dict[str, Any], posted: dict[str, Any], **_: Any) -> CheckRequest:
-        asked = replace(super()._as_core_values(loaded, posted), breakdown="none", learning_rate=None, verify=False)
+    def parsed(self, loaded: dict[str, Any], posted: dict[str, Any]) -> CheckRequest:
+        """The request in core values."""
+        asked = replace(super().parsed(loaded, posted), breakdown="none", learning_rate=None, verify=False)
         return CheckRequest(
             **{field.name: getattr(asked, field.name) for field in fields_of(asked)},
             given=tuple(_given(layer, asked.weights_layout) for layer in loaded["candidate"]["layers"]),

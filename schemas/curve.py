@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from chainrule.activations import Activation, ActivationSpec
 from chainrule.catalogue import Array, Parameter
 from schemas.catalogue import kink_documents
 from schemas.fields import activation_of, complaints, resolved_activation
-from schemas.strict import as_messages
+from schemas.strict import MOST_COMPLAINTS, as_messages
 
 MOST_POINTS = 10_000
 _FARTHEST = 1e300  # so that the way between two ends is a float64 too
@@ -39,10 +40,10 @@ def read_curve(activation: Activation, query: Mapping[str, Sequence[str]]) -> Cu
     """
     if not activation.elementwise:
         raise ValidationError(f"{activation.name} acts on a group of units, and has no curve")
-    twice = [((key,), f"is given {len(values)} times") for key, values in query.items() if len(values) > 1]
+    twice = (((key,), f"is given {len(values)} times") for key, values in query.items() if len(values) > 1)
     given: dict[str, Any] = {key: _read(values[0]) for key, values in query.items() if len(values) == 1}
     checks = {parameter.name: parameter for parameter in (*activation.parameters, *RANGE)}
-    if found := [*twice, *complaints(activation, given, checks)]:
+    if found := list(islice(chain(twice, complaints(activation, given, checks)), MOST_COMPLAINTS)):
         raise ValidationError(as_messages(found))
     first, last, points = (float(given.pop(parameter.name, parameter.default)) for parameter in RANGE)
     if not first < last:

@@ -4,15 +4,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load, validates_schema
+from marshmallow import fields
 
 from chainrule.backprop import Gradients
 from chainrule.catalogue import Array
 from chainrule.explain import Derivation, Place, Step, Term, most_lines
 from schemas.fields import MESSAGES, IndexField, resolved_loss
 from schemas.gradients import GradientRequest, GradientRequestSchema
-from schemas.network import Complaints, as_in_out
-from schemas.strict import StrictSchema, as_messages
+from schemas.network import as_in_out
+from schemas.strict import Complaints, StrictSchema
 from schemas.warnings import warnings
 from schemas.words import counted
 
@@ -57,19 +57,18 @@ class ExplanationRequestSchema(GradientRequestSchema):
     bias = fields.Nested(BiasPlaceSchema, error_messages=_OBJECT, metadata={"description": "or the bias"})
     sample = IndexField(metadata={"description": "of a batch, the one whose share is derived; else, all are"})
 
-    @validates_schema(skip_on_field_errors=False, pass_original=True)
-    def _is_there(self, loaded: dict[str, Any], original: Any, **_: Any) -> None:
-        """Refuse a weight, a bias or a sample that there is none of, among the parts that could be read."""
-        complaints = [*_choice(original), *_sample_misfits(loaded)]
+    def misfits(self, loaded: dict[str, Any], posted: dict[str, Any]) -> Complaints:
+        """(path, what is wrong) also where there is no such weight, bias or sample, among what could be read."""
+        yield from super().misfits(loaded, posted)
+        yield from _choice(posted)
+        yield from _sample_misfits(loaded)
         for key in ("weight", "bias"):
-            complaints += [((key, *path), words) for path, words in _place_misfits(loaded, key)]
-        if complaints:
-            raise ValidationError(as_messages(complaints))
+            for path, words in _place_misfits(loaded, key):
+                yield (key, *path), words
 
-    @post_load(pass_original=True)
-    def _as_core_values(self, loaded: dict[str, Any], posted: dict[str, Any], **_: Any) -> Any:
-        """What an explanation does not use is left as it costs nothing."""
-        asked: GradientRequest = super()._as_core_values(loaded, posted)
+    def parsed(self, loaded: dict[str, Any], posted: dict[str, Any]) -> Any:
+        """The request in core values. What an explanation does not use is left as it costs nothing."""
+        asked: GradientRequest = super().parsed(loaded, posted)
         place = loaded.get("weight") or loaded["bias"]
         return ExplanationRequest(
             gradients=replace(asked, breakdown="none", learning_rate=None, verify=False, encoding="json"),
@@ -78,9 +77,9 @@ class ExplanationRequestSchema(GradientRequestSchema):
         )
 
 
-def _choice(original: Any) -> Complaints:
+def _choice(posted: dict[str, Any]) -> Complaints:
     """Whether there is one of weight and bias."""
-    given = [key for key in ("weight", "bias") if isinstance(original, dict) and key in original]
+    given = [key for key in ("weight", "bias") if key in posted]
     if not given:
         yield ("weight",), "is required, or a bias: the one whose derivative is to be explained"
     elif len(given) > 1:

@@ -23,6 +23,7 @@ from schemas.words import did_you_mean, kind, shown
 
 MESSAGES: dict[str, str | list[Any] | dict[Any, Any]] = {"required": "is required", "null": "must not be null"}
 LONGEST_LABEL = 64
+_MOST_KEYS = 20  # of an object without a name: so many are looked through for one that was meant as it
 
 
 class ArrayField(fields.Field[Array]):
@@ -241,13 +242,15 @@ def _named(
     if type(value) is not dict:
         return _word(value, table.all_names, f"the name of {_a(noun)}, or an object with name and parameters"), {}
     if "name" not in value:
-        misspelt = difflib.get_close_matches("name", value, n=1)
+        misspelt = difflib.get_close_matches("name", islice(value, _MOST_KEYS), n=1)
         hints = [((key,), f'unknown key {shown(key)}; did you mean "name"?') for key in misspelt]
         raise ValidationError(as_messages([(("name",), "is required"), *hints]))
     try:
         name = _word(value["name"], table.all_names, f"the name of {_a(noun)}")
     except ValidationError as error:
         raise ValidationError({"name": error.messages}) from error
+    if len(value) == 1:
+        return name, {}
     given = {key: entry for key, entry in value.items() if key != "name"}
     checks = {parameter.name: parameter for parameter in table[name].parameters} | beside(table[name])
     if found := list(islice(complaints(table[name], given, checks), MOST_COMPLAINTS)):

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from marshmallow import ValidationError, fields, post_load, validates_schema
+from marshmallow import fields
 
 from chainrule.catalogue import Array
 from chainrule.losses import LossSpec
 from chainrule.network import Network
-from schemas.arrays import as_posted, is_packed
+from schemas.arrays import as_posted, first_places, is_packed
 from schemas.fields import (
     MESSAGES,
     ArrayField,
@@ -18,8 +18,8 @@ from schemas.fields import (
     LossField,
     NumberField,
 )
-from schemas.network import Complaints, NetworkSchema, misfits, outputs_of, to_network
-from schemas.strict import MOST_COMPLAINTS, Path, StrictSchema, as_messages
+from schemas.network import NetworkSchema, misfits, outputs_of, to_network
+from schemas.strict import Complaints, Path, StrictSchema
 from schemas.words import counted
 
 BREAKDOWNS = ("per_weight", "per_unit", "none")
@@ -89,19 +89,17 @@ class GradientRequestSchema(StrictSchema):
         ENCODINGS, load_default=ENCODINGS[0], metadata={"description": "how the arrays of the answer are written"}
     )
 
-    @validates_schema(skip_on_field_errors=False, pass_original=True)
-    def _fits(self, loaded: dict[str, Any], posted: dict[str, Any], **_: Any) -> None:
-        """Refuse shapes that do not fit each other, among the parts that could be read."""
+    def misfits(self, loaded: dict[str, Any], posted: dict[str, Any]) -> Complaints:
+        """(path, what is wrong) where shapes do not fit each other, among the parts that could be read."""
         network, inputs = loaded.get("network", {}), loaded.get("inputs")
-        complaints = [(("network", *path), words) for path, words in misfits(network, inputs)]
+        for path, words in misfits(network, inputs):
+            yield as_posted(posted, ("network", *path), words)
         if inputs is not None and "targets" in loaded and "loss" in loaded:
-            targets = _target_misfits(loaded["loss"], loaded["targets"], inputs, outputs_of(network, inputs))
-            complaints += [(("targets", *path), words) for path, words in targets]
-        if complaints:
-            raise ValidationError(as_messages(as_posted(posted, *complaint) for complaint in complaints))
+            for path, words in _target_misfits(loaded["loss"], loaded["targets"], inputs, outputs_of(network, inputs)):
+                yield as_posted(posted, ("targets", *path), words)
 
-    @post_load(pass_original=True)
-    def _as_core_values(self, loaded: dict[str, Any], posted: dict[str, Any], **_: Any) -> GradientRequest:
+    def parsed(self, loaded: dict[str, Any], posted: dict[str, Any]) -> GradientRequest:
+        """The request in core values."""
         one_sample = loaded["inputs"].ndim == 1
         targets = loaded["targets"]
         if loaded["loss"].loss.class_indices:
@@ -156,8 +154,8 @@ def _width_misfits(loss: LossSpec, targets: Array, batch: bool, outputs: int | N
 def _value_misfits(loss: LossSpec, targets: Array) -> Complaints:
     if loss.loss.target_values:
         words = " or ".join(f"{value:g}" for value in loss.loss.target_values)
-        for where in np.argwhere(~np.isin(targets, loss.loss.target_values))[:MOST_COMPLAINTS].tolist():
-            yield tuple(where), f"must be {words} for {loss.loss.name}"
+        for place in first_places(~np.isin(targets, loss.loss.target_values)):
+            yield place, f"must be {words} for {loss.loss.name}"
 
 
 def _class_misfits(loss: LossSpec, targets: Array, samples: tuple[int, ...], outputs: int | None) -> Complaints:
@@ -174,7 +172,7 @@ def _class_misfits(loss: LossSpec, targets: Array, samples: tuple[int, ...], out
     words = "must be a class index, a whole number" + ("" if outputs is None else f" from 0 to {last}")
     ignore_index = loss.parameter("ignore_index")
     also = "" if ignore_index is None else f", or {ignore_index}, which is ignored"
-    for where in np.argwhere(wrong)[:MOST_COMPLAINTS].tolist():
-        yield tuple(where), words + also
+    for place in first_places(wrong):
+        yield place, words + also
     if ignored.all() and loss.reduction == "mean":
         yield (), f"must not all be {ignore_index}, the ignored class: there is no mean over no sample"

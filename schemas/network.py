@@ -9,13 +9,11 @@ from marshmallow import fields, validate
 from chainrule.catalogue import Array
 from chainrule.network import Layer, Network
 from schemas.fields import MESSAGES, ActivationField, ArrayField, ChoiceField
-from schemas.strict import Path, StrictSchema
+from schemas.strict import Complaints, StrictSchema
 from schemas.words import counted
 
 OUT_IN = "out_in"
 LAYOUTS = ("in_out", OUT_IN)
-
-Complaints = Iterator[tuple[Path, str]]
 
 
 class LayerSchema(StrictSchema):

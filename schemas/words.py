@@ -15,10 +15,18 @@ def kind(value: Any) -> str:
     return names[type(value)]
 
 
+def cut(text: str, longest: int) -> str:
+    """A client's own text, with an ellipsis in the place of what is beyond so many characters.
+
+    What cannot be written as UTF-8 is escaped.
+    """
+    fitting = text[: longest + 1].encode("utf-8", "backslashreplace").decode()
+    return f"{fitting[:longest]}…" if len(fitting) > longest else fitting
+
+
 def shown(text: str) -> str:
-    """A client's own text, quoted and cut; what cannot be written as UTF-8 is escaped."""
-    text = text.encode("utf-8", "backslashreplace").decode()
-    return f'"{text[:LONGEST_SHOWN]}…"' if len(text) > LONGEST_SHOWN else f'"{text}"'
+    """A client's own text, quoted and cut."""
+    return f'"{cut(text, LONGEST_SHOWN)}"'
 
 
 def counted(number: int, noun: str) -> str:

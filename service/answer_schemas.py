@@ -8,13 +8,24 @@ from schemas.json_schema import BOOLEAN, COUNT, NUMBER, POINTER, TEXT, JSONSchem
 from schemas.non_finite import QUANTITIES
 from schemas.strict import MOST_COMPLAINTS
 from service.limits import LIMITS
-from service.problems import INVALID_REQUEST, LIMIT_EXCEEDED, NON_FINITE_RESULT, PROBLEMS, TOO_LARGE, Problem
+from service.problems import (
+    INVALID_REQUEST,
+    LIMIT_EXCEEDED,
+    MALFORMED_JSON,
+    NON_FINITE_RESULT,
+    PROBLEMS,
+    TOO_LARGE,
+    Problem,
+)
 
 _PATH: JSONSchema = {"type": "string", "format": "uri-reference"}
 _WITH_ERRORS = {INVALID_REQUEST, LIMIT_EXCEEDED, NON_FINITE_RESULT}
 
+_COMPLAINTS: JSONSchema = listed(ref("Complaint"), 1, MOST_COMPLAINTS)
+
 # The further members of a problem (RFC 9457, section 3.2): those that it always has, and those that it may have.
 _MEMBERS: Mapping[str, tuple[dict[str, JSONSchema], dict[str, JSONSchema]]] = {
+    MALFORMED_JSON.name: ({}, {"errors": _COMPLAINTS}),  # there where it is nested too deep
     TOO_LARGE.name: ({}, {"limit": COUNT}),
     NON_FINITE_RESULT.name: (
         {"quantity": word(QUANTITIES)},
@@ -70,7 +81,7 @@ def _service(links: Mapping[str, str]) -> JSONSchema:
 def _problem(problem: Problem) -> JSONSchema:
     """Its type and status are constants; what was wrong is in `detail`, and where, in `errors`."""
     always, sometimes = _MEMBERS.get(problem.name, ({}, {}))
-    errors = {"errors": listed(ref("Complaint"), 1, MOST_COMPLAINTS)} if problem in _WITH_ERRORS else {}
+    errors = {"errors": _COMPLAINTS} if problem in _WITH_ERRORS else {}
     members: dict[str, JSONSchema] = {
         "type": {"const": f"/problems/{problem.name}"},
         "title": TEXT | {"examples": [problem.title]},

@@ -5,6 +5,7 @@ and a key given twice in one object, of which every fast parser would keep the l
 """
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -15,29 +16,31 @@ from typing import Any
 import numpy as np
 import orjson
 
+from schemas import ValidationError
+from schemas.arrays import BEYOND_FLOAT64
 from schemas.problem import pointer
 from schemas.records import WeightRecords
-from schemas.strict import Path
+from schemas.strict import Path, as_messages
 from schemas.words import shown
 from service import number_lists
+from service.outline import Outline, nesting
+from service.structure import Structure
+
+__all__ = ["DEEPEST", "ORJSON_DEEPEST", "MalformedJSON", "Outline", "decode", "encode"]
 
 DEEPEST = 32  # objects within each other; the contract's own requests need 5
 
 ORJSON_DEEPEST = 1024  # lists and objects within each other
 
-_ORDINARY_DEPTH = 8  # more than any request needs; looked at more closely beyond it
-
 _TOO_DEEP = "lists and objects are nested too deep"
-_PAIRS = (b"[]", b"{}")
-_BRACKETS, _MARKS = b"[]{}", b'[]{}":'
-_ALL_BUT = {kept: bytes(set(range(256)) - set(kept)) for kept in (*_PAIRS, _BRACKETS, _MARKS)}
 _LARGE = 4096  # bytes of a body, or numbers of an array; below, what is saved is not worth the look
+_MANY = 20_000  # values of a document that the standard library reads in some 10 ms
 _NOT_JSON = re.compile(r"NaN|-?Infinity")
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_BEFORE_KEYS = {dict, str}
 _HOLD_ARRAYS = {dict, list, np.ndarray}
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATACLASS
 _OVERFLOW = "number is infinity when parsed as double"  # orjson's words for 1e400
-_LONGEST_INTEGER = 300  # digits; beyond, float64 has no number for it, and Python takes long to read it
+_LONGEST_INTEGER = 310  # characters; beyond, float64 has no number for it, and Python takes long to read it
 
 
 class MalformedJSON(ValueError):
@@ -51,45 +54,12 @@ class _Refused:
     why: str
 
 
-class Outline:
-    """What can be told of a JSON document without parsing it, from one look at its brackets, quotes and colons."""
-
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-        self._marks = body.translate(None, delete=_ALL_BUT[_MARKS])
-
-    @property
-    def memory(self) -> int:
-        """No fewer than the bytes that reading it takes: objects, numbers and text. Marks within strings count too."""
-        strings = self._marks.count(b'"') // 2
-        objects = 120 * self.lists + 360 * self._marks.count(b"{") + 90 * strings
-        return objects + 48 * self.body.count(b",") + 2 * len(self.body)
-
-    @property
-    def lists(self) -> int:
-        """How many lists it can hold at most."""
-        return self._marks.count(b"[")
-
-    @property
-    def colons(self) -> int:
-        """How many members its objects can have at most."""
-        return self._marks.count(b":")
-
-    @property
-    def depth(self) -> int:
-        """How many lists, or how many objects, it has within each other."""
-        deepest = max(_deepest(self._marks, pair) for pair in _PAIRS)
-        if deepest <= _ORDINARY_DEPTH:
-            return deepest
-        bare = _STRING.sub(b"", self.body)  # brackets within strings are none
-        return max(_deepest(bare, pair) for pair in _PAIRS)
-
-
 def decode(body: bytes, arrays: frozenset[str] = frozenset(), outline: Outline | None = None) -> Any:
     """The JSON document in `body`. A number beyond float64 (1e400) is read as infinity, for the schema to point at.
 
     Members with one of the names in `arrays` come as NumPy arrays, where they are lists or matrices of numbers in a
-    large body. The `outline` is that of the body, where it is at hand. Raises MalformedJSON.
+    large body. The `outline` is that of the body, where it is at hand. Raises MalformedJSON; and ValidationError for
+    the first number beyond float64 in a document of many values, which only a slow parser would read.
     """
     outline = outline or Outline(body)
     if arrays and len(body) >= _LARGE:
@@ -105,27 +75,31 @@ def _decode_lists(body: bytes, outline: Outline) -> Any:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        if error.msg == _OVERFLOW:
-            return _decode_with_care(body)
-        raise MalformedJSON(_explanation(body, error)) from error
-    keys = _number_of_keys(document)
-    if outline.colons != keys and _STRING.sub(b"", body).count(b":") != keys:  # colons in strings are no keys
-        _decode_with_care(body)
+        if error.msg != _OVERFLOW:
+            raise MalformedJSON(_explanation(body, error)) from error
+        if nesting(body) > ORJSON_DEEPEST:  # how deep the standard library goes differs from one Python to the next
+            raise MalformedJSON(_TOO_DEEP) from error
+        if outline.values <= _MANY:
+            return _decode_with_care(body, error.doc)
+        raise _beyond_float64(body, error) from error
+    if outline.colons != _number_of_keys(document):
+        _refuse_keys_twice(body)
     return document
 
 
-def _deepest(body: bytes, pair: bytes) -> int:
-    """How many brackets are open at most at a time."""
-    if len(body) < _LARGE:  # by how often the innermost pairs can be taken out: a tenth of the time of what follows
-        left = body.translate(None, delete=_ALL_BUT[pair])
-        for height in range(_ORDINARY_DEPTH + 1):
-            if not left:
-                return height
-            left = left.replace(pair, b"")
-    marks = np.frombuffer(body, np.uint8)
-    opening, closing = pair
-    steps = np.equal(marks, opening).astype(np.int8) - np.equal(marks, closing)
-    return int(steps.cumsum(dtype=np.int32).max(initial=0))
+def _beyond_float64(body: bytes, error: json.JSONDecodeError) -> ValidationError:
+    """The refusal of the number that orjson stopped at, in front of which all is JSON."""
+    number = len(error.doc[: error.pos].encode())
+    path = Structure(body[:number], orjson.loads).path_to(number)
+    return ValidationError(as_messages([(path, BEYOND_FLOAT64)]))
+
+
+def _refuse_keys_twice(body: bytes) -> None:
+    """Raise MalformedJSON where a key is given twice: other colons stand in strings, other keys in lists of lists."""
+    twice = Structure(body, orjson.loads).key_twice()
+    if twice is not None:
+        path, key = twice
+        raise MalformedJSON(f"at {pointer(path)}: {_given_twice(key)}")
 
 
 def encode(document: Any) -> bytes:
@@ -178,20 +152,19 @@ def _with_texts(document: Any, texts: dict[int, orjson.Fragment]) -> Any:
 def _number_of_keys(document: Any, depth: int = 0) -> int:
     """How many keys the objects of a document have, as far as objects stand where the contract has them.
 
-    Of a list only those are entered that begin with an object: a long list of numbers costs nothing.
+    Only lists are entered that begin with an object or a string: a long list of numbers costs nothing.
     """
     if depth > DEEPEST:
         raise MalformedJSON(f"objects are nested more than {DEEPEST} deep")
     if type(document) is dict:
         return len(document) + sum(_number_of_keys(value, depth + 1) for value in document.values())
-    if type(document) is list and document and type(document[0]) is dict:
+    if type(document) is list and document and type(document[0]) in _BEFORE_KEYS:
         return sum(_number_of_keys(value, depth + 1) for value in document)
     return 0
 
 
-def _decode_with_care(body: bytes) -> Any:
+def _decode_with_care(body: bytes, text: str) -> Any:
     """As `decode`, by the standard library: slow, but it sees a key that is given twice, and reads 1e400."""
-    _refuse_depths(body)
     refused: list[_Refused] = []
 
     def refuse(why: str) -> _Refused:
@@ -200,10 +173,10 @@ def _decode_with_care(body: bytes) -> Any:
 
     try:
         document = json.loads(
-            body.decode("utf-8"),
+            text,
             object_pairs_hook=lambda pairs: _object(pairs, refuse),
             parse_constant=lambda token: refuse(f"{token} is not JSON"),
-            parse_int=lambda digits: int(digits) if len(digits) < _LONGEST_INTEGER else float(digits),
+            parse_int=_integer,
         )
     except json.JSONDecodeError as error:
         raise MalformedJSON(_explanation(body, error)) from error
@@ -217,13 +190,10 @@ def _decode_with_care(body: bytes) -> Any:
     return document
 
 
-def _refuse_depths(body: bytes) -> None:
-    """Refuse what orjson would refuse; how deep the standard library goes differs from one Python to the next."""
-    depth = 0
-    for bracket in _STRING.sub(b"", body).translate(None, delete=_ALL_BUT[_BRACKETS]):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > ORJSON_DEEPEST:
-            raise MalformedJSON(_TOO_DEEP)
+def _integer(digits: str) -> int | float:
+    if len(digits) < _LONGEST_INTEGER:
+        return int(digits)
+    return -math.inf if digits[0] == "-" else math.inf
 
 
 def _object(pairs: list[tuple[str, Any]], refuse: Callable[[str], _Refused]) -> Any:
@@ -232,7 +202,11 @@ def _object(pairs: list[tuple[str, Any]], refuse: Callable[[str], _Refused]) -> 
         return document
     seen: set[str] = set()
     twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-    return refuse(f"the key {shown(twice)} is given twice in one object")
+    return refuse(_given_twice(twice))
+
+
+def _given_twice(key: str) -> str:
+    return f"the key {shown(key)} is given twice in one object"
 
 
 def _places(document: Any) -> Iterator[tuple[Path, _Refused]]:
@@ -249,10 +223,10 @@ def _places(document: Any) -> Iterator[tuple[Path, _Refused]]:
 def _explanation(body: bytes, error: json.JSONDecodeError) -> str:
     """orjson's or the standard library's complaint, with the place, and in plainer words where there are some."""
     try:
-        text = body.decode("utf-8")
+        text = error.doc or body.decode("utf-8")  # orjson gives no text where it is not UTF-8
     except UnicodeDecodeError as not_utf8:
         return _not_utf8(body, not_utf8)
-    if not text.strip():
+    if not text or text.isspace():
         return "the body is empty"
     minus = 1 if error.pos and text[error.pos - 1] == "-" else 0  # a bad number begins at its sign
     return f"line {error.lineno}, column {error.colno - minus}: {_plain_words(text, error, error.pos - minus)}"
@@ -269,7 +243,6 @@ def _plain_words(text: str, error: json.JSONDecodeError, at: int) -> str:
 
 
 def _not_utf8(body: bytes, error: UnicodeDecodeError) -> str:
-    before = body[: error.start]
-    line = before.count(b"\n") + 1
-    column = error.start - (before.rfind(b"\n") + 1) + 1
+    line = body.count(b"\n", 0, error.start) + 1
+    column = error.start - body.rfind(b"\n", 0, error.start)
     return f"line {line}, byte {column}: the byte 0x{body[error.start]:02x} is not UTF-8 ({error.reason})"

@@ -21,7 +21,7 @@ _LEVEL = 1  # of both: for 1.25 MB of JSON, zstd takes 1.6 ms (to 158 kB), gzip 
 _GZIP = 31  # zlib's way to say: gzip's head and checksum, and the largest window
 _WINDOW = {int(zstd.DecompressionParameter.window_log_max): 23}  # 8 MiB at most, which RFC 9659 asks of a client
 _SLICE = 64 * 1024  # of what is compressed, given at a time: zlib copies what it did not get to
-_PIECE = 1024 * 1024  # of what comes out
+_PIECE = 256 * 1024  # of what comes out
 
 
 class Decompressor(Protocol):
@@ -59,18 +59,23 @@ class TooMuch(ValueError):
 
 
 def expand(coding: str, data: bytes, most: int) -> bytes:
-    """What was compressed. Raises TooMuch as soon as it is over `most` bytes, and BadCoding.
+    """What was compressed. Raises TooMuch as soon as it is over `most` bytes, and BadCoding."""
+    return b"".join(pieces(coding, data, most))
+
+
+def pieces(coding: str, data: bytes, most: int) -> Iterator[bytes]:
+    """What was compressed, a piece at a time. Raises as `expand`.
 
     One gzip member, or one frame of zstd: more of them could be empty, and a million of them cost seconds.
     """
     decompressor = CODINGS[coding].decompressor()
-    parts, left, given = [], most + 1, 0
+    left, given = most + 1, 0
     try:
         while left > 0 and given < len(data) and not decompressor.eof:
             part = memoryview(data)[given : given + _SLICE]
             given += len(part)
             for piece in _pieces(decompressor, part, left):
-                parts.append(piece)
+                yield piece
                 left -= len(piece)
     except (zlib.error, zstd.ZstdError) as error:
         raise BadCoding(f"it cannot be read ({error})") from error
@@ -80,7 +85,6 @@ def expand(coding: str, data: bytes, most: int) -> bytes:
         raise BadCoding(f"it is cut short after {len(data)} bytes")
     if behind := len(data) - given + len(decompressor.unused_data):
         raise BadCoding(f"{behind} bytes follow behind its end")
-    return b"".join(parts)
 
 
 def announced_size(coding: str, data: bytes) -> int | None:

@@ -3,6 +3,7 @@
 from flask import Flask, Response, request
 from werkzeug.datastructures import Accept
 
+from schemas.words import LONGEST_SHOWN, cut
 from service.codings import CODINGS, IDENTITY
 from service.problems import NOT_ACCEPTABLE, Refusal
 
@@ -38,7 +39,8 @@ def _refuse_the_impossible() -> None:
     accepted = request.accept_encodings
     if coding_for(accepted) is None:
         known = ", ".join(CODINGS)
-        detail = f"the answer can be sent as it is, or as {known}, all of which Accept-Encoding: {accepted} rules out"
+        given = cut(str(accepted), LONGEST_SHOWN)
+        detail = f"the answer can be sent as it is, or as {known}, all of which Accept-Encoding: {given} rules out"
         raise Refusal(NOT_ACCEPTABLE, detail)
 
 

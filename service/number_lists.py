@@ -64,6 +64,8 @@ class _Reader:
 
     def _array(self, value: Any) -> Array:
         numbers = np.frombuffer(value.as_buffer(of_type="d"))  # refuses all but numbers
+        if not numbers.size:  # [[], []] has two rows, and no array to tell of it
+            raise Unusual
         self.lists += 1
         if len(value) and not isinstance(value[0], simdjson.Array):
             return numbers

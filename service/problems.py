@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAll
 
 from schemas import ValidationError
 from schemas.problem import errors_of
-from schemas.words import shown
+from schemas.words import LONGEST_SHOWN, cut, shown
 from service.codec import MalformedJSON, encode
 
 MEDIA_TYPE = "application/problem+json"
@@ -30,16 +30,16 @@ class Problem:
 MALFORMED_JSON = Problem(
     "malformed-json",
     400,
-    "The body is not JSON",
+    "Malformed JSON",
     "The body could not be read as one JSON document in UTF-8. NaN, Infinity, comments and trailing commas are not "
-    "JSON; a key given twice in one object is refused, as it is not clear which value was meant; so is nesting far "
-    "beyond what a request needs.",
+    "JSON. A key given twice in one object is refused, because it is not clear which value was meant. Lists and "
+    "objects nested deeper than the limit json_depth are refused, too.",
     "The detail names the line and column, or the place as a JSON Pointer.",
 )
 BAD_REQUEST = Problem(
     "bad-request",
     400,
-    "The request is not HTTP as it should be",
+    "Bad request",
     "The body is shorter than its Content-Length says, not compressed as its Content-Encoding says, or the framing of "
     "the request is broken.",
     "Send the request again, whole. A compressed body is one gzip member or one zstd frame, with nothing behind it.",
@@ -47,58 +47,59 @@ BAD_REQUEST = Problem(
 UNAUTHORIZED = Problem(
     "unauthorized",
     401,
-    "An API key is needed here",
-    "This deployment answers only who has an API key, and the request has none, or one that is not known here.",
-    "Send the key in the header Authorization, after the word Bearer, or in the header X-API-Key. Whoever runs the "
-    "service makes them.",
+    "Unauthorized",
+    "This deployment requires an API key. The request has none, or one that is not known here.",
+    "Send the key in the header Authorization, after the word Bearer, or in the header X-API-Key. The operator of the "
+    "service issues the keys.",
 )
 NOT_FOUND = Problem(
     "not-found",
     404,
-    "There is nothing here",
+    "Not found",
     "The path names no endpoint, or no entry of the catalogue.",
     "GET /v1 lists the endpoints, GET /v1/activations and GET /v1/losses what the catalogue holds.",
 )
 METHOD_NOT_ALLOWED = Problem(
     "method-not-allowed",
     405,
-    "The method is not allowed here",
+    "Method not allowed",
     "The path exists, but does not take this method.",
     "The Allow header of the answer lists the methods that it takes.",
 )
 NOT_ACCEPTABLE = Problem(
     "not-acceptable",
     406,
-    "No acceptable form of the answer",
+    "Not acceptable",
     "The Accept or the Accept-Encoding header of the request rules out every form that the answer has.",
     "Send Accept: application/json, or no Accept header, and leave a coding that Accept-Encoding does not rule out.",
 )
 REQUEST_TIMEOUT = Problem(
     "request-timeout",
     408,
-    "The body did not arrive in time",
+    "Request timeout",
     "The body took longer to arrive than this deployment waits, or than it could wait while others were waiting too.",
     "Send the request again; compressed, by a faster connection, or in parts whose gradients add up.",
 )
 TOO_LARGE = Problem(
     "too-large",
     413,
-    "The body is too large",
-    "The body is over the limit of this deployment, as it was sent or once it is decompressed.",
-    "Send fewer samples a request and add the gradients up, or give the arrays as base64. "
-    "GET /v1/limits tells the limits beforehand.",
+    "Content too large",
+    "The body is over the limit of this deployment, as it was sent or once it is decompressed. Or a compressed "
+    "body takes more memory to decode than its size allows: 20 MiB, and 600 bytes for each byte sent beyond 100 kB.",
+    "Send fewer samples a request and add the gradients up, or give the arrays as base64. Send a body that compresses "
+    "extremely well without Content-Encoding. GET /v1/limits tells the limits beforehand.",
 )
 URI_TOO_LONG = Problem(
     "uri-too-long",
     414,
-    "The address is too long",
+    "URI too long",
     "The path and the query together are longer than the server reads.",
     "A query is needed only for the parameters of a curve, which are short.",
 )
 UNSUPPORTED_MEDIA_TYPE = Problem(
     "unsupported-media-type",
     415,
-    "The body is not announced as JSON, plain or compressed",
+    "Unsupported media type",
     "The Content-Type of the request is not application/json, or its Content-Encoding is none of gzip and zstd.",
     "Send Content-Type: application/json. curl sends another type with -d unless told otherwise: "
     "-H 'Content-Type: application/json'. Leave Content-Encoding out for a body that is not compressed.",
@@ -106,14 +107,15 @@ UNSUPPORTED_MEDIA_TYPE = Problem(
 INVALID_REQUEST = Problem(
     "invalid-request",
     422,
-    "The request does not say what it should",
+    "Invalid request",
     "The JSON was read, but a field is missing, unknown, of the wrong type or shape, or out of range.",
-    "Each entry of errors has a pointer to the offending value and says what was expected there.",
+    "Each entry of errors has a pointer to the offending value and says what was expected there. The first 20 mistakes "
+    "are listed; there may be more behind them.",
 )
 LIMIT_EXCEEDED = Problem(
     "limit-exceeded",
     422,
-    "The request is over a limit of this deployment",
+    "Limit exceeded",
     "The request is right, but asks for more than this deployment allows one request.",
     "Each entry of errors says which limit, how much was asked, and what to change. "
     "GET /v1/limits tells the limits beforehand.",
@@ -121,7 +123,7 @@ LIMIT_EXCEEDED = Problem(
 NON_FINITE_RESULT = Problem(
     "non-finite-result",
     422,
-    "The result is not finite",
+    "Result not finite",
     "The loss, an output or a derivative is beyond float64, or undefined for these numbers (the logarithm of a "
     "negative output, say). No part of the result is given, as none could be trusted.",
     "The detail names the first quantity, layer, unit and sample where it happened. Smaller weights or inputs, or an "
@@ -130,35 +132,35 @@ NON_FINITE_RESULT = Problem(
 HEADERS_TOO_LARGE = Problem(
     "headers-too-large",
     431,
-    "The headers are too large",
+    "Request header fields too large",
     "One header of the request, or all of them together, are larger than the server reads, or they are too many.",
     "Send fewer and shorter headers; none that is long is needed here.",
 )
 INTERNAL_ERROR = Problem(
     "internal-error",
     500,
-    "Something went wrong in the service",
+    "Internal server error",
     "This is a fault of the service, not of the request.",
     "Please report it with the request's id, the instance of the problem.",
 )
 NOT_IMPLEMENTED = Problem(
     "not-implemented",
     501,
-    "The server does not know this way of sending",
+    "Not implemented",
     "The request names a Transfer-Encoding that the server does not know.",
     "Send the body with a Content-Length, or with Transfer-Encoding: chunked.",
 )
 OVERLOADED = Problem(
     "overloaded",
     503,
-    "Too much work is in flight",
+    "Service overloaded",
     "As many requests are being computed, and wait for it, as this deployment takes at a time.",
     "Send the request again after the seconds that the Retry-After header tells.",
 )
 WORK_TIMED_OUT = Problem(
     "work-timed-out",
     503,
-    "The work took too long",
+    "Work timed out",
     "The request was worked on for as long as this deployment allows, and was not done.",
     'Send fewer samples a request and add the gradients up, or ask for less: "breakdown": "per_unit", no '
     '"verify". Where the service was busy, the same request may get through later.',
@@ -283,7 +285,7 @@ def _words(error: HTTPException) -> str | None:
         return f"there is nothing at {shown(request.path)}; GET /v1 lists what there is"
     if isinstance(error, MethodNotAllowed):
         allowed = ", ".join(sorted(error.valid_methods or ()))
-        return f"{request.method} is not allowed at {shown(request.path)}, which takes {allowed}"
+        return f"{cut(request.method, LONGEST_SHOWN)} is not allowed at {shown(request.path)}, which takes {allowed}"
     return error.description
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from flask import Flask, Request, Response, current_app, g, request
 
+from schemas.words import LONGEST_SHOWN, cut
 from service.deadline import checkpoint
 from service.operations import OPERATIONS
 from service.problems import NOT_ACCEPTABLE, Refusal
@@ -83,7 +84,8 @@ def choose_form() -> None:
     forms = [JSON, *operation.also_as] if operation else [JSON]
     accepted = request.accept_mimetypes
     if accepted and not any(accepted[form] > 0 for form in forms):  # no header accepts everything
-        raise Refusal(NOT_ACCEPTABLE, f"the answer is {' or '.join(forms)}, which Accept: {accepted} rules out")
+        given = cut(str(accepted), LONGEST_SHOWN)
+        raise Refusal(NOT_ACCEPTABLE, f"the answer is {' or '.join(forms)}, which Accept: {given} rules out")
     g.form = accepted.best_match(forms, JSON)
 
 

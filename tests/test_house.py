@@ -37,7 +37,7 @@ ONLY_IN = {  # within the service
     "flask_swagger_ui": {"service/pages.py"},
     "opentelemetry": {"service/spans.py"},
     "orjson": {"service/codec.py"},
-    "numpy": {"service/codec.py", "service/number_lists.py"},
+    "numpy": {"service/codec.py", "service/number_lists.py", "service/outline.py", "service/structure.py"},
     "simdjson": {"service/number_lists.py"},
     "prometheus_client": {"service/metrics.py"},
     "zlib": {"service/codings.py"},

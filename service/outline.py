@@ -1,0 +1,200 @@
+"""What can be told of a JSON text without parsing it: its parts, its depth, the memory that decoding it takes.
+
+Everything is counted from brackets, quotes, commas and colons, in whole slices of the text at a time. So it costs
+about a nanosecond a byte, whatever the text holds.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+Marks = np.ndarray[Any, np.dtype[np.uint8]]
+Positions = np.ndarray[Any, np.dtype[np.intp]]
+
+BRACKETS = b"[]{}"
+_PAIRS = (b"[]", b"{}")
+_MARKS = b'[]{}":,\\'
+_ALL_BUT = {kept: bytes(set(range(256)) - set(kept)) for kept in (*_PAIRS, BRACKETS, _MARKS)}
+_QUOTE, _BACKSLASH = b'"\\'
+_LARGE = 4096  # bytes; below, one call of NumPy takes longer than bytes.count
+_SLICE = 256 * 1024  # bytes looked at together: they and their positions stay in the processor's cache
+_ORDINARY_DEPTH = 8  # more than any request needs; strings are left out only beyond it
+_ONE_BYTE, _TWO_BYTES = 0xC3, 0xEF  # the highest bytes of UTF-8 in a text whose characters take so many in Python
+
+# Bytes of memory, each the most that orjson, simdjson or the standard library was seen to take: the resident memory of
+# a process, see tests/decoding.py. A number of 19 bytes takes orjson 68: its copy, a float of 24, 8 in a list, a tree.
+# simdjson takes 44 for it, array included, of which tracemalloc sees 8.
+_PER_VALUE = 60
+_PER_LIST = 100  # beside its values
+_PER_OBJECT = 160  # beside its members
+_PER_MEMBER = 120
+_PER_STRING = 50
+_PER_BYTE = 4  # a parser's copies of the text, and that of a string as Python has it
+_FIXED = 4096
+
+
+class Outline:
+    """The outline of a JSON text."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self._marks = body.translate(None, delete=_ALL_BUT[_MARKS])
+
+    @cached_property
+    def lists(self) -> int:
+        """How many lists it can hold at most."""
+        return self._count(b"[")
+
+    @cached_property
+    def objects(self) -> int:
+        """How many objects it can hold at most."""
+        return self._count(b"{")
+
+    @cached_property
+    def strings(self) -> int:
+        """How many strings it can hold at most, keys included."""
+        return self._count(b'"') // 2
+
+    @cached_property
+    def colons(self) -> int:
+        """How many members its objects can have at most."""
+        return self._count(b":")
+
+    @property
+    def parts(self) -> int:
+        """How many lists, objects and strings it can hold at most. Brackets within strings count too."""
+        return self.lists + self.objects + self.strings
+
+    @cached_property
+    def values(self) -> int:
+        """How many values it can hold at most: the first of each list and object, and one behind each comma."""
+        return self._count(b",") + self.lists + self.objects + 1
+
+    @cached_property
+    def memory(self) -> int:
+        """The most bytes that decoding takes beside the body: the parser's memory, Python's objects, the arrays.
+
+        At most three times what the text of an ordinary request really takes.
+        """
+        text = len(self.body)
+        widest = self._widest()
+        refusal = 0 if widest == 1 else 2 * text * widest  # a sentence with line and column has the text decoded
+        wide = 4 if self._count(b"\\") and b"\\u" in self.body else widest
+        strings = 0 if wide == 1 else 2 * wide * self._string_bytes()
+        return (
+            _FIXED
+            + _PER_BYTE * text
+            + refusal
+            + strings
+            + _PER_VALUE * self.values
+            + _PER_LIST * self.lists
+            + _PER_OBJECT * self.objects
+            + _PER_MEMBER * self.colons
+            + _PER_STRING * self.strings
+        )
+
+    @cached_property
+    def depth(self) -> int:
+        """How many lists, or how many objects, it has within each other."""
+        brackets = self._marks.translate(None, delete=_ALL_BUT[BRACKETS])
+        deepest = max(_deepest(brackets, pair) for pair in _PAIRS)
+        if deepest <= _ORDINARY_DEPTH:
+            return deepest
+        return max(_deepest_outside_strings(self.body, pair) for pair in _PAIRS)
+
+    def _count(self, mark: bytes) -> int:
+        if len(self._marks) < _LARGE:
+            return self._marks.count(mark)
+        return int(np.count_nonzero(np.frombuffer(self._marks, np.uint8) == mark[0]))
+
+    def _widest(self) -> int:
+        """Bytes of one character, as Python keeps the text when it is decoded: 1, 2 or 4."""
+        text = self.body
+        highest = max(text, default=0) if len(text) < _LARGE else int(np.frombuffer(text, np.uint8).max())
+        return 1 if highest <= _ONE_BYTE else 2 if highest <= _TWO_BYTES else 4
+
+    def _string_bytes(self) -> int:
+        """How many bytes stand in strings."""
+        return sum(inside for _, _, inside in slices_outside_strings(self.body, b""))
+
+
+def slices_outside_strings(body: bytes, wanted: bytes) -> Iterator[tuple[Marks, Positions, int]]:
+    """Slice by slice of a JSON text: the wanted bytes outside of strings, where they are, how many bytes are inside.
+
+    Behind a backslash that stands outside of a string nothing is right any more: every parser stops there.
+    """
+    is_wanted = np.zeros(256, bool)
+    is_wanted[list(wanted)] = True
+    before, backslashes = 0, 0  # quotes so far, and backslashes at the end of the slice before
+    for start in range(0, len(body), _SLICE):
+        text = np.frombuffer(body, np.uint8, min(_SLICE, len(body) - start), start)
+        quotes, backslashes = _quotes(text, backslashes)
+        found = np.flatnonzero(is_wanted[text])
+        found = found[(np.searchsorted(quotes, found) + before) % 2 == 0]
+        yield text[found], found + start, _inside(quotes, before % 2 == 1, len(text))
+        before += len(quotes)
+
+
+def _quotes(text: Marks, carried: int) -> tuple[Positions, int]:
+    """Where strings begin and end, and how many backslashes stand at the end; `carried` are those in front."""
+    quotes = np.flatnonzero(text == _QUOTE)
+    before = np.where(quotes > 0, text[quotes - 1] == _BACKSLASH, carried > 0)
+    last = 0
+    if text[-1] == _BACKSLASH:
+        others = np.flatnonzero(text != _BACKSLASH)
+        last = len(text) - 1 - int(others[-1]) if len(others) else len(text) + carried
+    if not before.any():
+        return quotes, last
+    return quotes[_run_lengths(text, quotes, before, carried) % 2 == 0], last
+
+
+def _run_lengths(text: Marks, quotes: Positions, before: Marks, carried: int) -> Positions:
+    """How many backslashes stand in front of each quote, where there is one `before` it."""
+    backslashes = np.flatnonzero(text == _BACKSLASH)
+    starts = backslashes[np.diff(backslashes, prepend=-2) != 1]
+    if not len(starts):
+        return np.where(quotes == 0, carried, 0)
+    run = np.searchsorted(starts, quotes) - 1
+    lengths = np.where(before & (run >= 0), quotes - starts[run] + np.where(starts[run] == 0, carried, 0), 0)
+    lengths[quotes == 0] = carried
+    return lengths
+
+
+def _inside(quotes: Positions, begins_inside: bool, size: int) -> int:
+    """How many of so many bytes are within strings."""
+    edges = np.concatenate([[0] if begins_inside else [], quotes, [size]])
+    return int(np.diff(edges)[::2].sum())
+
+
+def nesting(body: bytes) -> int:
+    """How many lists and objects a JSON text has within each other, taken together."""
+    return _deepest_outside_strings(body, BRACKETS)
+
+
+def _deepest(brackets: bytes, pair: bytes) -> int:
+    """How many brackets are open at most at a time."""
+    if len(brackets) < _LARGE:  # by how often the innermost pairs can be taken out: a tenth of the time of what follows
+        left = brackets.translate(None, delete=_ALL_BUT[pair])
+        for height in range(_ORDINARY_DEPTH + 1):
+            if not left:
+                return height
+            left = left.replace(pair, b"")
+    return _climb(np.frombuffer(brackets, np.uint8), pair, 0)[0]
+
+
+def _deepest_outside_strings(body: bytes, kinds: bytes) -> int:
+    deepest = depth = 0
+    for brackets, _, _ in slices_outside_strings(body, kinds):
+        highest, depth = _climb(brackets, kinds, depth)
+        deepest = max(deepest, highest)
+    return deepest
+
+
+def _climb(brackets: Marks, kinds: bytes, depth: int) -> tuple[int, int]:
+    """The most brackets of these kinds open at a time, and those at the end, where so many are open in front."""
+    steps = np.zeros(256, np.int8)
+    steps[list(kinds)] = [1 if kind in b"[{" else -1 for kind in kinds]
+    heights = steps[brackets].cumsum(dtype=np.int32) + depth
+    return int(heights.max(initial=depth)), int(heights[-1]) if len(heights) else depth
