@@ -13,8 +13,7 @@ from schemas.words import counted
 from service.codec import Outline
 from service.problems import LIMIT_EXCEEDED, MALFORMED_JSON, Problem, Refusal
 
-BODY_BYTES = "body_bytes"
-SMALL_SECONDS = 0.002  # of the reference core; what takes no longer is answered on the event loop
+BODY_BYTES, MEMORY_BYTES = "body_bytes", "memory_bytes"
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ LIMITS: tuple[Limit, ...] = (
         part=lambda part: part.seconds,
     ),
     Limit(
-        "memory_bytes",  # of a body before its depth, which takes longer to find
+        MEMORY_BYTES,  # of a body before its depth, which takes longer to find
         256 * 2**20,
         "byte",
         "the memory that one request takes, body and answer included",

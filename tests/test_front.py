@@ -20,7 +20,10 @@ from service.settings import read_settings
 
 LAYER = {"weights": [[0.5] * 2] * 2, "activation": "tanh"}
 SMALL = {"network": {"layers": [LAYER]}, "inputs": [1.0, 2.0], "targets": [0.0, 0.0]}
-MANY = SMALL | {"inputs": [[1.0, 2.0]] * 600, "targets": [[0.0, 0.0]] * 600, "breakdown": "per_unit"}
+WIDE = {"network": {"layers": [{"weights": [[0] * 60] * 60, "activation": "tanh"}]}, "inputs": [0] * 60} | {
+    "targets": [1] * 60,
+    "breakdown": "none",
+}
 DEEP = SMALL | {"network": {"layers": [LAYER] * 64}}
 
 ON_LOOP: dict[str, tuple[str, Any, int]] = {
@@ -31,9 +34,9 @@ ON_LOOP: dict[str, tuple[str, Any, int]] = {
 IN_A_THREAD: dict[str, tuple[str, Any, int]] = {
     "a large body": ("/v1/gradients", json.dumps(SMALL).encode() + b" " * 16_384, 200),
     "compressed": ("/v1/gradients", gzip.compress(json.dumps(SMALL).encode()), 200),
-    "a long answer": ("/v1/gradients", MANY, 200),
+    "a long answer": ("/v1/gradients", WIDE | {"breakdown": "per_weight"}, 200),
     "many layers": ("/v1/gradients", DEEP, 200),
-    "verified": ("/v1/gradients", SMALL | {"verify": True}, 200),
+    "verified": ("/v1/gradients", WIDE | {"verify": True}, 200),
     "an explanation": ("/v1/explanations", {}, 422),
     "a check": ("/v1/gradient-checks", {}, 422),
 }
@@ -104,7 +107,7 @@ def test_only_the_work_of_a_moment_is_done_on_the_loop(kind: str) -> None:
     assert asked.left == (0, 0, 0)
 
 
-@pytest.mark.parametrize("request_body", [SMALL, SMALL | {"verify": True}], ids=["on the loop", "in a thread"])
+@pytest.mark.parametrize("request_body", [SMALL, WIDE | {"verify": True}], ids=["on the loop", "in a thread"])
 def test_slot_and_memory_are_free_also_where_the_application_falls(
     monkeypatch: pytest.MonkeyPatch, request_body: Any
 ) -> None:
