@@ -34,6 +34,7 @@ class Attack:
     statuses: frozenset[int] = REFUSED
     growth: int = MEMORY  # bytes over those at rest at most
     seconds: float = 30.0  # that the attackers wait at most
+    alike: bool = False  # whether all answers must say the same
 
 
 @dataclass
@@ -120,6 +121,8 @@ class Arena:
                 yield f"a refusal has {answer.size} bytes: {answer}"
             elif answer.status != 200 and answer.document["status"] != answer.status:
                 yield f"a refusal is no problem document: {answer}"
+        if attack.alike and len({answer.said for answer in answers}) > 1:
+            yield "not all answers say the same: " + "; ".join(map(str, answers))
 
     def _about_good_clients(self, seen: Report) -> Iterator[str]:
         if seen.failures or not seen.answered:

@@ -62,6 +62,12 @@ def unknown_names(layers: int) -> Body:
     )
 
 
+def document(inputs: str, weights: str = '"weights": [[1.0]]', more: str = "") -> Body:
+    """The smallest request, with these pieces of JSON in it."""
+    layer = f'{{"activation": "tanh", {weights}}}'
+    return f'{{"network": {{"layers": [{layer}]}}, "targets": [[1.0], [1.0]], "inputs": {inputs}{more}}}'.encode
+
+
 def inputs(text: str) -> Body:
     """The smallest network, with this JSON as its inputs."""
     network = '{"network": {"layers": [{"activation": "tanh", "weights": [[1.0]]}]}, "targets": [1.0], "inputs": '

@@ -1,10 +1,12 @@
 """The table of attacks. What each did to the service before it was fended off stands in docs/operations.md."""
 
+from tests.attacks import hostile
 from tests.attacks.arena import REFUSED, Attack
 from tests.attacks.bodies import (
     Body,
     chain,
     checks,
+    document,
     explained,
     gradients,
     groups,
@@ -14,7 +16,7 @@ from tests.attacks.bodies import (
     unknown_names,
     wide,
 )
-from tests.attacks.senders import Crowd, Leavers, Posts, Raw, SlowReaders, head
+from tests.attacks.senders import Crowd, Forms, Leavers, Posts, Raw, SlowReaders, head
 
 GRADIENTS, EXPLANATIONS, CHECKS = "/v1/gradients", "/v1/explanations", "/v1/gradient-checks"
 ANY = REFUSED | {200}
@@ -129,12 +131,16 @@ BODIES = [
         for path, coding in ((GRADIENTS, "gzip"), (EXPLANATIONS, "zstd"), (CHECKS, None))
     ),
     *(
-        _refused(f"{text[:10]} in {how}", path, body, coding)
-        for text, path in (("[[],[]]", GRADIENTS), ("[[1],[]]", EXPLANATIONS), ("[[]]", CHECKS))
-        for how, body, coding in (
-            ("a small body", inputs(text), None),
-            ("a padded body", padded(inputs(text)), None),
-            ("gzip", padded(inputs(text)), "gzip"),
+        Attack(f"{text} as {where} in every form", Forms(path, body), 7 * REFUSAL, frozenset({422}), alike=True)
+        for text in ("[[],[]]", "[[]]", "[[1],[]]", "[[1],[2,3]]", "[[1],[[2]]]", "[[1],[true]]", "[[1],[1e400]]")
+        for where, path, body in (
+            ("inputs", GRADIENTS, document(text)),
+            (
+                "weights",
+                EXPLANATIONS,
+                document("[1]", f'"weights": {text}', ', "weight": {"layer": 0, "from": 0, "to": 0}'),
+            ),
+            ("derivatives", CHECKS, document("[1]", more=f', "candidate": {{"layers": [{{"dE_dw": {text}}}]}}')),
         )
     ),
     *(
@@ -181,4 +187,4 @@ CONNECTIONS = [
     ),
 ]
 
-ATTACKS = [*COMPUTED, *BODIES, *CONNECTIONS]
+ATTACKS = [*COMPUTED, *BODIES, *CONNECTIONS, hostile.attack(400)]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import Any
 
-from tests.attacks.bodies import Body, chunked, coded
+from tests.attacks.bodies import Body, chunked, coded, padded
 from tests.serving import Server
 
 READ = 65536  # bytes at a time; of an answer no more is kept
@@ -33,6 +33,11 @@ class Answer:
     def document(self) -> Any:
         """The JSON of it."""
         return json.loads(self.text)
+
+    @property
+    def said(self) -> str:
+        """What does not depend on when and how it was asked for."""
+        return f"{self.status} {json.dumps({k: v for k, v in self.document.items() if k != 'instance'})}"
 
     def __str__(self) -> str:
         return f"{self.status} after {self.seconds:.1f} s, {self.size} bytes: {self.text[:300].decode('latin-1')}"
@@ -99,6 +104,21 @@ class Posts:
 
         with ThreadPoolExecutor(self.times if self.at_once else 1) as pool:
             return list(pool.map(post, range(self.times)))
+
+
+@dataclass(frozen=True)
+class Forms:
+    """One request in every form: as it is, padded, compressed, in chunks. The answers must be the same."""
+
+    path: str
+    body: Body
+
+    def __call__(self, server: Server, until: float) -> list[Answer]:
+        """What the answers are."""
+        plain, large = self.body(), padded(self.body)()
+        forms = [(plain, None, 0), (plain, "gzip", 0), (plain, None, 7)]
+        forms += [(large, None, 0), (large, "gzip", 0), (large, "zstd", 1000), (large, None, 1000)]
+        return [exchange(server, message(self.path, *form), until) for form in forms]
 
 
 @dataclass(frozen=True)
