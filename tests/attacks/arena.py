@@ -35,6 +35,7 @@ class Attack:
     growth: int = MEMORY  # bytes over those at rest at most
     seconds: float = 30.0  # that the attackers wait at most
     alike: bool = False  # whether all answers must say the same
+    problems: frozenset[str] = frozenset()  # the types that a refusal may have, if not any
 
 
 @dataclass
@@ -87,13 +88,12 @@ class Arena:
         found = self._measure(attack)
         self.measured.append(found)
         complaints = [
-            *self._about_answers(attack, found.answers),
-            *self._about_good_clients(found.seen),
-            *self._about_cost(attack, found),
+            *about_answers(attack, found.answers),
+            *about_good_clients(found.seen),
+            *about_cost(attack, found, self.rest),
+            *about_log(found),
             *self._about_the_end(),
         ]
-        if found.log_lines < len([answer for answer in found.answers if answer.status]) + found.seen.answered:
-            complaints.append(f"{found.log_lines} lines in the log for {found.statuses} and {found.seen.answered} more")
         self.sound = not complaints
         return complaints
 
@@ -113,31 +113,6 @@ class Arena:
         cpu = self._cpu - cpu - self.good_cpu * seen.answered
         return Measured(attack.name, answers, seen, cpu, self._log_lines - lines)
 
-    def _about_answers(self, attack: Attack, answers: list[Answer]) -> Iterator[str]:
-        for answer in answers:
-            if answer.status not in attack.statuses:
-                yield f"an answer is {answer}"
-            elif answer.status != 200 and answer.size > LARGEST_REFUSAL:
-                yield f"a refusal has {answer.size} bytes: {answer}"
-            elif answer.status != 200 and answer.document["status"] != answer.status:
-                yield f"a refusal is no problem document: {answer}"
-        if attack.alike and len({answer.said for answer in answers}) > 1:
-            yield "not all answers say the same: " + "; ".join(map(str, answers))
-
-    def _about_good_clients(self, seen: Report) -> Iterator[str]:
-        if seen.failures or not seen.answered:
-            yield f"of good clients {len(seen.failures)} failed, {seen.answered} did not: {seen.failures[:1]}"
-        if seen.slowest > SLOWEST + seen.late:
-            yield f"a good client waited {seen.slowest:.2f} s (the machine let it wait {seen.late:.2f} s)"
-
-    def _about_cost(self, attack: Attack, found: Measured) -> Iterator[str]:
-        if found.cpu > attack.cpu:
-            yield f"{found.cpu:.2f} s of CPU, {attack.cpu:g} s allowed"
-        if found.seen.peak > min(MEMORY, self.rest + attack.growth):
-            yield f"{found.seen.peak / 2**20:.0f} MiB, of which {self.rest / 2**20:.0f} at rest"
-        if self.cgroup is not None and self.cgroup.kills:
-            yield f"{self.cgroup.kills} processes killed for want of memory"
-
     def _about_the_end(self) -> Iterator[str]:
         """What is left some seconds after an attack."""
         until = time.monotonic() + _SETTLED
@@ -148,12 +123,52 @@ class Arena:
             time.sleep(0.1)
 
     def _left(self) -> Iterator[str]:
+        if self.cgroup is not None and self.cgroup.kills:
+            yield f"{self.cgroup.kills} processes killed for want of memory"
         if self.server.workers != self.workers:
             yield f"the workers are {self.server.workers}, no longer {self.workers}"
         if in_flight := self.server.metric(_STATE):
             yield f"{in_flight:g} requests are in flight still"
         if (taken := memory(self.server.process.pid)) > self.rest + _AT_REST:
             yield f"{taken / 2**20:.0f} MiB are taken still, of {self.rest / 2**20:.0f} before"
+
+
+def about_answers(attack: Attack, answers: list[Answer]) -> Iterator[str]:
+    """What is wrong with what the attackers got."""
+    for answer in answers:
+        if answer.status not in attack.statuses:
+            yield f"an answer is {answer}"
+        elif attack.problems and answer.problem and answer.problem not in attack.problems:
+            yield f"a refusal of another type is {answer}"
+        elif answer.status >= 400 and answer.size > LARGEST_REFUSAL:
+            yield f"a refusal has {answer.size} bytes: {answer}"
+        elif answer.status >= 400 and answer.size and answer.document["status"] != answer.status:
+            yield f"a refusal is no problem document: {answer}"
+    if attack.alike and len({answer.said for answer in answers}) > 1:
+        yield "not all answers say the same: " + "; ".join(map(str, answers))
+
+
+def about_good_clients(seen: Report) -> Iterator[str]:
+    """What is wrong with what good clients got."""
+    if seen.failures or not seen.answered:
+        yield f"of good clients {len(seen.failures)} failed, {seen.answered} did not: {seen.failures[:1]}"
+    if seen.slowest > SLOWEST + seen.late:
+        yield f"a good client waited {seen.slowest:.2f} s (the machine let it wait {seen.late:.2f} s)"
+
+
+def about_cost(attack: Attack, found: Measured, rest: int) -> Iterator[str]:
+    """What the attack took beyond its bounds, of CPU time and of memory."""
+    if found.cpu > attack.cpu:
+        yield f"{found.cpu:.2f} s of CPU, {attack.cpu:g} s allowed"
+    if found.seen.peak > min(MEMORY, rest + attack.growth):
+        yield f"{found.seen.peak / 2**20:.0f} MiB, of which {rest / 2**20:.0f} at rest"
+
+
+def about_log(found: Measured) -> Iterator[str]:
+    """Whether every request that was answered is in the log."""
+    answered = sum(status > 0 for status in found.statuses) + found.seen.answered
+    if found.log_lines < answered:
+        yield f"{found.log_lines} lines in the log for {answered} answers"
 
 
 @contextlib.contextmanager

@@ -169,7 +169,7 @@ def play(server: Server, asked: Stream) -> list[Answer]:
         sock.settimeout(0.1 if asked.end == "leave" else _QUIET)
         while len(received) < _MOST and time.monotonic() < start + _LONGEST and (part := sock.recv(65536)):
             received += part
-    return [] if asked.end == "leave" else list(_answers(bytes(received), start))
+    return [] if asked.end == "leave" else list(answers(bytes(received), start))
 
 
 class _Received:
@@ -184,7 +184,7 @@ class _Received:
         return self.file
 
 
-def _answers(data: bytes, start: float) -> Sequence[Answer]:
+def answers(data: bytes, start: float) -> Sequence[Answer]:
     """The answers of a connection, one after the other. Those behind an answer that goes on until the end are none."""
     source, found = _Received(data), []
     while source.file.tell() < len(data):

@@ -4,13 +4,12 @@ A service with a short deadline is asked: what it allows it begins to compute an
 it refuses with a 422. So the search knows nothing of how the limits are made.
 """
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tests.attacks.bodies import Body, chain, checks, explained, gradients, wide
-from tests.attacks.senders import Answer, exchange, message
+from tests.attacks.senders import exchange, message
 from tests.serving import Server
 
 DEADLINE = 0.5  # CHAINRULE_WORK_SECONDS of the service that is asked
@@ -57,14 +56,9 @@ def _is_allowed(server: Server, family: Family, number: int) -> bool:
     """Whether the service begins to compute it."""
     until = time.monotonic() + _PATIENCE
     pieces = list(message(family.path, family.made(number)(), "gzip"))
-    while kind(answer := exchange(server, pieces, until)) == "overloaded":
+    while (answer := exchange(server, pieces, until)).problem == "overloaded":
         assert time.monotonic() < until, answer
         time.sleep(0.2)
-    allowed = answer.status == 200 or kind(answer) == "work-timed-out"
-    assert allowed or kind(answer) in {"limit-exceeded", "too-large"}, answer
+    allowed = answer.status == 200 or answer.problem == "work-timed-out"
+    assert allowed or answer.problem in {"limit-exceeded", "too-large"}, answer
     return allowed
-
-
-def kind(answer: Answer) -> str:
-    """The type of the problem, if it is one."""
-    return "" if answer.status in {0, 200} else str(json.loads(answer.text)["type"]).removeprefix("/problems/")

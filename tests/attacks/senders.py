@@ -37,7 +37,15 @@ class Answer:
     @property
     def said(self) -> str:
         """What does not depend on when and how it was asked for."""
-        return f"{self.status} {json.dumps({k: v for k, v in self.document.items() if k != 'instance'})}"
+        if self.size > READ or not self.text.startswith(b"{"):
+            return f"{self.status}"
+        return f"{self.status} { ({k: v for k, v in self.document.items() if k != 'instance'}) }"
+
+    @property
+    def problem(self) -> str:
+        """The name of the problem, where it is one."""
+        is_whole = 0 < self.size <= READ and self.status >= 400
+        return str(self.document["type"]).removeprefix("/problems/") if is_whole else ""
 
     def __str__(self) -> str:
         return f"{self.status} after {self.seconds:.1f} s, {self.size} bytes: {self.text[:300].decode('latin-1')}"

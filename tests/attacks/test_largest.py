@@ -7,7 +7,7 @@ import pytest
 
 from tests.attacks.arena import Arena, Attack, arena
 from tests.attacks.bodies import Body
-from tests.attacks.largest import DEADLINE, FAMILIES, kind, largest
+from tests.attacks.largest import DEADLINE, FAMILIES, largest
 from tests.attacks.processes import cpu_seconds
 from tests.attacks.rows import ANY, WORK
 from tests.attacks.senders import Leavers, Posts, Together, exchange, message
@@ -48,9 +48,8 @@ def test_work_ends_within_a_second_of_its_deadline(hasty: Arena, bodies: Largest
     pieces = message(FAMILIES[name].path, bodies[name](), "gzip")
     start = time.monotonic()
     answer = exchange(server, pieces, start + 30)
-    assert kind(answer) in {"", "work-timed-out"}, answer
+    assert answer.status == 200 or answer.problem == "work-timed-out", answer
     assert answer.status == 503 or not FAMILIES[name].slow, answer
-    assert answer.status or kind(answer)
     wait_until(lambda: server.metric(IN_FLIGHT) == 0, "the work to end", FREE + NOISE)
     assert _cpu_of_a_second(server) < NOISE
 
@@ -65,14 +64,14 @@ def test_work_ends_when_its_clients_go_away(patient: Arena, bodies: Largest, nam
     assert server.metric(IN_FLIGHT) == 0
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", ["samples of verified layers", "samples of checked layers"])
 def test_eight_big_requests_leave_room_for_small_ones(patient: Arena, bodies: Largest, name: str) -> None:
     """Small requests are answered within a second meanwhile."""
     send = Posts(FAMILIES[name].path, bodies[name], 8, "gzip")
     assert patient.suffer(Attack(f"eight at once: {name}", send, 8 * WORK, ANY, seconds=60)) == []
 
 
-@pytest.mark.parametrize("coding", [None, "gzip", "zstd"])
+@pytest.mark.parametrize("coding", [None, "gzip"])
 def test_forty_of_the_largest_requests_at_once_kill_nobody(patient: Arena, bodies: Largest, coding: str | None) -> None:
     """Of every family some; most are told to come again."""
     times = -(-40 // len(FAMILIES))
