@@ -18,10 +18,11 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.settings import available_cores
+from service.settings import SETTINGS
 
 SECONDS = 30.0  # that anything here may take: much more than it does, for machines that are busy with something else
 COMMAND = [str(Path(sys.executable).parent / "chainrule"), "serve"]
+DEFAULTS = {row.name: row.default for row in SETTINGS}
 JSON = {"Content-Type": "application/json"}
 HEAD = b"POST /v1/gradients HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 REQUEST = {
@@ -123,7 +124,7 @@ def serving(log: Path, command: Sequence[str] = COMMAND, **settings: object) -> 
     with process:
         try:
             server = Server(process, port, admin_port, log)
-            workers = int(str(given.get("WORKERS", available_cores())))
+            workers = int(str(given.get("WORKERS", DEFAULTS["WORKERS"])))
             wait_until(lambda: _is_up(server, workers), "the service to be ready")
             yield server
         finally:
