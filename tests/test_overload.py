@@ -3,7 +3,9 @@
 import contextlib
 import gzip
 import json
+import os
 import select
+import signal
 import socket
 import statistics
 import struct
@@ -156,6 +158,16 @@ def test_a_client_that_goes_while_it_waits_has_left_the_queue(patient: Server) -
         wait_until(lambda: patient.metric("chainrule_requests_waiting") == 0, "it to leave", SECONDS)
         assert patient.metric("chainrule_requests_in_flight") == 1
         assert _counts(patient, "200", "499") == {"200": 0, "499": 1}
+
+
+def test_a_killed_worker_gives_back_its_memory(narrow: Server) -> None:
+    """What it had claimed of the budget is free for the worker that takes its place."""
+    with _busy(narrow):
+        assert narrow.metric("chainrule_memory_claimed_bytes") > 2**20
+        (worker,) = narrow.workers
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: narrow.metric("chainrule_memory_claimed_bytes") == 0, "the memory to be free")
+    assert _status_and_wait(narrow)[0] == 200
 
 
 @pytest.mark.parametrize("kind", ["on the loop", "large", "compressed"])
