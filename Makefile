@@ -3,6 +3,7 @@
 PYTHON ?= python3
 UV ?= uv
 PYTEST_ARGS ?=
+FUZZ_ARGS ?= 50000
 LOCK_ARGS ?=
 
 JUDGES := .venv/.torch .venv/.frameworks .venv/.deploy
@@ -10,7 +11,7 @@ PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check --no-inpu
 COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --prerelease if-necessary --custom-compile-command "make lock" $(LOCK_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check faults frameworks bench openapi sbom audit format lock clean
+.PHONY: help run test attacks fuzz check faults frameworks bench openapi sbom audit format lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +21,12 @@ run: .venv/.run  ## serve on 127.0.0.1:8000, or where CHAINRULE_BIND says
 
 test: $(JUDGES)  ## run the tests, some of them with PYTEST_ARGS="-k softmax"
 	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+attacks: .venv/.test  ## attack the service in a fence of 512 MiB: some minutes, both cores
+	@.venv/bin/python -m pytest tests/attacks $(PYTEST_ARGS)
+
+fuzz: .venv/.test  ## post 50,000 changed requests; FUZZ_ARGS="1000 7 --first 200" for another number, seed and beginning
+	@.venv/bin/python -m tests.fuzz.run $(FUZZ_ARGS)
 
 check: .venv/.test  ## lint, formatting and types
 	@.venv/bin/ruff check -q

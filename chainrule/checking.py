@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from chainrule.agreement import Agreement, Given, Tolerance, agreement
 from chainrule.backprop import Gradients
 from chainrule.catalogue import Array
+from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.diagnose import Search, diagnose
 from chainrule.losses import LossSpec
 from chainrule.mistakes import Mistake
@@ -37,6 +38,7 @@ class Check:
     search: Search
     blind_to: tuple[Mistake, ...]
     better_probe: Probe | None
+    blind_to_left_out: int = 0  # mistakes that were not tried, as the budget was spent
 
     @property
     def agrees(self) -> bool:
@@ -50,11 +52,19 @@ class Check:
 
 
 def check(
-    network: Network, result: Gradients, targets: Array, loss: LossSpec, given: Sequence[Given], tolerance: Tolerance
+    network: Network,
+    result: Gradients,
+    targets: Array,
+    loss: LossSpec,
+    given: Sequence[Given],
+    tolerance: Tolerance,
+    *,
+    checkpoint: Checkpoint = unlimited,
 ) -> Check:
     """Hold a client's gradients, first layer to last, against the right ones, `result`.
 
-    Where they do not agree, every known mistake is replayed, and as many pairs of them as are affordable.
+    Where they do not agree, every known mistake is replayed, and as many pairs of them as are affordable. The
+    checkpoint is called before each replayed layer, and may raise.
     """
     case = Case([layer.activity for layer in result.layers], result.top, targets, loss)
     layers = tuple(
@@ -62,9 +72,12 @@ def check(
         for own, right in zip(given, result.layers, strict=True)
     )
     agrees = all(layer.agrees for layer in layers)
-    search = Search((), 0, 0, 0) if agrees else diagnose(case, result.layers, given, tolerance.relative)
-    hidden = blind_to(case, result.layers, tolerance)
-    return Check(layers, search, hidden, better_probe(network, loss, hidden, tolerance) if hidden else None)
+    search = Search((), 0, 0, 0)
+    if not agrees:
+        search = diagnose(case, result.layers, given, tolerance.relative, checkpoint=checkpoint)
+    hidden = blind_to(case, result.layers, tolerance, checkpoint=checkpoint)
+    probe = better_probe(network, case, hidden.mistakes, tolerance, checkpoint=checkpoint) if hidden.mistakes else None
+    return Check(layers, search, hidden.mistakes, probe, hidden.left_out)
 
 
 def _verdict(given: Array | None, right: Array | None, tolerance: Tolerance) -> Agreement | None:

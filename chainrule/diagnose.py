@@ -14,7 +14,9 @@ import numpy as np
 
 from chainrule.agreement import Given, Judged, judged
 from chainrule.backprop import RIGHT, LayerGradient, LayerJacobian, Place, Rules, backward
+from chainrule.budget import SEARCH, Budget, BudgetSpent, operations_of_layer
 from chainrule.catalogue import Array, quietly
+from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.mistakes import MISTAKES, Mistake
 from chainrule.wrong_rules import Case, within
 
@@ -42,6 +44,11 @@ class Variant:
     def fitted(self) -> Mistake | None:
         """The mistake that leaves a number open, if one does."""
         return next((mistake for mistake, _ in self.parts if mistake.fits), None)
+
+    @cached_property
+    def linear(self) -> bool:
+        """Whether all numbers are linear in the one that is left open."""
+        return self.fitted is not None and self.fitted.linear and len(self.parts) == 1
 
     @cached_property
     def top(self) -> int:
@@ -87,6 +94,7 @@ class Search:
     singles: int
     pairs: int
     pairs_left_out: int
+    singles_left_out: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +105,7 @@ class Trial:
     right: tuple[LayerGradient, ...]
     judged: Judged
     above: tuple[float | None, ...]  # the residual of the right derivatives of layer k and all above; None: not met
+    budget: Budget
 
     @property
     def first_wrong(self) -> int:
@@ -110,21 +119,31 @@ class Trial:
         return next((k for k, layer in enumerate(given) if not (layer.dE_dw is None and layer.dE_db is None)), 0)
 
 
-def trial(case: Case, right: Sequence[LayerGradient], given: Sequence[Given], relative: float) -> Trial:
+def trial(case: Case, right: Sequence[LayerGradient], given: Sequence[Given], relative: float, budget: Budget) -> Trial:
     """Everything that replays share. `right` and `given` are first layer to last."""
     found = judged(given, right, relative)
     above: list[float | None] = [0.0]
     for k in reversed(range(len(right))):
         worst, own = above[-1], found.residual(k, right[k])
         above.append(None if worst is None or own is None else max(worst, own))
-    return Trial(case, tuple(right), found, tuple(above[::-1]))
+    return Trial(case, tuple(right), found, tuple(above[::-1]), budget)
 
 
-def replay(case: Case, right: Sequence[LayerGradient], variant: Variant, theta: float) -> Iterator[LayerGradient]:
-    """The derivatives that a variant gives, from the highest layer that it touches down."""
-    top = variant.top
+def replay(
+    case: Case, right: Sequence[LayerGradient], variant: Variant, theta: float, budget: Budget
+) -> Iterator[LayerGradient]:
+    """The derivatives that a variant gives, from the highest layer that it touches down.
+
+    Each layer is taken from the budget before it is computed.
+    """
+    top, shared = variant.top, _shared(right)
+    rules = variant.rules(shared, case, theta)
+    slopes = rules.do_da is not shared.do_da
     above = right[top + 1] if top + 1 < len(right) else None
-    return backward(case.activities[: top + 1], case.top, variant.rules(_shared(right), case, theta), above)
+    layers = backward(case.activities[: top + 1], case.top, rules, above)
+    for k in range(top, -1, -1):
+        budget.take(operations_of_layer(case.activities[k].layer, case.samples, slopes))
+        yield next(layers)
 
 
 def _shared(right: Sequence[LayerGradient]) -> Rules:
@@ -152,7 +171,7 @@ def residual(tried: Trial, variant: Variant, theta: float, lowest: int) -> tuple
     if worst is None:
         return None, variant.top + 1
     layers = range(variant.top, lowest - 1, -1)
-    for k, gradient in zip(layers, replay(tried.case, tried.right, variant, theta), strict=False):
+    for k, gradient in zip(layers, replay(tried.case, tried.right, variant, theta, tried.budget), strict=False):
         own = tried.judged.residual(k, gradient)
         if own is None:
             return None, k
@@ -179,47 +198,62 @@ def diagnose(
     given: Sequence[Given],
     relative: float = 0.0,
     most_pairs: int = MOST_PAIRS,
+    *,
+    checkpoint: Checkpoint = unlimited,
 ) -> Search:
     """The known mistakes that reproduce the client's gradients, best first; pairs where no single one does.
 
     `right` and `given` are first layer to last. A number is met within its rounding, or within so much `relative` to
-    it. At most `most_pairs` pairs are tried, and no more than are affordable.
+    it. At most `most_pairs` pairs are tried, no more than are affordable, and all within `budget.SEARCH` operations.
+    The checkpoint is called before each replayed layer, and may raise.
     """
-    full = trial(case, right, given, relative)
+    full = trial(case, right, given, relative, Budget(SEARCH, checkpoint))
     if full.above[0] is not None:
         return Search((Diagnosis(Variant(()), full.above[0]),), 0, 0, 0)
     sketch = _sketch(full)
     singles = list(_singles(case, full.first_wrong))
     failed: set[tuple[object, ...]] = set()
-    found = list(_reproductions(full, sketch, singles, failed))
-    if found:
-        return Search(_best(found), len(singles), 0, 0)
+    found, tried = _reproductions(full, sketch, singles, failed)
     possible = _how_many_pairs(case)
-    tried = min(possible, most_pairs, _affordable_pairs(sketch.case))
-    found = list(_reproductions(full, sketch, islice(_pairs(case), tried), failed))
-    return Search(_best(found), len(singles), tried, possible - tried)
+    if found or tried < len(singles):
+        return Search(_best(found), tried, 0, 0 if found else possible, len(singles) - tried)
+    affordable = min(possible, most_pairs, _affordable_pairs(sketch.case))
+    found, pairs = _reproductions(full, sketch, islice(_pairs(case), affordable), failed)
+    return Search(_best(found), tried, pairs, possible - pairs)
 
 
 def _reproductions(
     full: Trial, sketch: Trial, variants: Iterable[Variant], failed: set[tuple[object, ...]]
-) -> Iterator[Diagnosis]:
-    """The variants that meet every number, tried on a sketch first.
+) -> tuple[list[Diagnosis], int]:
+    """The variants that meet every number, tried on a sketch first, and how many were tried within the budget.
 
     In the highest of its layers a variant gives the same as another that makes the same mistakes there. Where that one
     has failed, which `failed` keeps, this one is not tried.
     """
+    reproductions, tried = [], 0
     for variant in variants:
-        if full.above[variant.top + 1] is None or variant.at_top in failed:
-            continue
-        if not variant.mixes_inputs:
-            met, at = _diagnosis(sketch, variant)
-            if met is None:
-                if at == variant.top:
-                    failed.add(variant.at_top)
-                continue
-        found, _ = _diagnosis(full, variant)
-        if found:
-            yield found
+        try:
+            found = _reproduction(full, sketch, variant, failed)
+        except BudgetSpent:
+            break
+        tried += 1
+        if found is not None:
+            reproductions.append(found)
+    return reproductions, tried
+
+
+def _reproduction(full: Trial, sketch: Trial, variant: Variant, failed: set[tuple[object, ...]]) -> Diagnosis | None:
+    """The diagnosis that a variant is, if it meets every number."""
+    full.budget.checkpoint()
+    if full.above[variant.top + 1] is None or variant.at_top in failed:
+        return None
+    if not variant.mixes_inputs:
+        met, at = _diagnosis(sketch, variant)
+        if met is None and at == variant.top:
+            failed.add(variant.at_top)
+        if met is None or sketch is full:
+            return met
+    return _diagnosis(full, variant)[0]
 
 
 def _diagnosis(tried: Trial, variant: Variant) -> tuple[Diagnosis | None, int]:
@@ -336,7 +370,7 @@ def _fit(tried: Trial, variant: Variant, lowest: int, theta: float) -> float | N
             return None
         step = float(slope @ (given - now) / (slope @ slope))
         theta, left = theta + step, given - now - step * slope
-        if abs(step) <= _NOISE * abs(theta) or (np.abs(left) <= 1.0).all():
+        if variant.linear or abs(step) <= _NOISE * abs(theta) or (np.abs(left) <= 1.0).all():
             break
     return theta + _into_margins(slope, left)
 
@@ -354,8 +388,9 @@ def _into_margins(slope: Array, left: Array) -> float:
 
 def _replayed(tried: Trial, variant: Variant, theta: float, layers: slice) -> Array:
     """The numbers of a replay that the client gives too, in the order of `_flat`."""
-    gradients = list(islice(replay(tried.case, tried.right, variant, theta), layers.stop - layers.start))[::-1]
-    return _flat([Given(gradient.dE_dw, gradient.dE_db) for gradient in gradients], tried.judged.margins[layers])
+    replayed = islice(replay(tried.case, tried.right, variant, theta, tried.budget), layers.stop - layers.start)
+    found = [Given(gradient.dE_dw, gradient.dE_db) for gradient in replayed][::-1]
+    return _flat(found, tried.judged.margins[layers])
 
 
 def _flat(layers: Sequence[Given], margins: Sequence[Given]) -> Array:
@@ -391,4 +426,5 @@ def _sketch(full: Trial) -> Trial:
         (lowest, *full.right[1:]),
         replace(full.judged, given=(rows[0], *full.judged.given[1:]), margins=(rows[1], *full.judged.margins[1:])),
         full.above,
+        full.budget,
     )

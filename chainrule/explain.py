@@ -7,18 +7,22 @@ however many units below it ask for it. Formulas come from the tables; what numb
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import islice
 
 import numpy as np
 
 from chainrule.activations import ActivationSpec, Kink
 from chainrule.backprop import Gradients, LayerGradient
-from chainrule.catalogue import Array, quietly
+from chainrule.catalogue import Array, Border, quietly
+from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.figures import MOST_TERMS, NoValue, Numbers, Writer, line, over, put_in, settled
 from chainrule.formula import Formula, Given, Name, Node, Number, Product, Sum, read
+from chainrule.jacobian import Jacobian
 from chainrule.losses import LossSpec
-from chainrule.network import Group, Network
+from chainrule.network import Group, Layer, Network
 from chainrule.stable_pairs import STABLE_PAIRS, StablePair
 
 SECTIONS = ("forward", "loss", "backward", "result")
@@ -73,11 +77,19 @@ class Derivation:
 
 
 def explain(
-    network: Network, result: Gradients, targets: Array, loss: LossSpec, place: Place, sample: int | None = None
+    network: Network,
+    result: Gradients,
+    targets: Array,
+    loss: LossSpec,
+    place: Place,
+    sample: int | None = None,
+    *,
+    checkpoint: Checkpoint = unlimited,
 ) -> Derivation:
     """The derivation of the derivative at `place`: of the whole batch, or of the share that one sample has in it.
 
-    `result` is that of `gradients`. Raises ValueError for a bias of a layer that has none.
+    `result` is that of `gradients`. The checkpoint is called before each line, and may raise. Raises ValueError for a
+    bias of a layer that has none.
     """
     gradient = result.layers[place.layer]
     if place.unit_before is None and gradient.dE_db is None:
@@ -86,11 +98,12 @@ def explain(
     dense = loss.dense_targets(targets, result.outputs.shape[1])
     divisor = loss.divisor(dense)
     steps: list[Step] = []
+    batch, allowance = len(targets) > 1, _Allowance()
     for s in samples:
-        own = _Sample(network, result, targets[s], dense[s], loss, divisor, place, s, len(targets) > 1)
+        own = _Sample(network, result, targets[s], dense[s], loss, divisor, place, s, batch, allowance, checkpoint)
         steps += [replace(step, sample=s) for step in own.steps()]
     if len(samples) > 1:
-        steps.append(_sum_over_samples(gradient, place))
+        steps.append(_sum_over_samples(gradient, place, checkpoint))
     value = steps[-1].value
     assert value is not None, "a derivative that is not finite has been refused"  # noqa: S101
     return Derivation(place, sample, value, tuple(steps))
@@ -155,7 +168,7 @@ _LOST = (
 _NOT_FINITE = "float64 holds no finite number for this; the closed form below does without it."
 
 
-def _lines(left: str, symbols: str, nodes: Sequence[Node | None], value: float, note: str | None = None) -> _Line:
+def _lines(left: str, symbols: str, nodes: Iterable[Node | None], value: float, note: str | None = None) -> _Line:
     """Of several expressions for the same, the first that gives the value with the numbers that it shows."""
     if not math.isfinite(value):
         return _Line(f"{left} = {symbols}", None, None, _NOT_FINITE)
@@ -196,7 +209,7 @@ def _sum(values: Array, term: Callable[[int], Node], bias: float | None = None) 
     return (terms[0] if len(terms) == 1 else Sum(tuple(terms))), note
 
 
-def _sum_over_samples(gradient: LayerGradient, place: Place) -> Step:
+def _sum_over_samples(gradient: LayerGradient, place: Place, checkpoint: Checkpoint) -> Step:
     """The shares of all samples, added up."""
     dE_da, i = gradient.dE_da[:, place.unit], place.unit_before
     if i is None:
@@ -208,10 +221,11 @@ def _sum_over_samples(gradient: LayerGradient, place: Place) -> Step:
         node, note = _sum_of_products(dE_da, x)
     symbols = rf"\sum_{{s}} {_share(place, 's')}"
     found = _lines(_by("E", parameter_latex(place)), symbols, [node], float(value), note)
-    terms = tuple(
-        _term("sample", s, {"dE_da": float(dE_da[s]), factor: float(x[s])}, _share(place, s)) for s in range(len(dE_da))
-    )
-    return _step("result", quantity, "Sum over the samples", found, place.layer, place.unit, terms)
+    terms = []
+    for s in range(len(dE_da)):
+        checkpoint()
+        terms.append(_term("sample", s, {"dE_da": float(dE_da[s]), factor: float(x[s])}, _share(place, s)))
+    return _step("result", quantity, "Sum over the samples", found, place.layer, place.unit, tuple(terms))
 
 
 def _share(place: Place, sample: object) -> str:
@@ -281,13 +295,17 @@ class _Site:
         members = " = ".join(map(writer.text, formula.equations[equation].members[1:]))
         return r", \quad ".join([members, *map(writer.clause, formula.clauses)])
 
-    def nodes(self, formula: Formula, equation: int = 0) -> list[Node]:
-        """Its members with the numbers put in, the last first; none where there is a division by 0 inside of a sum."""
+    def nodes(self, formula: Formula, equation: int = 0) -> Iterator[Node]:
+        """Its members with the numbers put in, the last first, each made when it is asked for.
+
+        They end where there is a division by 0 inside of a sum.
+        """
         try:
             numbers = settled(formula, self.numbers)
-            return [put_in(member, numbers) for member in reversed(formula.equations[equation].members[1:])]
+            for member in reversed(formula.equations[equation].members[1:]):
+                yield put_in(member, numbers)
         except NoValue:
-            return []
+            return
 
 
 def _parameters(spec: ActivationSpec | LossSpec) -> dict[str, float]:
@@ -303,10 +321,96 @@ def _alternative(spec: ActivationSpec) -> int:
     return sum(p.choices.index(str(value)) for p, value in named if p.choices)
 
 
+# Groups.
+
+
+@dataclass(frozen=True, eq=False)
+class _Home:
+    """A group of units of one layer, and what all its lines have in common in one sample."""
+
+    group: Group
+    units: list[int]
+    whole: bool  # whether it is all units of its layer
+    a: Array  # (j,), of these units
+    o: Array
+    jacobian: Jacobian  # of the whole layer, for all samples
+    sample: int
+
+    @property
+    def phi(self) -> ActivationSpec:
+        """The activation."""
+        return self.group.activation
+
+    @cached_property
+    def at(self) -> dict[int, int]:
+        """Where in the group each of its units is."""
+        return {unit: place for place, unit in enumerate(self.units)}
+
+    @cached_property
+    def numbers(self) -> Numbers:
+        """What the names of the activation's formulas stand for, but for their indices."""
+        scalars = {**_parameters(self.phi), **self.phi.activation.symbols(self.a, *self.phi.values)}
+        return Numbers(scalars, {"a": self.a, "o": self.o})
+
+    @cached_property
+    def unit_of(self) -> dict[int, int]:
+        """The unit of the layer at each place of the group."""
+        return dict(enumerate(self.units))
+
+    @cached_property
+    def about(self) -> str | None:
+        """A note that names the units, where they are not all units of the layer."""
+        return None if self.whole else f"Its group is made of the units {', '.join(map(str, self.units))} of the layer."
+
+    @cached_property
+    def distances(self) -> list[tuple[Kink | Border, Array]]:
+        """How far each unit is from each kink, (j,)."""
+        return [(kink, distance[0]) for kink, distance in self.phi.distances(self.a[None])]
+
+    def do_da(self, j: int, units: Sequence[int]) -> list[float]:
+        """do_m/da_j for these units m of the group, without the matrix of the layer."""
+        diagonal, left, right = self.jacobian
+        slope = float(diagonal[self.sample, j])
+        if left is None or right is None:
+            return [slope]
+        own = float(right[self.sample, j])
+        return [slope if m == j else -float(left[self.sample, m]) * own for m in units]
+
+
+def _homes(layer: Layer, gradient: LayerGradient, sample: int) -> list[_Home]:
+    """The group of every unit of a layer, in one sample."""
+    every_unit = np.arange(layer.units)
+    a, o, found = gradient.a[sample], gradient.o[sample], dict[int, _Home]()
+    for group in layer.groups:
+        units: list[int] = every_unit[group.units].tolist()
+        whole = len(units) == layer.units
+        home = _Home(group, units, whole, a[group.units], o[group.units], gradient.do_da.whole, sample)
+        found.update(dict.fromkeys(units, home))
+    return [found[j] for j in range(layer.units)]
+
+
+@dataclass(eq=False)
+class _Allowance:
+    """How many terms a derivation may compute for lines that share nothing: such a line takes one for each unit.
+
+    Only the longer form of a closed form is such a line. It is tried where the shorter form has lost all its digits.
+    """
+
+    terms: int = 20_000
+
+    def cheap(self, nodes: Iterator[Node], units: int) -> Iterator[Node]:
+        """The first form, which shares its sums, and the others while the allowance lasts."""
+        yield from islice(nodes, 1)
+        if self.terms >= units:
+            others = list(nodes)
+            self.terms -= units * len(others)
+            yield from others
+
+
 # One sample.
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Sample:
     """The derivation for one sample."""
 
@@ -319,11 +423,21 @@ class _Sample:
     place: Place
     sample: int
     batch: bool
+    left: "_Allowance"
+    checkpoint: Checkpoint
+    closed_numbers: dict[int, Numbers] = field(default_factory=dict)  # by the id of the group
+
+    @cached_property
+    def homes(self) -> list[list[_Home]]:
+        """The group of every unit, layer by layer."""
+        layers = zip(self.network.layers, self.result.layers, strict=True)
+        return [_homes(layer, gradient, self.sample) for layer, gradient in layers]
 
     def steps(self) -> Iterator[Step]:
         """All of them: forward, the loss, back, and the derivative asked for."""
         for k in range(len(self.result.layers)):
             for j in range(self.network.layers[k].units):
+                self.checkpoint()
                 yield self._pre_activation(k, j)
                 yield self._output(k, j)
         yield from self._losses()
@@ -344,42 +458,24 @@ class _Sample:
         return _step("forward", "a", f"Pre-activation of unit {j} of layer {k}", found, k, j)
 
     def _output(self, k: int, j: int) -> Step:
-        group = self._group(k, j)
-        phi = group.activation
+        home = self.homes[k][j]
+        phi = home.phi
         formula = read(phi.activation.formula, _alternative(phi))
         site = self._site(k, j)
-        note = None if phi.activation.elementwise else self._about_group(k, group)
+        note = None if phi.activation.elementwise else home.about
         value = float(self.result.layers[k].o[self.sample, j])
         found = _lines(_at("o", j, k), site.symbols(formula), site.nodes(formula), value, note)
         return _step("forward", "o", f"Output of unit {j} of layer {k}: {phi.activation.title}", found, k, j)
 
-    def _group(self, k: int, j: int) -> Group:
-        """The group that unit j of layer k belongs to."""
-        every_unit = np.arange(self.network.layers[k].units)
-        return next(group for group in self.network.layers[k].groups if j in every_unit[group.units])
-
-    def _units(self, k: int, group: Group) -> list[int]:
-        found: list[int] = np.arange(self.network.layers[k].units)[group.units].tolist()
-        return found
-
-    def _about_group(self, k: int, group: Group) -> str | None:
-        units = self._units(k, group)
-        if len(units) == self.network.layers[k].units:
-            return None
-        return f"Its group is made of the units {', '.join(map(str, units))} of the layer."
-
     def _site(self, k: int, j: int, m: int | None = None) -> _Site:
         """Where the activation of unit j is put to use; with m, where do_m/da_j is."""
-        group = self._group(k, j)
-        phi = group.activation
-        a, o = self.result.layers[k].a[self.sample], self.result.layers[k].o[self.sample]
-        if phi.activation.elementwise:
-            scalars = {**_parameters(phi), "a": float(a[j]), "o": float(o[j])}
+        home = self.homes[k][j]
+        at = home.at[j]
+        if home.phi.activation.elementwise:
+            scalars = {**_parameters(home.phi), "a": float(home.a[at]), "o": float(home.o[at])}
             return _Site(Numbers(scalars), k, single=j)
-        units = self._units(k, group)
-        scalars = {**_parameters(phi), **phi.activation.symbols(a[units], *phi.values)}
-        indices = {"j": units.index(j)} if m is None else {"j": units.index(m), "m": units.index(j)}
-        return _Site(Numbers(scalars, {"a": a[units], "o": o[units]}, indices), k, dict(enumerate(units)))
+        indices = {"j": at} if m is None else {"j": home.at[m], "m": at}
+        return _Site(home.numbers.at(**indices), k, home.unit_of)
 
     # The loss.
 
@@ -397,6 +493,7 @@ class _Sample:
             return
         losses = self.result.losses[self.sample]
         for j, loss in enumerate(losses.tolist()):
+            self.checkpoint()
             site = self._loss_site(j)
             symbols = self._over_n(r"\ell", site.symbols(formula))
             found = _lines(self._E(j), symbols, self._divided(site.nodes(formula)), loss, self._about_loss())
@@ -413,8 +510,8 @@ class _Sample:
     def _ignored(self) -> bool:
         return self.loss.loss.class_indices and bool(self.loss.ignored(self.t))
 
-    def _divided(self, nodes: list[Node]) -> list[Node]:
-        return [over(node, Number(str(self.divisor))) for node in nodes]
+    def _divided(self, nodes: Iterable[Node]) -> Iterator[Node]:
+        return (over(node, Number(str(self.divisor))) for node in nodes)
 
     def _over_n(self, what: str, symbols: str) -> str:
         """The formula of a loss, or of its derivative, with what the reduction divides it by."""
@@ -432,17 +529,20 @@ class _Sample:
     def _loss_site(self, j: int | None = None) -> _Site:
         """Where the loss of output j, or of the sample, is put to use."""
         k, row = len(self.result.layers) - 1, self.loss.loss
-        o = self.result.outputs[self.sample]
-        t, u = self.t, self.u
-        scalars = _parameters(self.loss)
+        o, t = self.result.outputs[self.sample], self.t
         if j is not None and row.per == "element":
-            return _Site(Numbers({**scalars, "o": float(o[j]), "t": float(t[j])}), k, single=j)
-        vectors = {"o": o, "u": u} if row.class_indices else {"o": o, "u": u, "t": t}
+            return _Site(Numbers({**_parameters(self.loss), "o": float(o[j]), "t": float(t[j])}), k, single=j)
         per = row.outputs_per_target
         indices = {} if j is None else {"j": j, "k": j // per} if per > 1 else {"j": j}
         indices |= {"t": int(t)} if row.class_indices else {}
-        scalars[r"\ell"] = float(self.result.sample_losses[self.sample])
-        return _Site(Numbers(scalars, vectors, indices), k)
+        return _Site(self.loss_numbers.at(**indices), k)
+
+    @cached_property
+    def loss_numbers(self) -> Numbers:
+        """What the names of the loss's formulas stand for, but for their indices."""
+        o = self.result.outputs[self.sample]
+        vectors = {"o": o, "u": self.u} if self.loss.loss.class_indices else {"o": o, "u": self.u, "t": self.t}
+        return Numbers({**_parameters(self.loss), r"\ell": float(self.result.sample_losses[self.sample])}, vectors)
 
     def _by_output(self, j: int) -> Step:
         """dE/do of an output: the loss's derivative."""
@@ -459,10 +559,14 @@ class _Sample:
         return _step("backward", "dE_do", f"How the loss depends on output {j}", found, k, j)
 
     def _loss_kink(self, j: int) -> str | None:
-        distances = self.loss.distances(self.result.outputs[self.sample][None], self.u[None])
-        if not any(distance[0, j] == 0.0 for distance in distances):
+        if not any(distance[j] == 0.0 for distance in self.loss_distances):
             return None
         return "The output sits exactly on a kink of the loss, where another slope would be as right."
+
+    @cached_property
+    def loss_distances(self) -> list[Array]:
+        """How far each output is from each kink of the loss, (j,)."""
+        return [distance[0] for distance in self.loss.distances(self.result.outputs[self.sample][None], self.u[None])]
 
     # Backward.
 
@@ -473,8 +577,10 @@ class _Sample:
         asked = {unit for j in derived for unit in self._asked(k, j)}
         last = k == len(self.result.layers) - 1
         for j in sorted(asked):
+            self.checkpoint()
             yield self._by_output(j) if last else self._by_hidden(k, j)
         for j in derived:
+            self.checkpoint()
             yield self._slope(k, j)
             pair = self._pair(k, j)
             yield self._through(k, j, plain=pair is not None)
@@ -483,14 +589,13 @@ class _Sample:
 
     def _asked(self, k: int, j: int) -> list[int]:
         """Of which units dE/do is needed for dE/da of unit j."""
-        group = self._group(k, j)
-        phi = group.activation
-        return [j] if phi.activation.elementwise else self._units(k, group)
+        home = self.homes[k][j]
+        return [j] if home.phi.activation.elementwise else home.units
 
     def _pair(self, k: int, j: int) -> StablePair | None:
         if k < len(self.result.layers) - 1:
             return None
-        return STABLE_PAIRS.get((self.loss.loss.name, self._group(k, j).activation.activation.name))
+        return STABLE_PAIRS.get((self.loss.loss.name, self.homes[k][j].phi.activation.name))
 
     def _by_hidden(self, k: int, j: int) -> Step:
         """dE/do of a hidden unit: what comes back from every unit that it feeds."""
@@ -499,8 +604,7 @@ class _Sample:
         symbols = rf"\sum_{{l}} {_dE_by('a', 'l', k + 1)} {_at('w', f'{j},l', k + 1)}"
         value = float(self.result.layers[k].dE_do[self.sample, j])
         terms = tuple(
-            _term(
-                "unit",
+            self._term(
                 unit,
                 {"dE_da": float(above[unit]), "weight": float(w)},
                 f"{_dE_by('a', unit, k + 1)} {_at('w', f'{j},{unit}', k + 1)}",
@@ -513,7 +617,7 @@ class _Sample:
 
     def _slope(self, k: int, j: int) -> Step:
         """do/da: of the unit itself, or of all units of its group by its pre-activation."""
-        phi = self._group(k, j).activation
+        phi = self.homes[k][j].phi
         derivative = read(phi.activation.derivative, _alternative(phi))
         title = f"Slope of unit {j} of layer {k}: {phi.activation.title}"
         note = self._on_kink(k, j)
@@ -524,51 +628,37 @@ class _Sample:
             _by(_at("o", j, k), _at("a", j, k)),
             site.symbols(derivative),
             site.nodes(derivative),
-            self._do_da(k, j, [j])[0],
+            self.homes[k][j].do_da(j, [j])[0],
             note,
         )
         return _step("backward", "do_da", title, found, k, j)
 
-    def _do_da(self, k: int, j: int, units: list[int]) -> list[float]:
-        """do_m/da_j for these units m of the group, without the matrix of the layer."""
-        groups, parts = self.network.layers[k].groups, self.result.layers[k].do_da.parts
-        own, part = next((own, p) for g, p in zip(groups, parts, strict=True) if j in (own := self._units(k, g)))
-        diagonal = float(part.diagonal[self.sample, own.index(j)])
-        if part.left is None or part.right is None:
-            return [diagonal]
-        left, right = part.left[self.sample], float(part.right[self.sample, own.index(j)])
-        return [diagonal if m == j else -float(left[own.index(m)]) * right for m in units]
-
     def _slopes_of_group(self, k: int, j: int, derivative: Formula, note: str | None) -> Step:
         """do_m/da_j of every unit m of the group; the step's own value is that of m = j."""
-        group = self._group(k, j)
-        phi = group.activation
-        units, a = self._units(k, group), _at("a", j, k)
-        lines = [
-            _lines(_by(_at("o", m, k), a), "", self._site(k, j, m).nodes(derivative), slope)
-            for m, slope in zip(units, self._do_da(k, j, units), strict=True)
-        ]
-        own = lines[units.index(j)]
+        home = self.homes[k][j]
+        units, a, lines = home.units, _at("a", j, k), []
+        for m, slope in zip(units, home.do_da(j, units), strict=True):
+            self.checkpoint()
+            lines.append(_lines(_by(_at("o", m, k), a), "", self._site(k, j, m).nodes(derivative), slope))
+        own = lines[home.at[j]]
         written = replace(self._site(k, j, j), written={"j": "m", "m": str(j)})
         found = _Line(
             f"{_by(_at('o', 'm', k), a)} = {written.symbols(derivative)}",
             own.numbers,
             own.value,
-            _together(self._about_group(k, group), note, own.note),
+            _together(home.about, note, own.note),
         )
-        title = f"How unit {j} of layer {k} moves the outputs of its group: {phi.activation.title}"
+        title = f"How unit {j} of layer {k} moves the outputs of its group: {home.phi.activation.title}"
         terms = tuple(Term("unit", m, {}, each.value, each.numbers) for m, each in zip(units, lines, strict=True))
         return _step("backward", "do_da", title, found, k, j, terms)
 
     def _on_kink(self, k: int, j: int) -> str | None:
-        group = self._group(k, j)
-        phi = group.activation
-        at = self._units(k, group).index(j)
-        for kink, distance in phi.distances(self.result.layers[k].a[self.sample, group.units][None]):
-            if distance[0, at] == 0.0:
+        home = self.homes[k][j]
+        for kink, distance in home.distances:
+            if distance[home.at[j]] == 0.0:
                 if not isinstance(kink, Kink):
                     return "The unit sits exactly on the border of its group's support, and counts as outside."
-                taken = phi.slope(kink.at)
+                taken = home.phi.slope(kink.at)
                 return (
                     f"The unit sits exactly on the kink at {kink.at:g}: the slope is {kink.left:g} on its left and "
                     f"{kink.right:g} on its right, and {taken:g} is taken."
@@ -578,16 +668,16 @@ class _Sample:
     @quietly
     def _through(self, k: int, j: int, *, plain: bool) -> Step:
         """dE/da from dE/do and do/da. `plain`: where a closed form is taken instead, and this is for comparison."""
-        gradient, units = self.result.layers[k], self._asked(k, j)
-        dE_do, do_da = gradient.dE_do[self.sample, units], np.array(self._do_da(k, j, units))
+        gradient, units, home = self.result.layers[k], self._asked(k, j), self.homes[k][j]
+        dE_do, do_da = gradient.dE_do[self.sample, units], np.array(home.do_da(j, units))
         value = float((dE_do * do_da).sum()) if plain else float(gradient.dE_da[self.sample, j])
         node, note = _sum_of_products(dE_do, do_da)
         title, symbols, terms = "The product of both factors", self._factors(k, j, j), tuple[Term, ...]()
-        if not self._group(k, j).activation.activation.elementwise:
+        if not home.phi.activation.elementwise:
             title = "The products of both factors, over the whole group"
             symbols = rf"\sum_{{m}} {self._factors(k, j, 'm')}"
             terms = tuple(
-                _term("unit", m, {"dE_do": float(d), "do_da": float(slope)}, self._factors(k, j, m))
+                self._term(m, {"dE_do": float(d), "do_da": float(slope)}, self._factors(k, j, m))
                 for m, d, slope in zip(units, dE_do, do_da, strict=True)
             )
         found = _lines(_dE_by("a", j, k), symbols, [node], value, note)
@@ -597,25 +687,31 @@ class _Sample:
     def _factors(self, k: int, j: int, m: object) -> str:
         return rf"{_dE_by('o', m, k)} {_by(_at('o', m, k), _at('a', j, k))}"
 
+    def _term(self, unit: int, factors: Mapping[str, float], symbols: str) -> Term:
+        self.checkpoint()
+        return _term("unit", unit, factors, symbols)
+
     def _closed(self, k: int, j: int, pair: StablePair) -> Step:
         """dE/da in closed form, where loss and activation are a stable pair."""
-        group = self._group(k, j)
-        phi = group.activation
-        units = self._units(k, group)
-        u = self.u[units]
-        t = u if self.loss.loss.class_indices else self.t[units]
-        gradient = self.result.layers[k]
-        vectors = {"a": gradient.a[self.sample, units], "o": gradient.o[self.sample, units], "t": t, "u": u}
-        numbers = Numbers({**_parameters(phi), **_parameters(self.loss)}, vectors, {"j": units.index(j)})
-        site, formula = _Site(numbers, k, dict(enumerate(units))), read(pair.formula)
+        home = self.homes[k][j]
+        numbers = self._closed_numbers(home).at(j=home.at[j])
+        site, formula = _Site(numbers, k, home.unit_of), read(pair.formula)
         what = rf"\frac{{d\ell}}{{d{_at('a', j, k)}}}"
         symbols = self._over_n(what, site.symbols(formula))
-        value = float(gradient.dE_da[self.sample, j])
-        found = _lines(
-            _dE_by("a", j, k), symbols, self._divided(site.nodes(formula)), value, self._about_group(k, group)
-        )
-        name = f"{self.loss.loss.title} and {phi.activation.title}"
+        value = float(self.result.layers[k].dE_da[self.sample, j])
+        nodes = self._divided(self.left.cheap(site.nodes(formula), len(home.units)))
+        found = _lines(_dE_by("a", j, k), symbols, nodes, value, home.about)
+        name = f"{self.loss.loss.title} and {home.phi.activation.title}"
         return _step("backward", "dE_da", f"The same in closed form: {name}", found, k, j)
+
+    def _closed_numbers(self, home: _Home) -> Numbers:
+        """What the names of a closed form stand for, but for their index."""
+        if id(home) not in self.closed_numbers:
+            u = self.u[home.units]
+            t = u if self.loss.loss.class_indices else self.t[home.units]
+            scalars = {**_parameters(home.phi), **_parameters(self.loss)}
+            self.closed_numbers[id(home)] = Numbers(scalars, {"a": home.a, "o": home.o, "t": t, "u": u})
+        return self.closed_numbers[id(home)]
 
     # The derivative that was asked for.
 
@@ -637,9 +733,10 @@ class _Sample:
         gradient = self.result.layers[k]
         a, parameter = _at("a", j, k), parameter_latex(self.place)
         dE_da = float(gradient.dE_da[self.sample, j])
-        if self._group(k, j).activation.activation.elementwise and self._pair(k, j) is None:
+        home = self.homes[k][j]
+        if home.phi.activation.elementwise and self._pair(k, j) is None:
             symbols = rf"{_dE_by('o', j, k)} \cdot {_by(_at('o', j, k), a)} \cdot {_by(a, parameter)}"
-            node = _product(float(gradient.dE_do[self.sample, j]), *self._do_da(k, j, [j]), x)
+            node = _product(float(gradient.dE_do[self.sample, j]), *home.do_da(j, [j]), x)
         else:
             symbols, node = rf"{_dE_by('a', j, k)} \cdot {_by(a, parameter)}", _product(dE_da, x)
         found = _lines(_by("E", parameter), symbols, [node], dE_da * x)

@@ -14,7 +14,9 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
+from functools import cached_property, partial
+from itertools import islice
+from typing import Any, TypeVar
 
 from chainrule.catalogue import Array
 from chainrule.formula import (
@@ -25,6 +27,7 @@ from chainrule.formula import (
     Call,
     Cases,
     Clause,
+    CommonSum,
     Comparison,
     Counted,
     First,
@@ -51,6 +54,9 @@ _CONTEXT = decimal.Context(prec=_PRECISIONS[0], Emax=decimal.MAX_EMAX, Emin=deci
 _PLAIN = range(-4, 7)  # powers of ten that are written as 0.00012 and 1200000
 
 
+Result = TypeVar("Result")
+
+
 class NoValue(ValueError):
     """An expression has no value: a division by 0, the logarithm of 0."""
 
@@ -58,18 +64,37 @@ class NoValue(ValueError):
 # Numbers put in.
 
 
+@dataclass(eq=False)
+class Shared:
+    """Results that all lines of one group have in common, such as the sum in the denominator of a softmax."""
+
+    found: dict[tuple[str, int], tuple[object, Any]] = field(default_factory=dict)
+
+    def once(self, what: str, part: object, compute: Callable[[], Result]) -> Result:
+        """The result for a part of a formula: computed by the first caller, looked up by the others."""
+        key = what, id(part)
+        if key not in self.found:
+            self.found[key] = part, compute()  # the part is kept: its id is not given to another object meanwhile
+        result: Result = self.found[key][1]
+        return result
+
+
 @dataclass(frozen=True)
 class Numbers:
-    """What the names of a formula stand for. A vector's elements are found by its indices."""
+    """What the names of a formula stand for. A vector's elements are found by its indices.
+
+    Only numbers with equal scalars and vectors may have one `shared`.
+    """
 
     scalars: Mapping[str, float] = field(default_factory=dict)
     vectors: Mapping[str, Sequence[float] | Array] = field(default_factory=dict)
     indices: Mapping[str, int] = field(default_factory=dict)
     meanings: Mapping[str, tuple[str | None, Node]] = field(default_factory=dict)  # of symbols: their index, what it is
+    shared: Shared = field(default_factory=Shared, compare=False, repr=False)
 
     def at(self, **indices: int) -> "Numbers":
         """The same, with these indices."""
-        return replace(self, indices={**self.indices, **indices})
+        return Numbers(self.scalars, self.vectors, {**self.indices, **indices}, self.meanings, self.shared)
 
 
 def settled(formula: Formula, numbers: Numbers) -> Numbers:
@@ -80,15 +105,26 @@ def settled(formula: Formula, numbers: Numbers) -> Numbers:
                 parts = {name: numbers.vectors[vector][k :: len(turns)] for k, name in enumerate(turns)}
                 numbers = replace(numbers, vectors={**numbers.vectors, **parts})
             case Counted(symbol, condition):
-                count = sum(_holds(condition, here) for here in _everywhere(condition, numbers))
+                count = numbers.shared.once("count", condition, partial(_how_many, condition, numbers))
                 numbers = replace(numbers, scalars={**numbers.scalars, symbol: float(count)})
             case First(index, body):
-                found = [computed(put_in(body, here)) for here in _everywhere(body, numbers)]
-                numbers = numbers.at(**{index: found.index(max(found))})
+                first = numbers.shared.once("first", body, partial(_first_largest, body, numbers))
+                numbers = numbers.at(**{index: first})
             case Comparison((Name(symbol, indices), *_, meaning)) if symbol not in numbers.vectors:
                 letter = indices[0] if indices else None
                 numbers = replace(numbers, meanings={**numbers.meanings, symbol: (letter, meaning)})
     return numbers
+
+
+def _how_many(condition: Node, numbers: Numbers) -> int:
+    """At how many places a condition holds."""
+    return sum(_holds(condition, here) for here in _everywhere(condition, numbers))
+
+
+def _first_largest(body: Node, numbers: Numbers) -> int:
+    """The first place where an expression is largest."""
+    found = [computed(put_in(body, here)) for here in _everywhere(body, numbers)]
+    return found.index(max(found))
 
 
 def _everywhere(node: Node, numbers: Numbers) -> Iterator[Numbers]:
@@ -126,7 +162,7 @@ def put_in(node: Node, numbers: Numbers) -> Node:
             return put_in(held, numbers)
         case Quotient(top, bottom, slash):
             return _or_0(over(put_in(top, numbers), put_in(bottom, numbers), slash=slash))
-    return _or_0(replace(node, **{name: _put_into(part, numbers) for name, part in vars(node).items()}))
+    return _or_0(type(node)(*(_put_into(part, numbers) for part in vars(node).values())))
 
 
 def _put_into(part: Any, numbers: Numbers) -> Any:
@@ -180,27 +216,71 @@ def _number(name: Name, numbers: Numbers) -> Node:
 
 
 def _written_out(node: Across, numbers: Numbers) -> Node:
-    left_out = None if node.without is None else numbers.indices[node.without]
-    places = [k for k in range(_length(node.body, node.index, numbers)) if k != left_out]
-    terms = tuple(put_in(node.body, numbers.at(**{node.index: k})) for k in places)
-    if len(terms) < 2:
-        return terms[0] if terms else Number("0")
+    """A sum or maximum over all elements, with the numbers put in; made once for all lines that have it in common."""
+    if numbers.shared.once("depends", node, lambda: _outer_indices(node, numbers) & numbers.indices.keys()):
+        return _assembled(node, _terms(node, numbers), _left_out(node, numbers))
+    terms = numbers.shared.once("terms", node, lambda: _terms(node, numbers))
+    if node.without is not None:
+        return _assembled(node, terms, _left_out(node, numbers))
+    return numbers.shared.once("whole", node, lambda: _assembled(node, terms, None))
+
+
+def _outer_indices(node: Across, numbers: Numbers) -> set[str]:
+    """The indices that the terms depend on, beside their own. The element that is left out changes no other term."""
+    found: set[str] = set()
+    for name in _names(node.body):
+        found.update(name.indices)
+        letter, meaning = numbers.meanings.get(name.symbol, (None, name))
+        found.update(index for part in _names(meaning) for index in part.indices if index != letter)
+    return found - {node.index}
+
+
+def _left_out(node: Across, numbers: Numbers) -> int | None:
+    return None if node.without is None else numbers.indices[node.without]
+
+
+@dataclass(frozen=True, eq=False)
+class _Terms:
+    """The terms of a sum or maximum. The values are computed when they are first asked for; that raises NoValue."""
+
+    nodes: list[Node]
+
+    @cached_property
+    def values(self) -> list[Decimal]:
+        """Of every term."""
+        return [computed(node) for node in self.nodes]
+
+    @cached_property
+    def largest_first(self) -> list[int]:
+        """The places by the size of the values."""
+        sizes = [value.copy_abs() for value in self.values]  # abs() overflows at 1e1000000
+        return sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True)
+
+
+def _terms(node: Across, numbers: Numbers) -> _Terms:
+    length = _length(node.body, node.index, numbers)
+    return _Terms([put_in(node.body, numbers.at(**{node.index: k})) for k in range(length)])
+
+
+def _assembled(node: Across, terms: _Terms, left_out: int | None) -> Node:
+    """The sum or maximum of all terms but one."""
+    nodes = tuple(term for k, term in enumerate(terms.nodes) if k != left_out)
+    if len(nodes) < 2:
+        return nodes[0] if nodes else Number("0")
+    if len(nodes) <= MOST_TERMS:
+        return CommonSum(nodes) if node.operation == r"\sum" else Call(node.operation, nodes)
     if node.operation == r"\sum":
-        return shortened(terms)
-    return (
-        Call(node.operation, terms) if len(terms) <= MOST_TERMS else Given(float(computed(Call(node.operation, terms))))
-    )
+        return _shortened(terms, left_out)
+    return Given(float(computed(Call(node.operation, nodes))))
 
 
-def shortened(terms: tuple[Node, ...]) -> Sum:
-    """A sum; of a long one the largest terms in their order, and the others added up."""
-    if len(terms) <= MOST_TERMS:
-        return Sum(terms)
-    values = [computed(term) for term in terms]
-    largest = sorted(range(len(terms)), key=lambda k: -abs(values[k]))[: MOST_TERMS - 1]
+def _shortened(terms: _Terms, left_out: int | None) -> Sum:
+    """A long sum: the largest terms in their order, and the others added up."""
+    largest = set(islice((k for k in terms.largest_first if k != left_out), MOST_TERMS - 1))
+    apart = largest | {left_out}
     with decimal.localcontext(_CONTEXT):
-        rest = sum((value for k, value in enumerate(values) if k not in largest), Decimal())
-    return Sum((*(terms[k] for k in sorted(largest)), Given(float(rest))))
+        rest = sum((value for k, value in enumerate(terms.values) if k not in apart), Decimal())
+    return CommonSum((*(terms.nodes[k] for k in sorted(largest)), Given(float(rest))))
 
 
 def _holds(condition: Node, numbers: Numbers) -> bool:
@@ -238,9 +318,6 @@ def computed(node: Node, digits: int = EXACT_DIGITS, precision: int = _PRECISION
 
 
 def _value(node: Node, digits: int) -> Decimal:
-    def of(part: Node) -> Decimal:
-        return _value(part, digits)
-
     match node:
         case Number(written):
             found = Decimal(written)
@@ -249,22 +326,36 @@ def _value(node: Node, digits: int) -> Decimal:
         case Name(r"\pi"):
             found = _PI
         case Minus(negated):
-            found = -of(negated)
+            found = -_value(negated, digits)
+        case CommonSum():
+            found = _known(node, digits)
         case Sum(terms):
-            found = sum(map(of, terms), Decimal())
+            found = _added_up(terms, digits)
         case Product(factors):
-            found = math.prod(map(of, factors), start=Decimal(1))
+            found = math.prod([_value(factor, digits) for factor in factors], start=Decimal(1))
         case Quotient(top, bottom):
-            found = of(top) / of(bottom)
+            found = _value(top, digits) / _value(bottom, digits)
         case Power(Name("e"), exponent):
-            found = of(exponent).exp()
+            found = _value(exponent, digits).exp()
         case Power(base, exponent):
-            found = of(base) ** of(exponent)
+            found = _value(base, digits) ** _value(exponent, digits)
         case Call(function, arguments):
-            found = _FUNCTIONS[function](*map(of, arguments))
+            found = _FUNCTIONS[function](*[_value(argument, digits) for argument in arguments])
         case _:
             raise ValueError(f"{node} is no number")
     return found
+
+
+def _added_up(terms: tuple[Node, ...], digits: int) -> Decimal:
+    return sum([_value(term, digits) for term in terms], Decimal())
+
+
+def _known(node: CommonSum, digits: int) -> Decimal:
+    """The value of a sum that several lines have in common: computed once with these digits."""
+    key = digits, decimal.getcontext().prec
+    if key not in node.known:
+        node.known[key] = _added_up(node.terms, digits)
+    return node.known[key]
 
 
 def rounded(value: float, digits: int) -> Decimal:

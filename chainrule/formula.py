@@ -10,7 +10,8 @@ r"""The formulas of the tables, read from their LaTeX.
 import functools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
 
 # What a formula is made of.
 
@@ -49,6 +50,13 @@ class Sum:
     """x + y + z; a difference has a Minus in it."""
 
     terms: tuple["Node", ...]
+
+
+@dataclass(frozen=True)
+class CommonSum(Sum):
+    """A sum that several lines have in common, and its values: by the digits of its numbers and the precision."""
+
+    known: dict[tuple[int, int], Decimal] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -42,10 +42,13 @@ class Mistake:
     trial: float = 0.0
     of_largest: bool = False  # whether that number is measured by the largest derivative, and a fit begins with it
     mixes_inputs: bool = False  # whether the derivative by a weight depends on other inputs than its own
+    linear: bool = False  # whether all derivatives are linear in the number that is left open
 
     def layers(self, case: Case) -> frozenset[int]:
         """The layers in which it can be made."""
-        return frozenset(k for k in range(len(case.activities)) if self.at(case, k))
+        if self.cause not in case.layers_of:
+            case.layers_of[self.cause] = frozenset(k for k in range(len(case.activities)) if self.at(case, k))
+        return case.layers_of[self.cause]
 
 
 # Where a mistake can be made
@@ -95,9 +98,9 @@ def _over_a_square(case: Case, k: int) -> bool:
     return k > 0 and _square(case, k - 1)
 
 
-def _specs(case: Case, k: int) -> set[ActivationSpec]:
+def _specs(case: Case, k: int) -> frozenset[ActivationSpec]:
     """The activations of a layer, each once."""
-    return {group.activation for group in case.activities[k].layer.groups}
+    return case.specs[k]
 
 
 def _coupled(case: Case, k: int) -> bool:
@@ -147,8 +150,9 @@ def _with_parameters(case: Case, k: int) -> bool:
 
 def _taken_otherwise(weight_of_right: float, case: Case, k: int) -> bool:
     """Whether some activation has a kink where another derivative is right than this one."""
-    kinks = ((spec, kink) for spec in _specs(case, k) for kink in spec.kinks())
-    return any(wrong.at_kink(kink, weight_of_right) != spec.slope(kink.at) for spec, kink in kinks)
+    return any(
+        wrong.at_kink(kink, weight_of_right) != slope for spec in _specs(case, k) for kink, slope in case.kinks(spec)
+    )
 
 
 def _and(*conditions: Callable[[Case, int], bool]) -> Callable[[Case, int], bool]:
@@ -213,7 +217,7 @@ def _as_in_layer(which: int) -> Change:
     def do_da(place: Place, case: Case) -> LayerJacobian:
         spec = case.activities[which].layer.groups[0].activation
         layer, a = place.activity.layer, place.activity.a
-        return LayerJacobian(layer, tuple(spec.jacobian(a[:, group.units]) for group in layer.groups))
+        return LayerJacobian.of_groups(layer, tuple(spec.jacobian(a[:, group.units]) for group in layer.groups))
 
     return wrong.by_do_da(do_da)
 
@@ -655,6 +659,7 @@ MISTAKES: tuple[Mistake, ...] = (
         _anywhere,
         fits="lambda",
         trial=0.1,
+        linear=True,
     ),
     Mistake(
         "l2_term_of_biases_too",
@@ -663,6 +668,7 @@ MISTAKES: tuple[Mistake, ...] = (
         _biased,
         fits="lambda",
         trial=0.1,
+        linear=True,
     ),
     Mistake(
         "l1_term",
@@ -671,6 +677,7 @@ MISTAKES: tuple[Mistake, ...] = (
         _anywhere,
         fits="lambda",
         trial=0.1,
+        linear=True,
     ),
     Mistake(  # bighuang624/Andrew-Ng-Deep-Learning-notes#10
         "dE_dw_times_constant",
@@ -679,6 +686,7 @@ MISTAKES: tuple[Mistake, ...] = (
         _anywhere,
         fits="factor",
         trial=0.5,
+        linear=True,
     ),
     Mistake(
         "dE_db_times_constant",
@@ -687,6 +695,7 @@ MISTAKES: tuple[Mistake, ...] = (
         _biased,
         fits="factor",
         trial=0.5,
+        linear=True,
     ),
     # then of everything
     Mistake("first_sample_only", "only the first sample counts", wrong.of_samples(slice(0, 1)), _at_the_output),
@@ -743,6 +752,7 @@ MISTAKES: tuple[Mistake, ...] = (
         _at_the_output,
         fits="factor",
         trial=0.3,
+        linear=True,
     ),
     Mistake("bias_from_dE_do", "dE/db is the sum of dE/do, without do/da", _bias_from_dE_do, _biased),
     Mistake(
@@ -761,6 +771,7 @@ MISTAKES: tuple[Mistake, ...] = (
         _anywhere,
         fits="size",
         trial=1.0,
+        linear=True,
         of_largest=True,
     ),
 )

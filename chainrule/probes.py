@@ -10,7 +10,9 @@ import numpy as np
 
 from chainrule.agreement import Tolerance
 from chainrule.backprop import LayerGradient, gradients
+from chainrule.budget import BLIND_SPOTS, PROBES, Budget, BudgetSpent, operations_of_layer
 from chainrule.catalogue import Array, quietly
+from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.diagnose import Variant, replay
 from chainrule.losses import LossSpec
 from chainrule.mistakes import MISTAKES, Mistake
@@ -20,6 +22,7 @@ from chainrule.wrong_rules import Case
 
 _SAMPLES = 5  # no other number that a mistake multiplies or divides by is likely to be 5
 _SEEDS = range(6)
+_OF_RANDOM_NUMBER = 20.0  # operations
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,19 +35,42 @@ class Probe:
     blind_to: tuple[Mistake, ...]
 
 
+@dataclass(frozen=True)
+class BlindSpots:
+    """The mistakes that a request cannot reveal, and how many were not tried within the budget."""
+
+    mistakes: tuple[Mistake, ...]
+    left_out: int = 0
+
+
 @quietly
 def blind_to(
-    case: Case, right: Sequence[LayerGradient], tolerance: Tolerance, among: Sequence[Mistake] = MISTAKES
-) -> tuple[Mistake, ...]:
-    """The mistakes that could be made in this case, and leave every derivative right within the tolerance."""
-    return tuple(mistake for mistake in among if mistake.layers(case) and not _shows(case, right, mistake, tolerance))
+    case: Case,
+    right: Sequence[LayerGradient],
+    tolerance: Tolerance,
+    among: Sequence[Mistake] = MISTAKES,
+    *,
+    checkpoint: Checkpoint = unlimited,
+) -> BlindSpots:
+    """The mistakes that could be made in this case, and leave every derivative right within the tolerance.
+
+    All within `budget.BLIND_SPOTS` operations. The checkpoint is called before each replayed layer, and may raise.
+    """
+    budget, found = Budget(BLIND_SPOTS, checkpoint), list[Mistake]()
+    for tried, mistake in enumerate(among):
+        try:
+            if mistake.layers(case) and not _shows(case, right, mistake, tolerance, budget):
+                found.append(mistake)
+        except BudgetSpent:
+            return BlindSpots(tuple(found), len(among) - tried)
+    return BlindSpots(tuple(found))
 
 
-def _shows(case: Case, right: Sequence[LayerGradient], mistake: Mistake, tolerance: Tolerance) -> bool:
+def _shows(case: Case, right: Sequence[LayerGradient], mistake: Mistake, tolerance: Tolerance, budget: Budget) -> bool:
     """Whether some derivative comes out wrong where the mistake is made in all layers that it can be made in."""
     variant = Variant(((mistake, mistake.layers(case)),))
     scale = max(float(np.abs(layer.dE_dw).max()) for layer in right) if mistake.of_largest else 1.0
-    replayed = replay(case, right, variant, mistake.trial * scale)
+    replayed = replay(case, right, variant, mistake.trial * scale, budget)
     pairs = zip(range(variant.top, -1, -1), replayed, strict=True)
     return any(_differ(right[k], gradient, tolerance) for k, gradient in pairs)
 
@@ -58,38 +84,61 @@ def _differ(right: LayerGradient, replayed: LayerGradient, tolerance: Tolerance)
     )
 
 
-def better_probe(network: Network, loss: LossSpec, hidden: Sequence[Mistake], tolerance: Tolerance) -> Probe | None:
-    """A seeded request of the same architecture that reveals most of these mistakes; None where none reveals more."""
+@quietly
+def better_probe(
+    network: Network,
+    case: Case,
+    hidden: Sequence[Mistake],
+    tolerance: Tolerance,
+    *,
+    checkpoint: Checkpoint = unlimited,
+) -> Probe | None:
+    """A seeded request of the same architecture that reveals most of these mistakes; None where none reveals more.
+
+    The best that is found within `budget.PROBES` operations. The checkpoint is called before each replayed layer.
+    """
     best: Probe | None = None
-    for probe in _probes(network, loss):
-        found = _revealing(probe, loss, hidden, tolerance)
-        if found is not None and len(found.blind_to) < (len(hidden) if best is None else len(best.blind_to)):
-            best = found
-        if best is not None and not best.blind_to:
-            break
+    budget = Budget(PROBES, checkpoint)
+    try:
+        for probe in _probes(network, case.loss, budget):
+            found = _revealing(probe, case, hidden, tolerance, budget)
+            if found is not None and len(found.blind_to) < (len(hidden) if best is None else len(best.blind_to)):
+                best = found
+            if best is not None and not best.blind_to:
+                break
+    except BudgetSpent:
+        return best
     return best
 
 
-def _revealing(probe: Probe, loss: LossSpec, hidden: Sequence[Mistake], tolerance: Tolerance) -> Probe | None:
-    result = gradients(probe.network, probe.inputs, probe.targets, loss)
+def _revealing(
+    probe: Probe, asked: Case, hidden: Sequence[Mistake], tolerance: Tolerance, budget: Budget
+) -> Probe | None:
+    result = gradients(probe.network, probe.inputs, probe.targets, asked.loss)
     if first_non_finite(result) is not None:
         return None
-    case = Case([layer.activity for layer in result.layers], result.top, probe.targets, loss)
-    return replace(probe, blind_to=blind_to(case, result.layers, tolerance, hidden))
+    activities = [layer.activity for layer in result.layers]
+    case = Case(activities, result.top, probe.targets, asked.loss, kinks_of=asked.kinks_of)
+    still = (m for m in hidden if m.layers(case) and not _shows(case, result.layers, m, tolerance, budget))
+    return replace(probe, blind_to=tuple(still))
 
 
-def _probes(network: Network, loss: LossSpec) -> Iterator[Probe]:
+def _probes(network: Network, loss: LossSpec, budget: Budget) -> Iterator[Probe]:
     """Requests of the same architecture: with weights of their own, then with those of the client, moved a little."""
-    for seed in _SEEDS:
-        random = np.random.default_rng(seed)
-        inputs = random.uniform(-1.0, 1.0, (_SAMPLES, network.layers[0].weights.shape[0]))
-        layers = tuple(_seeded(layer, random) for layer in network.layers)
-        yield Probe(Network(layers), inputs, _targets(loss, layers[-1].units, random), ())
-    for seed in _SEEDS:
-        random = np.random.default_rng(seed)
-        inputs = random.uniform(-1.0, 1.0, (_SAMPLES, network.layers[0].weights.shape[0]))
-        layers = tuple(_moved(layer, random) for layer in network.layers)
-        yield Probe(Network(layers), inputs, _targets(loss, layers[-1].units, random), ())
+    for change in (_seeded, _moved):
+        for seed in _SEEDS:
+            budget.take(_operations_of_probe(network))
+            random = np.random.default_rng(seed)
+            inputs = random.uniform(-1.0, 1.0, (_SAMPLES, network.layers[0].weights.shape[0]))
+            layers = tuple(change(layer, random) for layer in network.layers)
+            yield Probe(Network(layers), inputs, _targets(loss, layers[-1].units, random), ())
+
+
+def _operations_of_probe(network: Network) -> float:
+    """Those of making a network and of its gradient."""
+    weights = sum(layer.weights.size for layer in network.layers)
+    passes = sum(operations_of_layer(layer, _SAMPLES, slopes=True) for layer in network.layers)
+    return _OF_RANDOM_NUMBER * weights + 3.0 * passes
 
 
 def _seeded(layer: Layer, random: np.random.Generator) -> Layer:

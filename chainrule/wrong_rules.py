@@ -6,7 +6,8 @@ the one right pass of `backprop.py`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -25,6 +26,19 @@ class Case:
     top: LossGradient
     targets: Array
     loss: LossSpec
+    layers_of: dict[str, frozenset[int]] = field(default_factory=dict)  # where each mistake can be made, once looked up
+    kinks_of: dict[ActivationSpec, list[tuple[Kink, float]]] = field(default_factory=dict)  # once looked up
+
+    @cached_property
+    def specs(self) -> list[frozenset[ActivationSpec]]:
+        """The activations of each layer, each once."""
+        return [frozenset(group.activation for group in activity.layer.groups) for activity in self.activities]
+
+    def kinks(self, spec: ActivationSpec) -> list[tuple[Kink, float]]:
+        """The kinks of an activation, each with the derivative that is right there."""
+        if spec not in self.kinks_of:
+            self.kinks_of[spec] = [(kink, spec.slope(kink.at)) for kink in spec.kinks()]
+        return self.kinks_of[spec]
 
     @property
     def last(self) -> int:
@@ -181,7 +195,7 @@ def same_slope(slope: Callable[[Array], Array], of: Callable[[Activity], Array])
 
     def do_da(place: Place, _case: Case) -> LayerJacobian:
         layer, numbers = place.activity.layer, of(place.activity)
-        return LayerJacobian(layer, tuple(Jacobian(slope(numbers[:, group.units])) for group in layer.groups))
+        return LayerJacobian.of_groups(layer, tuple(Jacobian(slope(numbers[:, group.units])) for group in layer.groups))
 
     return by_do_da(do_da)
 
@@ -191,7 +205,7 @@ def respecified(respec: Callable[[ActivationSpec], ActivationSpec]) -> Change:
 
     def do_da(place: Place, _case: Case) -> LayerJacobian:
         layer, a = place.activity.layer, place.activity.a
-        return LayerJacobian(layer, tuple(respec(g.activation).jacobian(a[:, g.units]) for g in layer.groups))
+        return LayerJacobian.of_groups(layer, tuple(respec(g.activation).jacobian(a[:, g.units]) for g in layer.groups))
 
     return by_do_da(do_da)
 
@@ -208,7 +222,7 @@ def at_kinks(weight_of_right: float) -> Change:
 
     def do_da(place: Place, _case: Case) -> LayerJacobian:
         layer, a = place.activity.layer, place.activity.a
-        return LayerJacobian(layer, tuple(jacobian(g.activation, a[:, g.units]) for g in layer.groups))
+        return LayerJacobian.of_groups(layer, tuple(jacobian(g.activation, a[:, g.units]) for g in layer.groups))
 
     return by_do_da(do_da)
 
@@ -220,7 +234,7 @@ def at_kink(kink: Kink, weight_of_right: float) -> float:
 
 def each_part(formula: Callable[[Jacobian], Jacobian], do_da: LayerJacobian) -> LayerJacobian:
     """A change of the Jacobian of every group."""
-    return do_da._replace(parts=tuple(map(formula, do_da.parts)))
+    return do_da._replace(whole=formula(do_da.whole))
 
 
 def diagonal(part: Jacobian) -> Jacobian:

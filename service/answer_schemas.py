@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from chainrule import __version__
-from schemas.json_schema import COUNT, POINTER, TEXT, JSONSchema, listed, ref, strict, word
+from schemas.gradients import BREAKDOWNS
+from schemas.json_schema import BOOLEAN, COUNT, NUMBER, POINTER, TEXT, JSONSchema, listed, ref, strict, word
 from schemas.non_finite import QUANTITIES
 from schemas.strict import MOST_COMPLAINTS
 from service.limits import LIMITS
@@ -37,12 +38,28 @@ def service_schemas(links: Mapping[str, str]) -> Iterator[tuple[str, JSONSchema]
     """`Service`, `Limits`, `Examples`, and one schema for each type of problem."""
     yield "Service", _service(links)
     limit = strict({"name": word(row.name for row in LIMITS), "value": COUNT, "meaning": TEXT, "setting": TEXT})
-    yield "Limits", strict({"limits": listed(limit)})
+    yield "KnownCost", _known_cost()
+    endpoint = strict({"path": _PATH, "examples": listed(ref("KnownCost"), least=1)})
+    yield "Limits", strict({"limits": listed(limit), "endpoints": listed(endpoint, least=1)})
     example = strict({"name": TEXT, "title": TEXT, "request": ref("GradientRequest")})
     yield "Examples", strict({"examples": listed(example, least=1)})
     yield "Complaint", strict({"pointer": POINTER, "detail": TEXT})
     for problem in PROBLEMS.values():
         yield problem_name(problem), _problem(problem)
+
+
+def _known_cost() -> JSONSchema:
+    return strict(
+        {
+            "units": listed(COUNT, least=2) | {"description": "from the inputs to the outputs"},
+            "samples": COUNT,
+            "breakdown": word(BREAKDOWNS),
+            "verify": BOOLEAN,
+            "work_seconds": NUMBER | {"minimum": 0, "description": "seconds of the reference core"},
+            "memory_bytes": COUNT | {"description": "at the peak, body and answer included"},
+            "most_samples": COUNT | {"description": "the largest batch that the limits allow for a request like it"},
+        }
+    )
 
 
 def problem_name(problem: Problem) -> str:

@@ -1,6 +1,7 @@
 """The application factory: joins, decides nothing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from flask import Flask
@@ -20,6 +21,8 @@ from service import (
     security,
 )
 from service.health import health
+from service.ledger import largest_body, largest_request
+from service.limits import BODY_BYTES, MEMORY_BYTES
 from service.settings import Settings, read_settings
 
 # What is done before a request is done in this order, and what is done to its answer in the opposite one:
@@ -41,9 +44,16 @@ def create_app(settings: Settings | None = None) -> Flask:
     """The WSGI application, with the settings of the environment unless others are given. Raises BadSettings."""
     app = _Service(__name__)
     app.url_map.merge_slashes = False  # a redirect to another path would lose the body of a request
-    app.config["SETTINGS"] = settings or read_settings()
+    app.config["SETTINGS"] = _within_budget(settings or read_settings())
     for part in AROUND:
         part.register(app)
     for blueprint in (routes.v1, routes.root, health, pages.pages, explorer.explorer, openapi.openapi):
         app.register_blueprint(blueprint)
     return app
+
+
+def _within_budget(settings: Settings) -> Settings:
+    """The settings, with limits that the memory budget of the service allows."""
+    most = {BODY_BYTES: largest_body(settings.memory_bytes), MEMORY_BYTES: largest_request(settings.memory_bytes)}
+    limits = {name: min(limit, most.get(name, limit)) for name, limit in settings.limits.items()}
+    return replace(settings, limits=limits)

@@ -6,8 +6,9 @@ from typing import BinaryIO
 from flask import Request, g
 
 from schemas.words import shown
+from service.admission import reserve
 from service.codec import Outline
-from service.codings import CODINGS, IDENTITY, BadCoding, TooMuch, pieces
+from service.codings import CODINGS, IDENTITY, BadCoding, TooMuch, announced_size, pieces
 from service.limits import BODY_BYTES, LIMITS, words
 from service.problems import BAD_REQUEST, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, Refusal
 
@@ -18,6 +19,9 @@ _LIMIT = next(limit for limit in LIMITS if limit.name == BODY_BYTES)
 _EXPANSION = 20 * 2**20  # bytes, for a body that was sent as 100 kB or less: what is wrong with it is found in 50 ms
 _SHORT = 100_000  # bytes
 _EXPANSION_OF_A_BYTE = 600  # bytes more for each that is sent beyond
+_EXPANDED = (
+    8  # bytes that are reserved for each announced to come out: itself, its piece, and what decoding mostly takes
+)
 
 
 def read_body(request: Request, allowed: int) -> bytes:
@@ -55,7 +59,7 @@ def _coding(request: Request) -> str:
 
 def _expanded(coding: str, body: bytes, allowed: int) -> bytes:
     try:
-        return b"".join(_within_bounds(pieces(coding, body, allowed), len(body)))
+        return b"".join(_within_bounds(pieces(coding, body, allowed), len(body), announced_size(coding, body)))
     except BadCoding as error:
         raise Refusal(BAD_REQUEST, f"the body is not {coding}, as its Content-Encoding says: {error}") from error
     except TooMuch as error:
@@ -66,12 +70,15 @@ def _expanded(coding: str, body: bytes, allowed: int) -> bytes:
         raise Refusal(TOO_LARGE, detail, members={"limit": allowed}) from error
 
 
-def _within_bounds(parts: Iterator[bytes], sent: int) -> Iterator[bytes]:
+def _within_bounds(parts: Iterator[bytes], sent: int, announced: int | None) -> Iterator[bytes]:
     """The parts of a decompressed body. Raises Refusal as soon as decoding them takes too much for what was sent.
 
-    A hundred kilobytes could stand for 32 MB, of which half a second goes by until they are refused.
+    A hundred kilobytes could stand for 32 MB, of which half a second goes by until they are refused. Memory is reserved
+    for as much as is announced to come out, and for the most that is allowed as soon as that is not enough.
     """
     allowed, taken = _EXPANSION + _EXPANSION_OF_A_BYTE * max(0, sent - _SHORT), 0
+    reserved = allowed if announced is None else min(allowed, _EXPANDED * announced)
+    reserve(reserved)
     for part in parts:
         taken += len(part) + Outline(part).memory
         if taken > allowed:
@@ -80,6 +87,9 @@ def _within_bounds(parts: Iterator[bytes], sent: int) -> Iterator[bytes]:
                 f"that was sent as {sent} bytes: send it without Content-Encoding"
             )
             raise Refusal(TOO_LARGE, detail)
+        if taken > reserved:
+            reserved = allowed
+            reserve(reserved)
         yield part
 
 

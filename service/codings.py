@@ -87,6 +87,19 @@ def pieces(coding: str, data: bytes, most: int) -> Iterator[bytes]:
         raise BadCoding(f"{behind} bytes follow behind its end")
 
 
+def announced_size(coding: str, data: bytes) -> int | None:
+    """How many bytes come out, as what was compressed says itself: gzip at its end, zstd at its beginning or nowhere.
+
+    What is not in the coding can say anything.
+    """
+    if coding == "gzip":
+        return int.from_bytes(data[-4:], "little")
+    try:
+        return zstd.get_frame_info(data).decompressed_size
+    except zstd.ZstdError:
+        return None
+
+
 def _pieces(decompressor: Decompressor, part: memoryview, most: int) -> Iterator[bytes]:
     """What comes out of a part, up to so many bytes."""
     given: bytes | memoryview = part

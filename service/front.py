@@ -1,35 +1,42 @@
 """What stands between the clients' connections and the Flask application, on the event loop of a worker.
 
-A request with a body is taken in whole, waits for its turn, is computed in a thread, and its answer is sent. So a
+A request with a body is taken in whole, waits for a slot, is computed in a thread, and its answer is sent. So a
 client who sends or reads slowly holds up nobody: it has no thread. Everything else is answered on the loop at once; so
-is a small request that is the work of a moment, of which the way to a thread and back would take up to a sixth.
-What cannot be taken is refused by the application itself, as every other refusal: answer, log line, count are alike.
+is a small request, of which the way to a thread and back would take up to a sixth: it needs no slot, and is answered
+also while all slots are taken. What cannot be taken is refused by the application itself, as every other refusal:
+answer, log line, count are alike.
 """
 
 import asyncio
 import io
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from flask import Flask
 
+from service.admission import ADMISSION, InThread, OnLoop, Postponed
+from service.concurrency import Slots, Work
+from service.deadline import DEADLINE, Deadline, client_gone
 from service.environ import CONNECTION, REFUSAL, STAGES, Environ, Scope, environ_of
-from service.held import Held, Transfer
 from service.limits import BODY_BYTES
-from service.problems import REQUEST_TIMEOUT, WORK_TIMED_OUT, Refusal
+from service.memory_budget import Budget, Holding
+from service.problems import REQUEST_TIMEOUT, Refusal
 from service.request_body import ClientGone, Receive, RequestBody
-from service.requests import Postponed, Timed
+from service.requests import Timed
 from service.settings import Settings
-from service.turns import Turns
+from service.transfers import Transfer
 
-TOLD, ON_LOOP = "chainrule.told", "chainrule.on_loop"  # keys of an environ
+TOLD = "chainrule.told"  # a key of an environ
 
-_SMALL = 16 * 1024  # bytes of a body that is looked at on the loop, to see whether the rest is the work of a moment
+_AT_ONCE = OnLoop()
+_ON_LOOP: Mapping[str, int] = {"/v1/gradients": 16 * 1024}  # bytes of a body that is looked at on the loop; others: 0
+_SMALL_ANSWER = 64 * 1024  # bytes for which there has to be memory before a small request is computed
 _PIECE = 256 * 1024  # of an answer, handed to the connection at a time: it copies what it cannot send at once
+_LATE = 0.25  # seconds after the deadline in which work can end by itself; then its client is answered all the same
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -38,6 +45,7 @@ class Connection(Protocol):
     """What is asked of the connection that a request came by."""
 
     cut_short: bool  # the client has ended its side within the body
+    gone: asyncio.Event  # set when the connection is lost
 
     def abort(self) -> None: ...
 
@@ -54,31 +62,37 @@ class Answer:
 class Front:
     """The ASGI application of a worker."""
 
-    def __init__(self, app: Flask, settings: Settings, turns: Turns) -> None:
+    def __init__(self, app: Flask, settings: Settings, slots: Slots, budget: Budget) -> None:
         self._app = app
         self._settings = settings
-        self._body_limit = settings.limits[BODY_BYTES]
-        self._turns = turns
-        self._held = Held(settings.memory_bytes // settings.workers)
-        self._pool = ThreadPoolExecutor(settings.concurrency)
+        self._body_limit = min(settings.limits[BODY_BYTES], budget.largest_body)
+        self._slots = slots
+        self._budget = budget
+        self._looked_after = False
+        self._pool = ThreadPoolExecutor(slots.threads)
         rules = (rule for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ()))
         self._with_body = {("POST", rule.rule) for rule in rules}
         self._admits = app.extensions.get("chainrule.admits", lambda environ: True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        environ = environ_of(scope)
-        transfer = Transfer(self._held)
-        body = RequestBody(receive, environ, scope[CONNECTION], self._body_limit)
+        if not self._looked_after:
+            self._looked_after = True
+            self._budget.look_after(asyncio.get_running_loop())
+        environ, connection = environ_of(scope), scope[CONNECTION]
+        transfer = Transfer(self._budget)
+        body = RequestBody(transfer.paced(receive), environ, connection, self._body_limit)
         try:
-            answer = await self._answer(environ, body, transfer)
+            answer = await self._answer(environ, body, transfer, connection)
         except Refusal as refusal:
+            transfer.holding.release()
             answer = self.refuse(environ, refusal)
         except ClientGone:
+            self.refuse(environ, client_gone())
             return
         finally:
-            transfer.release()
-        await self._send(answer, send, transfer, scope[CONNECTION])
+            transfer.holding.release()
+        await self._send(answer, send, transfer, connection)
         if not body.ended:
             await body.drop()
 
@@ -86,21 +100,25 @@ class Front:
         """The application's answer to a request that it need not look at."""
         return self._run(environ | {REFUSAL: refusal})
 
-    async def _answer(self, environ: Environ, body: RequestBody, transfer: Transfer) -> Answer:
+    async def _answer(self, environ: Environ, body: RequestBody, transfer: Transfer, connection: Connection) -> Answer:
         asked = environ["REQUEST_METHOD"], "/" + environ["PATH_INFO"].lstrip("/")  # as Flask reads a path
         if asked not in self._with_body or not self._admits(environ):
             return self._run(environ)
-        self._turns.check()
+        most = 0 if "HTTP_CONTENT_ENCODING" in environ else _ON_LOOP.get(asked[1], 0)  # it can become a thousandfold
+        if body.announced is None or body.announced > most:
+            self._slots.check()
         with Timed(environ[STAGES], "receive"):
             content = await self._receive(body, transfer)
+        work = Work.SMALL  # as far as is known
+        if len(content) <= most:
+            try:
+                return self._compute_at_once(environ, content, transfer)
+            except Postponed as postponed:
+                work = postponed.work
         with Timed(environ[STAGES], "queue"):
-            await self._turns.take()
-        try:
-            self._held.make_room()  # for an answer: nobody may be reading the earlier ones
-        except Refusal:
-            self._turns.give_back()
-            raise
-        return self._compute_at_once(environ, content) or await self._compute(environ, content)
+            if not await self._slots.take(work, connection.gone):
+                raise ClientGone
+        return await self._compute(environ, content, work, transfer, connection)
 
     async def _receive(self, body: RequestBody, transfer: Transfer) -> bytes:
         seconds = self._settings.read_seconds
@@ -112,36 +130,44 @@ class Front:
             detail = f"the body took over {seconds:g} s to arrive (CHAINRULE_READ_SECONDS), or was the slowest of many"
             raise Refusal(REQUEST_TIMEOUT, detail, headers={"Connection": "close"}) from error
 
-    def _compute_at_once(self, environ: Environ, content: bytes) -> Answer | None:
-        """The answer, where it is the work of a moment: the turn ends with it. Else nothing, and the turn goes on."""
-        if len(content) > _SMALL or "HTTP_CONTENT_ENCODING" in environ:  # compressed, it can be a thousandfold
-            return None
-        postponed = False
+    def _compute_at_once(self, environ: Environ, content: bytes, transfer: Transfer) -> Answer:
+        """The answer to a small request. Raises Postponed where it is not small, Refusal where there is no memory."""
+        transfer.make_room(_SMALL_ANSWER)
+        return self._run(environ | {"wsgi.input": io.BytesIO(content), ADMISSION: _AT_ONCE})
+
+    async def _compute(
+        self, environ: Environ, content: bytes, work: Work, transfer: Transfer, connection: Connection
+    ) -> Answer:
+        """Compute in a pool thread. The slot is freed when the thread ends, also if it is late and nobody waits."""
+        deadline, told = Deadline(self._settings.work_seconds), threading.Lock()
+        place = InThread(self._slots, work, self._budget, transfer.holding, deadline)
+        given = environ | {"wsgi.input": io.BytesIO(content), TOLD: told, ADMISSION: place, DEADLINE: deadline}
+        loop = asyncio.get_running_loop()
+        running = loop.run_in_executor(self._pool, self._run_in, place, given)
+        gone = loop.create_task(connection.gone.wait())
         try:
-            return self._run(environ | {"wsgi.input": io.BytesIO(content), ON_LOOP: True})
-        except Postponed:
-            postponed = True
-            return None
+            while not running.done() and not gone.done() and deadline.left + _LATE > 0:
+                either = (running, gone)
+                await asyncio.wait(either, timeout=deadline.left + _LATE, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if not postponed:
-                self._turns.give_back()
+            gone.cancel()
+            if not running.done():
+                deadline.end_for_nobody()
+                running.add_done_callback(partial(_forget, transfer.part_with_holding()))
+        if running.done():
+            return running.result()
+        if not told.acquire(blocking=False):  # it has been logged, and is about to be done
+            return await running
+        raise ClientGone if gone.done() else deadline.refusal()
 
-    async def _compute(self, environ: Environ, content: bytes) -> Answer:
-        """The answer of a thread. The turn ends when the work does, also where nobody waits for it any more."""
-        told = threading.Lock()
-        given = environ | {"wsgi.input": io.BytesIO(content), TOLD: told}
-        work = asyncio.get_running_loop().run_in_executor(self._pool, self._run, given)
-        work.add_done_callback(self._end)
-        done, _ = await asyncio.wait([work], timeout=self._settings.work_seconds)
-        if not done and told.acquire(blocking=False):
-            detail = f"the request was worked on for {self._settings.work_seconds:g} s (CHAINRULE_WORK_SECONDS)"
-            raise Refusal(WORK_TIMED_OUT, detail)
-        return await work  # done, or about to be
-
-    def _end(self, work: "asyncio.Future[Answer]") -> None:
-        self._turns.give_back()
-        if not work.cancelled():
-            work.exception()  # asked for here: nobody may be left to do so
+    def _run_in(self, place: InThread, environ: Environ) -> Answer:
+        size = 0
+        try:
+            answer = self._run(environ)
+            size = len(answer.body)
+        finally:
+            place.end(size)
+        return answer
 
     def _run(self, environ: Environ) -> Answer:
         """The WSGI application's answer."""
@@ -160,9 +186,7 @@ class Front:
     async def _send(self, answer: Answer, send: Send, transfer: Transfer, connection: Connection) -> None:
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         size = len(answer.body)
-        transfer.hold(size)
-        with suppress(Refusal):  # it is made; the next one is not
-            self._held.make_room()
+        transfer.hold_answer(size)
         view = memoryview(answer.body)
         try:
             async with transfer.clients_part(self._settings.write_seconds):
@@ -173,4 +197,11 @@ class Front:
         except TimeoutError:
             connection.abort()
         finally:
-            transfer.release()
+            transfer.holding.release()
+
+
+def _forget(holding: Holding, running: "asyncio.Future[Answer]") -> None:
+    """Free what an answer holds that nobody waits for."""
+    holding.release()
+    if not running.cancelled():
+        running.exception()  # asked for here, so that asyncio does not complain that nobody does

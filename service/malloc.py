@@ -5,11 +5,10 @@ import ctypes
 _LIBC = ctypes.CDLL(None)
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of mallopt(3)
 _MAPPED = 32 * 2**20  # bytes; the most that glibc takes
-_KEPT = 128 * 2**20
 
 
-def keep_freed() -> None:
-    """Have glibc keep what an array leaves for the next one, until `give_back`.
+def keep_freed(most: int) -> None:
+    """Have glibc keep up to `most` bytes that an array leaves for the next one, until `give_back`.
 
     By itself it asks the system for each large array and returns it at once, and every page of it is cleared when it is
     first touched: a third of the CPU time of a request with large arrays. One heap serves all threads, since a thread
@@ -17,8 +16,8 @@ def keep_freed() -> None:
     than on glibc nothing is done.
     """
     if mallopt := getattr(_LIBC, "mallopt", None):
-        mallopt(_MMAP_THRESHOLD, _MAPPED)
-        mallopt(_TRIM_THRESHOLD, _KEPT)
+        mallopt(_MMAP_THRESHOLD, min(_MAPPED, most))
+        mallopt(_TRIM_THRESHOLD, most)
         mallopt(_ARENA_MAX, 1)
 
 

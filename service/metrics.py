@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 REJECTIONS = frozenset(
-    {"overloaded", "work-timed-out", "request-timeout", "too-large", "limit-exceeded", "unauthorized"}
+    {"overloaded", "memory", "work-timed-out", "request-timeout", "too-large", "limit-exceeded", "unauthorized"}
 )
 
 _DEAD = "0"  # no process has this id
@@ -48,12 +48,15 @@ class Metrics:
         )
         self._rejected = Counter(
             "chainrule_http_requests_rejected",
-            "Requests refused, by type of problem.",
+            "Requests refused, by type of problem or by what was short.",
             ["reason"],
             registry=self.registry,
         )
         self._multiply_adds = Counter(
             "chainrule_multiply_adds", "Multiply-adds of the matrix products asked for.", registry=self.registry
+        )
+        self._work_seconds = self._histogram(
+            "predicted_work_seconds", "Work of requests as predicted, in seconds of the reference core.", _SECONDS
         )
         self._seconds = self._histogram(
             "http_request_duration_seconds", "From the head of a request to its answer.", _SECONDS, "route", "method"
@@ -64,15 +67,15 @@ class Metrics:
         self._request_bytes = self._histogram("http_request_body_bytes", "Bodies of requests.", _BYTES)
         self._response_bytes = self._histogram("http_response_body_bytes", "Bodies of answers.", _BYTES)
         self._parameters = self._histogram("network_parameters", "Weights and biases of networks.", _PARAMETERS)
-        self._in_flight = self._gauge("requests_in_flight", "Requests that are computed.")
-        self._waiting = self._gauge("requests_waiting", "Requests that wait for their turn.")
-        self._limit = self._gauge("requests_in_flight_limit", "Requests that may be computed at a time.")
+        self._in_flight = self._gauge("requests_in_flight", "Requests being computed in a slot.", "work")
+        self._waiting = self._gauge("requests_waiting", "Requests that wait for a slot.")
+        self._limit = self._gauge("requests_in_flight_limit", "Slots: requests that may be computed at a time.")
 
     def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"chainrule_{name}", meaning, labels, buckets=buckets, registry=self.registry)
 
-    def _gauge(self, name: str, meaning: str) -> Gauge:
-        return Gauge(f"chainrule_{name}", meaning, multiprocess_mode="livesum", registry=self.registry)
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        return Gauge(f"chainrule_{name}", meaning, labels, multiprocess_mode="livesum", registry=self.registry)
 
     def observe(self, exchange: "Exchange") -> None:
         """Count one request."""
@@ -80,8 +83,8 @@ class Metrics:
         self._seconds.labels(exchange.route, exchange.method).observe(exchange.seconds)
         for stage, seconds in exchange.stages.items():
             self._stages.labels(stage).observe(seconds)
-        if exchange.problem in REJECTIONS:
-            self._rejected.labels(exchange.problem).inc()
+        if exchange.rejected in REJECTIONS:
+            self._rejected.labels(exchange.rejected).inc()
         if exchange.request_bytes:
             self._request_bytes.observe(exchange.request_bytes)
         self._response_bytes.observe(exchange.response_bytes)
@@ -89,14 +92,18 @@ class Metrics:
             self._parameters.observe(exchange.parameters)
         if exchange.multiply_adds is not None:
             self._multiply_adds.inc(exchange.multiply_adds)
+        if exchange.work_seconds is not None:
+            self._work_seconds.observe(exchange.work_seconds)
 
     def start_worker(self, concurrency: int) -> None:
         """Tell how many requests this process computes at a time."""
         self._limit.set(concurrency)
+        self.in_flight(0, 0, 0)
 
-    def in_flight(self, busy: int, waiting: int) -> None:
-        """Tell how many requests this process computes, and how many wait."""
-        self._in_flight.set(busy)
+    def in_flight(self, small: int, big: int, waiting: int) -> None:
+        """Tell how many requests of each kind this process computes, and how many wait."""
+        self._in_flight.labels("small").set(small)
+        self._in_flight.labels("big").set(big)
         self._waiting.set(waiting)
 
 
@@ -133,6 +140,9 @@ class _State:
         build.add_metric([__version__], 1)
         yield build
         yield GaugeMetricFamily("chainrule_workers", "Workers that take requests.", len(self._shared.workers))
+        memory = self._shared.memory
+        yield GaugeMetricFamily("chainrule_memory_claimed_bytes", "Memory budget in use.", memory.claimed())
+        yield GaugeMetricFamily("chainrule_memory_budget_bytes", "Memory budget of all processes.", memory.total)
         yield GaugeMetricFamily("chainrule_draining", "1 while the service is stopping.", int(self._shared.draining))
 
 

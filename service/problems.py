@@ -200,6 +200,7 @@ class Refusal(Exception):
     """A request refused with a problem.
 
     `members` are further members of the document (RFC 9457, section 3.2), `headers` further headers of the answer.
+    The metrics count the refusal by its `reason`, or else by the name of the problem.
     """
 
     problem: Problem
@@ -207,6 +208,7 @@ class Refusal(Exception):
     errors: list[dict[str, str]] = field(default_factory=list)
     members: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    reason: str = ""
 
 
 def register(app: Flask) -> None:
@@ -239,6 +241,7 @@ def _releasing(handler: Callable[[Any], Response]) -> Callable[[Any], Response]:
 def _answer(refusal: Refusal) -> Response:
     problem = refusal.problem
     g.problem = problem.name
+    g.rejected = refusal.reason or problem.name
     document = {
         "type": f"/problems/{problem.name}",
         "title": problem.title,

@@ -62,15 +62,15 @@ class RequestBody:
     def __init__(self, receive: Receive, environ: Environ, sender: Sender, limit: int) -> None:
         self._receive, self._environ, self._sender, self._limit = receive, environ, sender, limit
         announced = environ.get("CONTENT_LENGTH")
-        self._announced = None if announced is None else int(announced)
-        self.ended = not self._announced and "HTTP_TRANSFER_ENCODING" not in environ
+        self.announced = None if announced is None else int(announced)
+        self.ended = not self.announced and "HTTP_TRANSFER_ENCODING" not in environ
         self._expected = "HTTP_EXPECT" in environ  # the client waits to be asked for the body
         self._dropped = 0
 
     async def read(self, account: Account) -> bytes:
         """All of it. Raises Refusal where it is over the limit or cut short, ClientGone where nobody is left."""
-        if self._announced is not None and self._announced > self._limit:
-            raise over_limit(self._announced, self._limit)
+        if self.announced is not None and self.announced > self._limit:
+            raise over_limit(self.announced, self._limit)
         pieces = Pieces()
         while not self.ended:
             piece = await self._next()
@@ -80,7 +80,7 @@ class RequestBody:
                 raise over_limit(pieces.size, self._limit)
             account.take_in(len(piece))
         if self._sender.cut_short:
-            of = "" if self._announced is None else f" of its {self._announced}"
+            of = "" if self.announced is None else f" of its {self.announced}"
             raise Refusal(BAD_REQUEST, f"the body ended after {pieces.size}{of} bytes")
         return pieces.joined()
 

@@ -3,7 +3,7 @@
 The server's front may hand on what it knows, in the WSGI environment: `chainrule.received`, when the head had arrived
 (by time.perf_counter), `chainrule.stages`, the seconds that its own stages took, `chainrule.refusal`, a Refusal, and
 `chainrule.told`, a lock that whoever tells of the request takes, so that it is told of once: the answer that comes too
-late, or the refusal that was given in its place; and `chainrule.on_loop`, that it has only a moment for this request.
+late, or the refusal that was given in its place.
 """
 
 import re
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from flask import Flask, Request, Response, current_app, g, request
 
 from schemas.words import LONGEST_SHOWN, cut
+from service.deadline import checkpoint
 from service.operations import OPERATIONS
 from service.problems import NOT_ACCEPTABLE, Refusal
 
@@ -35,6 +36,7 @@ class Exchange:
     route: str  # "/v1/activations/{name}", or "unmatched" where the path leads nowhere
     status: int
     problem: str | None  # the name of its type
+    rejected: str | None  # why it was refused: the name of the problem, or "memory" where there was too little of it
     request_bytes: int  # of the bodies, as they were sent
     response_bytes: int
     seconds: float
@@ -43,14 +45,11 @@ class Exchange:
     key: str | None  # the name of the API key
     parameters: int | None  # of the network
     multiply_adds: int | None
+    work_seconds: float | None  # as the cost model predicts them
     exception: BaseException | None  # behind a 500
 
 
 Observer = Callable[[Exchange], None]
-
-
-class Postponed(BaseException):
-    """A request is left as it is, to be taken up again where it may take its time. No error: nothing answers it."""
 
 
 def register(app: Flask) -> None:
@@ -58,12 +57,6 @@ def register(app: Flask) -> None:
     app.extensions.setdefault(OBSERVERS, [])
     app.before_request(_begin)
     app.after_request(_end)
-
-
-def take_time() -> None:
-    """Say that more than a moment's work follows. Raises Postponed where the server has only that for this request."""
-    if "chainrule.on_loop" in request.environ:
-        raise Postponed
 
 
 class Timed:
@@ -80,7 +73,8 @@ class Timed:
 
 
 def stage(name: str) -> Timed:
-    """A stage of the request that the application is at."""
+    """A stage of the request. Raises Refusal where its deadline is over when the stage begins."""
+    checkpoint()()
     return Timed(g.stages, name)
 
 
@@ -128,6 +122,7 @@ def _exchange(response: Response) -> Exchange:
         route=_route(asked),
         status=response.status_code,
         problem=known.get("problem"),
+        rejected=known.get("rejected"),
         request_bytes=known.get("request_bytes", asked.environ.get("chainrule.received_bytes", 0)),
         response_bytes=_size(asked, response),
         seconds=time.perf_counter() - known.received,
@@ -136,6 +131,7 @@ def _exchange(response: Response) -> Exchange:
         key=known.get("key"),
         parameters=known.get("parameters"),
         multiply_adds=known.get("multiply_adds"),
+        work_seconds=known.get("work_seconds"),
         exception=known.get("exception"),
     )
 

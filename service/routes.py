@@ -1,5 +1,6 @@
 """The endpoints, one view each: load, enforce, compute, dump."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, current_app, g, request
@@ -9,12 +10,16 @@ from chainrule.activations import ACTIVATIONS
 from chainrule.backprop import Gradients, descend, gradients
 from chainrule.catalogue import Table
 from chainrule.checking import Check, check
+from chainrule.checkpoint import Checkpoint, unlimited
+from chainrule.cost import Cost
+from chainrule.cost.passes import multiply_adds, parameters
 from chainrule.explain import Derivation, explain
 from chainrule.losses import LOSSES
 from chainrule.remarks import NonFinite, first_non_finite, first_non_finite_parameter
 from chainrule.verification import verify
 from schemas.catalogue import activation_document, loss_document
 from schemas.checks import CheckRequest, CheckRequestSchema, check_answer
+from schemas.cost import Posted, check_cost, explanation_cost, gradients_cost, posted
 from schemas.curve import curve, read_curve
 from schemas.explanations import ExplanationRequest, ExplanationRequestSchema, explanation
 from schemas.explanations_markdown import markdown
@@ -22,19 +27,25 @@ from schemas.fields import array_members
 from schemas.gradients import GradientRequest, GradientRequestSchema
 from schemas.gradients_answer import Computed, answer
 from schemas.non_finite import members, place, sentence
+from schemas.strict import StrictSchema
 from schemas.words import did_you_mean, shown
 from service import explorer
+from service.admission import admit, reserve
 from service.body import read_body
 from service.codec import Outline, decode, encode
+from service.deadline import checkpoint
 from service.examples import EXAMPLES
-from service.limits import BODY_BYTES, LIMITS, enforce, enforce_on_body, enforce_on_explanation, is_little
+from service.known_costs import endpoints_document
+from service.limits import BODY_BYTES, LIMITS, enforce, enforce_on_body
 from service.problems import NON_FINITE_RESULT, NOT_FOUND, Refusal
-from service.requests import JSON, choose_form, stage, take_time
+from service.requests import JSON, choose_form, stage
 
 GRADIENT_REQUEST = GradientRequestSchema()
 EXPLANATION_REQUEST = ExplanationRequestSchema()
 CHECK_REQUEST = CheckRequestSchema()
 ARRAYS = array_members(CHECK_REQUEST)  # which has those of the others too
+
+_KNOWN_COSTS = "chainrule.known_costs"  # where an app keeps what it tells of them
 
 MARKDOWN = "text/markdown; charset=utf-8; variant=GFM"  # RFC 7763, RFC 7764
 
@@ -67,16 +78,10 @@ def post_gradients() -> Response:
     far the derivatives are broken down, `encoding` how arrays are written. A request that fits this schema can still be
     refused, where shapes do not fit each other.
     """
-    with stage("decode"):
-        document = _document()
-    with stage("validate"):
-        asked: GradientRequest = GRADIENT_REQUEST.load(document)
-        size = enforce(_limits(), asked)
-    if asked.verify or not is_little(size):
-        take_time()
-    _account(size)
+    asked, cost = _read(GRADIENT_REQUEST, gradients_cost)
+    _account(asked, cost)
     with stage("compute"):
-        computed = compute(asked)
+        computed = compute(asked, checkpoint())
     with stage("encode"):
         return _json(answer(asked, computed))
 
@@ -89,14 +94,10 @@ def post_explanations() -> Response:
     back through every unit, each line with symbols, with the numbers put in, and its value. LaTeX in JSON, or with
     `Accept: text/markdown` one page of Markdown.
     """
-    take_time()
-    with stage("decode"):
-        document = _document()
-    with stage("validate"):
-        asked: ExplanationRequest = EXPLANATION_REQUEST.load(document)
-        _account(enforce_on_explanation(_limits(), asked))
+    asked, cost = _read(EXPLANATION_REQUEST, explanation_cost)
+    _account(asked.gradients, cost)
     with stage("compute"):
-        result, derivation = compute_explanation(asked)
+        result, derivation = compute_explanation(asked, checkpoint())
     with stage("encode"):
         if g.form == JSON:
             response = _json(explanation(asked, result, derivation))
@@ -114,14 +115,10 @@ def post_gradient_checks() -> Response:
     pass, alone and then in pairs; what reproduces the numbers is named. `blind_to` are the mistakes that this request
     could not reveal, `better_probe` is a request that can.
     """
-    take_time()
-    with stage("decode"):
-        document = _document()
-    with stage("validate"):
-        asked: CheckRequest = CHECK_REQUEST.load(document)
-        _account(enforce(_limits(), asked))
+    asked, cost = _read(CHECK_REQUEST, check_cost)
+    _account(asked, cost)
     with stage("compute"):
-        checked = checked_gradients(asked)
+        checked = checked_gradients(asked, checkpoint())
     with stage("encode"):
         return _json(check_answer(asked, checked))
 
@@ -161,12 +158,18 @@ def get_loss(name: str) -> Response:
 
 @v1.get("/limits")
 def get_limits() -> Response:
-    """The limits in force."""
-    limits = _limits()
+    """The limits in force, and what requests of known shapes cost, as far as it is predicted from their shapes.
+
+    Seconds are those of a reference core. `most_samples` is the largest batch that the limits allow for a request like
+    it, with its numbers written in full as JSON.
+    """
+    limits, kept = _limits(), current_app.extensions
     rows = [
         {"name": row.name, "value": limits[row.name], "meaning": row.meaning, "setting": row.setting} for row in LIMITS
     ]
-    return _json({"limits": rows})
+    if _KNOWN_COSTS not in kept:
+        kept[_KNOWN_COSTS] = endpoints_document(limits)  # takes 20 ms
+    return _json({"limits": rows, "endpoints": kept[_KNOWN_COSTS]})
 
 
 @v1.get("/examples")
@@ -200,17 +203,28 @@ def _limits() -> Any:
     return current_app.config["SETTINGS"].limits
 
 
-def _document() -> Any:
-    """The body of the request, within the limits of a body."""
-    body = read_body(request, _limits()[BODY_BYTES])
-    outline = Outline(body)
-    enforce_on_body(_limits(), outline)
-    return decode(body, ARRAYS, outline)
+def _read(schema: StrictSchema, cost_of: Callable[[Any, Posted], Cost]) -> tuple[Any, Cost]:
+    """The body of the request in core values, and its cost; both within the limits.
+
+    The document is dropped here: its numbers are objects of Python where they came as lists.
+    """
+    with stage("decode"):
+        body = read_body(request, _limits()[BODY_BYTES])
+        outline = Outline(body)
+        enforce_on_body(_limits(), outline)
+        reserve((2 * len(body) if request.content_encoding else 0) + outline.memory)
+        document = decode(body, ARRAYS, outline)
+    with stage("validate"):
+        asked = schema.load(document)
+        cost = enforce(_limits(), cost_of(asked, posted(document, len(body))))
+    admit(cost.seconds, cost.memory)
+    return asked, cost
 
 
-def _account(size: dict[str, int]) -> None:
+def _account(asked: GradientRequest, cost: Cost) -> None:
     """Tell the log and the metrics how much is asked for."""
-    g.parameters, g.multiply_adds = size["parameters"], size["multiply_adds"]
+    g.parameters, g.work_seconds = parameters(asked.network), cost.seconds
+    g.multiply_adds = multiply_adds(asked.network, len(asked.inputs))
 
 
 def _json(document: Any) -> Response:
@@ -223,28 +237,33 @@ def _row(table: Table[Any], name: str, noun: str) -> Any:
     return table[name]
 
 
-def compute(asked: GradientRequest) -> Computed:
+def compute(asked: GradientRequest, look: Checkpoint = unlimited) -> Computed:
     """The gradients, and what else was asked for; all of it finite."""
-    result = gradients(asked.network, asked.inputs, asked.targets, asked.loss)
+    result = gradients(asked.network, asked.inputs, asked.targets, asked.loss, checkpoint=look)
     _refuse_non_finite(first_non_finite(result), asked)
     stepped = None
     if asked.learning_rate is not None:
         stepped = descend(asked.network, result.layers, asked.learning_rate)
         _refuse_non_finite(first_non_finite_parameter(stepped), asked)
-    verification = verify(asked.network, result.layers, asked.targets, asked.loss) if asked.verify else None
+    verification = None
+    if asked.verify:
+        verification = verify(asked.network, result.layers, asked.targets, asked.loss, checkpoint=look)
     return Computed(result, stepped, verification)
 
 
-def compute_explanation(asked: ExplanationRequest) -> tuple[Gradients, Derivation]:
+def compute_explanation(asked: ExplanationRequest, look: Checkpoint = unlimited) -> tuple[Gradients, Derivation]:
     """The gradients, all of them finite, and the derivation of the one that was asked for."""
     request = asked.gradients
-    result = compute(request).result
-    return result, explain(request.network, result, request.targets, request.loss, asked.place, asked.sample)
+    result = compute(request, look).result
+    return result, explain(
+        request.network, result, request.targets, request.loss, asked.place, asked.sample, checkpoint=look
+    )
 
 
-def checked_gradients(asked: CheckRequest) -> Check:
+def checked_gradients(asked: CheckRequest, look: Checkpoint = unlimited) -> Check:
     """What is to be said of the client's gradients, where the right ones are finite."""
-    return check(asked.network, compute(asked).result, asked.targets, asked.loss, asked.given, asked.tolerance)
+    right = compute(asked, look).result
+    return check(asked.network, right, asked.targets, asked.loss, asked.given, asked.tolerance, checkpoint=look)
 
 
 def _refuse_non_finite(found: NonFinite | None, asked: GradientRequest) -> None:

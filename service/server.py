@@ -23,18 +23,21 @@ from service import logs, tracing
 from service.addresses import listen
 from service.admin import create_admin_app
 from service.app import create_app
+from service.concurrency import Slots
 from service.front import Front
+from service.ledger import Ledger
 from service.logs import GunicornLogger
 from service.malloc import keep_freed
+from service.memory_budget import Budget, kept_bytes
 from service.metrics import Metrics, new_directory, remove_directory
 from service.settings import Settings, retired_settings
 from service.shared import Shared
-from service.turns import Turns
 from service.worker import Worker
 
 _log = logging.getLogger(__name__)
 
 _MEMORY_DISK = Path("/dev/shm")  # noqa: S108  workers tell of life by touching a file; on a disk that can block
+_ADMIN_MEMORY = 16 * 2**20  # bytes; of its own budget, as it takes no bodies
 _BACKLOG = 1024  # connections that the kernel takes before a worker accepts them
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _HEARTBEAT = 60  # seconds without a sign of life after which a worker is killed; its loop never waits for work
@@ -47,7 +50,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         self.settings = settings
         self.listeners = listeners
         self.files = [listener.fileno() for listener in listeners]
-        self.shared = Shared()
+        self.shared = Shared(settings.memory_bytes, settings.workers)
         self.directory = directory
         self.metrics = Metrics(directory)
         super().__init__()
@@ -62,7 +65,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "preload_app": True,
             "pre_fork": lambda _server, _worker: gc.freeze(),  # pages that the workers share stay shared
             "post_fork": lambda _server, _worker: _leave_at_a_signal(),
-            "child_exit": lambda _server, worker: self.shared.go(worker.pid),
+            "child_exit": lambda _server, worker: self.shared.ended(worker.pid),
             "control_socket_disable": True,  # it wants a home directory to write to
             "keepalive": math.ceil(settings.keepalive_seconds),
             "graceful_timeout": math.ceil(settings.stop_seconds),
@@ -86,10 +89,10 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def front(self) -> Front:
         """What a worker answers with."""
         settings = self.settings
-        turns = Turns(settings.concurrency, settings.queue, settings.queue_seconds, self.metrics.in_flight)
-        self.metrics.start_worker(settings.concurrency)
+        slots = Slots(settings.concurrency, settings.queue, settings.queue_seconds, self.metrics.in_flight)
+        self.metrics.start_worker(slots.total)
         tracing.start(self.wsgi())
-        return Front(self.wsgi(), settings, turns)
+        return Front(self.wsgi(), settings, slots, Budget(self.shared.memory, settings.queue_seconds))
 
     def run(self) -> None:
         """Serve until a signal ends it. Raises CannotStart."""
@@ -110,7 +113,7 @@ class Admin:
 
     def front(self) -> Front:
         """What the admin process answers with."""
-        return Front(self._app, self.settings, Turns(1, 1, 1.0))
+        return Front(self._app, self.settings, Slots(1, 1, 1.0), Budget(Ledger(_ADMIN_MEMORY)))
 
 
 class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
@@ -217,7 +220,7 @@ def serve(settings: Settings, listeners: Sequence[socket.socket]) -> None:
         _log.warning(sentence)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is a file
-    keep_freed()
+    keep_freed(kept_bytes(settings.memory_bytes, settings.workers))
     directory = new_directory()
     master = os.getpid()
     try:

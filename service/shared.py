@@ -4,18 +4,21 @@ import mmap
 import os
 import struct
 
+from service.ledger import Ledger
+
 _DRAINING, _FIRST = 0, 1
 _SLOTS = 255  # one for each process id, beside the flag
 _INT = struct.Struct("=i")
 
 
 class Shared:
-    """Whether the service is draining, and which workers take requests.
+    """Whether the service is draining, which workers take requests, and how much memory they have claimed.
 
     Each number is written by one process at a time, and whole.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, memory_bytes: int = 0, workers: int = 1) -> None:
+        self.memory = Ledger(memory_bytes, workers)
         self._page = mmap.mmap(-1, (_FIRST + _SLOTS) * _INT.size)  # of no file: the root may be read-only
 
     @property
@@ -42,10 +45,15 @@ class Shared:
         self._write(_FIRST + age % _SLOTS, os.getpid())
 
     def go(self, pid: int) -> None:
-        """A worker takes requests no longer, or is dead."""
+        """A worker takes requests no longer."""
         for slot in range(_FIRST, _FIRST + _SLOTS):
             if self._read(slot) == pid:
                 self._write(slot, 0)
+
+    def ended(self, pid: int) -> None:
+        """A worker has ended, or died: its memory is free."""
+        self.go(pid)
+        self.memory.leave(pid)
 
     def _read(self, slot: int) -> int:
         return int(_INT.unpack_from(self._page, slot * _INT.size)[0])

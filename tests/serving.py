@@ -11,15 +11,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.settings import SETTINGS
+
 SECONDS = 30.0  # that anything here may take: much more than it does, for machines that are busy with something else
 COMMAND = [str(Path(sys.executable).parent / "chainrule"), "serve"]
+DEFAULTS = {row.name: row.default for row in SETTINGS}
 JSON = {"Content-Type": "application/json"}
 HEAD = b"POST /v1/gradients HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 REQUEST = {
@@ -110,17 +113,18 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(log: Path, **settings: object) -> Iterator[Server]:
-    """A service of its own, ready; ended in any case, and waited for."""
+def serving(log: Path, command: Sequence[str] = COMMAND, **settings: object) -> Iterator[Server]:
+    """A service of its own, ready; ended in any case, and waited for. A setting that is None keeps its default."""
     ports = {"BIND": f"127.0.0.1:{free_port()}", "ADMIN_BIND": f"127.0.0.1:{free_port()}"}
-    given = ports | {"WORKERS": 1, "DRAIN_SECONDS": 0} | settings
+    asked = ports | {"WORKERS": 1, "DRAIN_SECONDS": 0} | settings
+    given = {name: value for name, value in asked.items() if value is not None}
     port, admin_port = (int(str(given[name]).rpartition(":")[2]) for name in ports)
     with log.open("wb") as file:
-        process = subprocess.Popen(COMMAND, env=environment(**given), stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, env=environment(**given), stdout=file, stderr=subprocess.STDOUT)
     with process:
         try:
             server = Server(process, port, admin_port, log)
-            workers = int(str(given["WORKERS"]))
+            workers = int(str(given.get("WORKERS", DEFAULTS["WORKERS"])))
             wait_until(lambda: _is_up(server, workers), "the service to be ready")
             yield server
         finally:
@@ -167,7 +171,9 @@ class Load:
     clients: int = 4
     pause: float = 0.0  # seconds between the requests of a client
     keep: bool = True
+    patience: float = SECONDS  # how long a client waits for each step of an answer
     answered: int = 0
+    slowest: float = 0.0  # seconds of an exchange
     repeated: int = 0
     failures: list[str] = field(default_factory=list)
 
@@ -194,13 +200,15 @@ class Load:
         wait_until(lambda: self.answered >= enough or bool(self.failures), f"{more} answers", 6 * SECONDS)
 
     def _run(self) -> None:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=self.patience)
         while not self._stop.is_set():
             with self._lock:
                 number = next(self._numbers)
+            start = time.monotonic()
             failure = self._exchange(connection, float(number))
             with self._lock:
                 self.answered += failure is None
+                self.slowest = max(self.slowest, time.monotonic() - start)
                 if failure is not None:
                     self.failures.append(f"request {number}: {failure}")
             if not self.keep:

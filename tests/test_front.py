@@ -11,15 +11,20 @@ import pytest
 from flask import Response
 
 from service.app import create_app
+from service.concurrency import Slots, Work
 from service.front import CONNECTION, Front
+from service.ledger import Ledger
+from service.memory_budget import Budget
 from service.requests import OBSERVERS, Exchange
 from service.settings import read_settings
-from service.turns import Turns
 
 LAYER = {"weights": [[0.5] * 2] * 2, "activation": "tanh"}
 SMALL = {"network": {"layers": [LAYER]}, "inputs": [1.0, 2.0], "targets": [0.0, 0.0]}
-MANY = SMALL | {"inputs": [[1.0, 2.0]] * 600, "targets": [[0.0, 0.0]] * 600, "breakdown": "per_unit"}
-DEEP = SMALL | {"network": {"layers": [LAYER] * 9}}
+WIDE = {"network": {"layers": [{"weights": [[0] * 60] * 60, "activation": "tanh"}]}, "inputs": [0] * 60} | {
+    "targets": [1] * 60,
+    "breakdown": "none",
+}
+DEEP = SMALL | {"network": {"layers": [LAYER] * 64}}
 
 ON_LOOP: dict[str, tuple[str, Any, int]] = {
     "small": ("/v1/gradients", SMALL, 200),
@@ -29,16 +34,20 @@ ON_LOOP: dict[str, tuple[str, Any, int]] = {
 IN_A_THREAD: dict[str, tuple[str, Any, int]] = {
     "a large body": ("/v1/gradients", json.dumps(SMALL).encode() + b" " * 16_384, 200),
     "compressed": ("/v1/gradients", gzip.compress(json.dumps(SMALL).encode()), 200),
-    "a long answer": ("/v1/gradients", MANY, 200),
+    "a long answer": ("/v1/gradients", WIDE | {"breakdown": "per_weight"}, 200),
     "many layers": ("/v1/gradients", DEEP, 200),
-    "verified": ("/v1/gradients", SMALL | {"verify": True}, 200),
+    "verified": ("/v1/gradients", WIDE | {"verify": True}, 200),
     "an explanation": ("/v1/explanations", {}, 422),
     "a check": ("/v1/gradient-checks", {}, 422),
 }
 
 
+class Fall(BaseException):
+    """What Flask does not turn into an answer."""
+
+
 class Asked:
-    """A front of its own with two turns, and what came of the one request that it was asked."""
+    """A front of its own with two slots, and what came of the one request that it was asked."""
 
     def __init__(self, path: str, body: bytes, behind: Callable[[Response], Response] = lambda answer: answer) -> None:
         self.app = create_app()
@@ -54,8 +63,8 @@ class Asked:
         self.exchanges.append(exchange)
 
     async def _ask(self, path: str, body: bytes) -> None:
-        self.turns = Turns(2, 2, 1.0)
-        front = Front(self.app, read_settings(), self.turns)
+        self.slots, self.budget = Slots(2, 2, 1.0), Budget(Ledger(64 * 2**20))
+        front = Front(self.app, read_settings(), self.slots, self.budget)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         if body.startswith(b"\x1f\x8b"):
             headers.append((b"content-encoding", b"gzip"))
@@ -66,11 +75,10 @@ class Asked:
             "http_version": "1.1",
             "scheme": "http",
             "headers": headers,
-            CONNECTION: type("Connected", (), {"cut_short": False})(),
+            CONNECTION: type("Connected", (), {"cut_short": False, "gone": asyncio.Event()})(),
         }
         await front(scope, self._receive(body), self._send)
-        await asyncio.sleep(0)  # for what is called when a thread has ended
-        self.busy = self.turns.busy
+        self.left = self.slots.busy, self.slots.waiting, self.budget.used
 
     @staticmethod
     def _receive(body: bytes) -> Any:
@@ -90,29 +98,44 @@ class Asked:
 
 @pytest.mark.parametrize("kind", [*ON_LOOP, *IN_A_THREAD])
 def test_only_the_work_of_a_moment_is_done_on_the_loop(kind: str) -> None:
-    """Each request is answered once, told of once, and gives its turn back, wherever it is computed."""
+    """Each request is answered once, told of once, and gives back its slot and memory, wherever it is computed."""
     path, body, status = (ON_LOOP | IN_A_THREAD)[kind]
     asked = Asked(path, body if isinstance(body, bytes) else json.dumps(body).encode())
     assert asked.status == status
     assert [exchange.status for exchange in asked.exchanges] == [status]
     assert (asked.threads == [threading.main_thread()]) == (kind in ON_LOOP)
-    assert asked.busy == 0
+    assert asked.left == (0, 0, 0)
 
 
-def test_a_turn_ends_also_where_the_application_falls(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("request_body", [SMALL, WIDE | {"verify": True}], ids=["on the loop", "in a thread"])
+def test_slot_and_memory_are_free_also_where_the_application_falls(
+    monkeypatch: pytest.MonkeyPatch, request_body: Any
+) -> None:
     """Else each such request would leave room for one less, until there is none."""
-    taken: list[Turns] = []
-    take = Turns.take
+    made: list[Any] = []
+    init = Front.__init__
 
-    async def kept(turns: Turns) -> None:
-        taken.append(turns)
-        await take(turns)
+    def kept(front: Front, app: Any, settings: Any, slots: Slots, budget: Budget) -> None:
+        made.extend((slots, budget))
+        init(front, app, settings, slots, budget)
 
-    monkeypatch.setattr(Turns, "take", kept)
+    monkeypatch.setattr(Front, "__init__", kept)
 
     def fall(_: Response) -> Response:
-        raise KeyboardInterrupt
+        raise Fall
 
-    with pytest.raises(KeyboardInterrupt):
-        Asked("/v1/gradients", json.dumps(SMALL).encode(), fall)
-    assert [turns.busy for turns in taken] == [0]
+    with pytest.raises(Fall):
+        Asked("/v1/gradients", json.dumps(request_body).encode(), fall)
+    slots, budget = made
+    assert (slots.busy, budget.used) == (0, 0)
+
+
+@pytest.mark.parametrize("work", Work)
+def test_a_small_request_needs_no_slot(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is answered while all of them are taken."""
+
+    async def never(*_: object) -> bool:
+        raise AssertionError(work)
+
+    monkeypatch.setattr(Slots, "take", never)
+    assert Asked("/v1/gradients", json.dumps(SMALL).encode()).status == 200

@@ -1,4 +1,4 @@
-"""How much a request may ask: every limit at its edge, what it counts, how it is set, and how it is told beforehand."""
+"""How much a request may ask: every limit at its edge, how it is set, and how it is told beforehand."""
 
 import json
 import tracemalloc
@@ -10,13 +10,16 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from chainrule.cost import Cost, Part, cost_of
+from schemas.cost import gradients_cost, posted
 from schemas.gradients import GradientRequestSchema
-from schemas.problem import pointer
 from service.app import create_app
 from service.codec import Outline
+from service.known_costs import KNOWN, Known
 from service.limits import BODY_BYTES, DEFAULTS, LIMITS, Limit, enforce, enforce_on_body
 from service.problems import Refusal
 from service.settings import Settings, read_settings
+from tests.costs import CHECKS, EXPLANATIONS, GRADIENTS, Asked
 
 Body = dict[str, Any]
 
@@ -33,120 +36,148 @@ REQUEST: Body = {
     "loss": "categorical_cross_entropy",
     "verify": True,
 }
-COUNTS = {  # of that request, counted by hand
-    "body_bytes": len(json.dumps(REQUEST)),
-    "json_parts": 4 + (1 + 5 + 1 + 1 + 2) + (1 + 4) * 2 + 14 + 1,  # objects; layers, weights, biases; batches; strings
-    "json_depth": 3,  # layers, weights, row
-    "layers": 2,
-    "units": 5,  # the inputs are the widest
-    "parameters": 5 * 2 + 2 + 2 * 3,
-    "samples": 4,
-    "activity_numbers": 4 * (5 + 2 + 3),
-    "multiply_adds": (3 + 30 * 18) * 4 * (5 * 2 + 2 * 3),  # forward, weights, what is below; and to verify each of 18
-    "verified_parameters": 5 * 2 + 2 + 2 * 3,
-    "answer_numbers": (10 + 2 + 6)  # dE_dw, dE_db
-    + 4 * 3  # outputs
-    + 4  # sample_losses
-    + 4 * 5  # dE_dx
-    + 4 * (5 + 4 * 2 + 2)  # da_dw; a, o, dE_da, dE_do; do_da, a number a unit
-    + 4 * (2 + 4 * 3 + 9)  # da_dw; a, o, dE_da, dE_do; do_da, a matrix a sample
-    + 10 * (4 + 4 * 3)  # records of the first layer: four numbers, and three lists over the samples
-    + 6 * (4 + 4 * (1 + 3 + 3)),  # records of the softmax: dE_do and do_da of all three units
-    "explanation_lines": 0,  # that request is none of an explanation: test_explanations.py counts them
-}
-LIMITS_OF_REQUESTS = [limit for limit in LIMITS if limit.measure]
+TEXT = json.dumps(REQUEST).encode()
+OF_REQUESTS = [limit for limit in LIMITS if limit.measure]
+OF_BODIES = [limit for limit in LIMITS if limit.measure_body]
+AMPLE = dict.fromkeys(DEFAULTS, 10**15)
 
 
-def with_limits(**limits: int) -> Settings:
+def with_limits(**limits: float) -> Settings:
     """The default settings with some limits of our own."""
     return replace(read_settings(), limits={**DEFAULTS, **limits})
 
 
-def post(settings: Settings, body: Body) -> TestResponse:
+def post(settings: Settings, body: Body, endpoint: str = GRADIENTS) -> TestResponse:
     """The answer of a service with these settings."""
-    return create_app(settings).test_client().post("/v1/gradients", json=body)
+    return create_app(settings).test_client().post(f"/v1/{endpoint}", json=body)
 
 
 def by_name(limit: Limit) -> str:
     return limit.name
 
 
-BODY_LIMITS = [limit for limit in LIMITS if limit.measure_body]
+def cost_of_request(**changes: Any) -> Cost:
+    """The cost of the request above, as the view has it."""
+    body = json.dumps(REQUEST | changes, separators=(",", ":")).encode()  # as the test client writes it
+    document = json.loads(body)
+    return gradients_cost(GradientRequestSchema().load(deepcopy(document)), posted(document, len(body)))
+
+
+def measured(limit: Limit, **changes: Any) -> float:
+    assert limit.measure is not None
+    return limit.measure(cost_of_request(**changes))
+
 
 # Every row, at its edge.
 
 
-def test_every_limit_has_a_count_to_be_held_against() -> None:
-    """A new row of the table needs a number that somebody has counted."""
-    assert set(COUNTS) == {limit.name for limit in LIMITS}
-
-
-@pytest.mark.parametrize("limit", LIMITS_OF_REQUESTS, ids=by_name)
-def test_a_limit_counts_what_a_hand_counts(limit: Limit) -> None:
-    """The numbers stand above, with where they come from. The answer's may be counted up to a tenth too high."""
-    assert limit.measure is not None
-    measured = limit.measure(GradientRequestSchema().load(deepcopy(REQUEST)))
-    counted = COUNTS[limit.name]
-    if limit.name == "answer_numbers":
-        assert counted <= measured <= 1.1 * counted
-    else:
-        assert measured == counted
-
-
-@pytest.mark.parametrize("limit", LIMITS_OF_REQUESTS, ids=by_name)
+@pytest.mark.parametrize("limit", OF_REQUESTS, ids=by_name)
 def test_a_request_exactly_at_a_limit_passes(limit: Limit) -> None:
     """The limit is the largest that is allowed."""
-    asked = _measured(limit)
-    assert post(with_limits(**{limit.name: asked}), REQUEST).status_code == 200
+    asked = measured(limit)
+    assert enforce(AMPLE | {limit.name: asked}, cost_of_request()) == cost_of_request()
+    with pytest.raises(Refusal):
+        enforce(AMPLE | {limit.name: asked * (1 - 1e-9)}, cost_of_request())
 
 
-@pytest.mark.parametrize("limit", LIMITS_OF_REQUESTS, ids=by_name)
-def test_a_request_one_above_a_limit_is_refused_in_words_that_help(limit: Limit) -> None:
-    """422 at its pointer, with the limit's name and value, what was asked, the setting, and the way out."""
-    asked = _measured(limit)
-    place = limit.place(GradientRequestSchema().load(deepcopy(REQUEST)))
-    answer = post(with_limits(**{limit.name: asked - 1}), REQUEST)
+@pytest.mark.parametrize("endpoint", [GRADIENTS, EXPLANATIONS, CHECKS])
+@pytest.mark.parametrize("limit", OF_REQUESTS, ids=by_name)
+def test_a_request_above_a_limit_is_refused_at_every_endpoint(limit: Limit, endpoint: str) -> None:
+    """422 with the limit's name, value and setting; 1/50 of what the smallest request costs is too little for any."""
+    asked = Asked(endpoint, (5, 4, 3), ("tanh", "sigmoid"), 40)
+    assert limit.measure is not None
+    allowed = limit.measure(asked.predicted()) / 50
+    answer = post(with_limits(**{limit.name: allowed}), asked.document, endpoint)
     document = answer.get_json(force=True)
     assert (answer.status_code, document["type"]) == (422, "/problems/limit-exceeded")
-    assert answer.content_type == "application/problem+json"
-    [error] = document["errors"]
-    assert error["pointer"] == pointer(place) != "#"
-    assert error["detail"] == document["detail"]
-    for words in (f"{asked} {limit.noun}", f"{asked - 1} allowed", limit.name, limit.setting, limit.way_out):
-        assert words in error["detail"]
+    for words in (f"the limit {limit.name}", limit.setting, "allowed"):
+        assert words in document["detail"]
 
 
-def _measured(limit: Limit) -> int:
-    assert limit.measure is not None
-    return limit.measure(GradientRequestSchema().load(deepcopy(REQUEST)))
+@pytest.mark.parametrize("limit", OF_REQUESTS, ids=by_name)
+def test_a_refusal_tells_the_costliest_part_where_it_stands_and_the_way_out(limit: Limit) -> None:
+    """A part of nine tenths is named, with what it takes and what to change; the pointer leads to what causes it."""
+    small = Part("reading", (), "send less", 1.0, 1000.0, 0.0)
+    large = Part("verifying 9 parameters", ("verify",), 'leave out "verify"', 9.0, 0.0, 9000.0)
+    with pytest.raises(Refusal) as refusal:
+        enforce(AMPLE | {limit.name: 5}, cost_of([small, large]))
+    [error] = refusal.value.errors
+    asked, most = ("10000 bytes", "9000 bytes") if limit.noun == "byte" else ("10 seconds", "9 seconds")
+    unit = f"5 {limit.noun}s"
+    assert error == {
+        "pointer": "#/verify",
+        "detail": f"{asked} asked, {unit} allowed ({limit.meaning}; the limit {limit.name}, set by {limit.setting}). "
+        f'Most of it goes into verifying 9 parameters, {most}: leave out "verify"',
+    }
+    assert refusal.value.detail == error["detail"]
+
+
+def test_every_limit_that_is_exceeded_is_told() -> None:
+    """All at once, as everywhere: the client mends them in one go."""
+    with pytest.raises(Refusal) as refusal:
+        enforce(dict.fromkeys(DEFAULTS, 0), cost_of_request())
+    told = [
+        limit.name for error in refusal.value.errors for limit in LIMITS if f"limit {limit.name}" in error["detail"]
+    ]
+    assert told == [limit.name for limit in OF_REQUESTS]
+
+
+COSTLIEST = {  # what costs most of each request, and where it stands
+    "#/verify": Asked(GRADIENTS, (30, 30), ("tanh",), 100, verify=True),
+    "#/breakdown": Asked(GRADIENTS, (60, 60), ("tanh",), 8, breakdown="per_weight"),
+    "#/inputs": Asked(GRADIENTS, (30, 30, 30, 30), ("gelu",) * 3, 300),
+    "#/network/layers/1": Asked(GRADIENTS, (500, 60, 1500, 1), ("gelu",) * 3, 1, packed=True),
+}
+
+
+@pytest.mark.parametrize("where", COSTLIEST)
+def test_the_pointer_of_a_refusal_leads_to_what_costs_most(where: str) -> None:
+    """Of four requests, each of another kind."""
+    answer = post(with_limits(work_seconds=1e-6), COSTLIEST[where].document)
+    assert [error["pointer"] for error in answer.get_json(force=True)["errors"]] == [where]
+
+
+def test_verification_costs_only_where_it_is_asked_for() -> None:
+    """Without `verify` no part of the cost is its."""
+    parts = [part.cause for part in cost_of_request(verify=False).parts]
+    assert ("verify",) not in parts
+    assert ("verify",) in [part.cause for part in cost_of_request().parts]
+
+
+def test_the_layout_does_not_change_the_cost() -> None:
+    """`out_in` is the same network."""
+    body = deepcopy(REQUEST)
+    body["network"]["weights_layout"] = "out_in"
+    for layer in body["network"]["layers"]:
+        layer["weights"] = [list(column) for column in zip(*layer["weights"], strict=True)]
+    schema = GradientRequestSchema()
+    one, other = (gradients_cost(schema.load(deepcopy(b)), posted(b, 1000)) for b in (body, REQUEST))
+    assert one == other
 
 
 def test_a_body_exactly_at_the_limit_passes_and_one_above_does_not() -> None:
     """413, before anything is read as JSON: the body below is none."""
-    size = len(json.dumps(REQUEST))
-    client = create_app(with_limits(body_bytes=size)).test_client()
-    good = client.post("/v1/gradients", data=json.dumps(REQUEST), content_type="application/json")
-    bad = client.post("/v1/gradients", data="{" * (size + 1), content_type="application/json")
+    client = create_app(with_limits(body_bytes=len(TEXT))).test_client()
+    good = client.post("/v1/gradients", data=TEXT, content_type="application/json")
+    bad = client.post("/v1/gradients", data="{" * (len(TEXT) + 1), content_type="application/json")
     assert (good.status_code, bad.status_code) == (200, 413)
     [limit] = [limit for limit in LIMITS if limit.name == BODY_BYTES]
-    for words in (f"{size + 1} bytes", f"{size} allowed", limit.name, limit.setting, limit.way_out):
+    for words in (f"{len(TEXT) + 1} bytes", f"{len(TEXT)} allowed", limit.name, limit.setting, limit.way_out):
         assert words in bad.get_json(force=True)["detail"]
 
 
-@pytest.mark.parametrize("limit", BODY_LIMITS, ids=by_name)
+@pytest.mark.parametrize("limit", OF_BODIES, ids=by_name)
 def test_a_body_is_measured_before_it_is_parsed(limit: Limit) -> None:
-    """At the limit it passes; one above it is refused in the same words, though what follows is no JSON."""
-    body = json.dumps(REQUEST).encode()
+    """At the limit it passes; above it is refused, though what follows is no JSON."""
     assert limit.measure_body is not None
-    asked = COUNTS[limit.name]
-    assert limit.measure_body(Outline(body)) == asked
-    enforce_on_body(DEFAULTS | {limit.name: asked}, Outline(body))
+    asked = limit.measure_body(Outline(TEXT))
+    enforce_on_body(DEFAULTS | {limit.name: asked}, Outline(TEXT))
     client = create_app(with_limits(**{limit.name: asked - 1})).test_client()
-    answer = client.post("/v1/gradients", data=body + b"rubbish", content_type="application/json")
+    answer = client.post("/v1/gradients", data=TEXT + b"rubbish", content_type="application/json")
     document = answer.get_json(force=True)
     assert (answer.status_code, document["type"]) == (limit.problem.status, f"/problems/{limit.problem.name}")
     assert document["errors"][0]["pointer"] == "#"
-    for words in (f"{asked} {limit.noun}", f"{asked - 1} allowed", limit.name, limit.setting, limit.way_out):
+    for words in (f"{asked - 1} allowed", limit.name, limit.setting, limit.way_out):
         assert words in document["errors"][0]["detail"]
 
 
@@ -212,64 +243,6 @@ def test_to_tell_the_depth_costs_some_copies_of_the_body() -> None:
     assert peak < 12 * len(outline.body)
 
 
-def test_every_limit_that_is_exceeded_is_told() -> None:
-    """All at once, as everywhere: the client mends them in one go."""
-    asked = GradientRequestSchema().load(deepcopy(REQUEST))
-    with pytest.raises(Refusal) as refusal:
-        enforce(dict.fromkeys(DEFAULTS, 1), asked)
-    pointers = [error["pointer"] for error in refusal.value.errors]
-    assert pointers == [pointer(limit.place(asked)) for limit in LIMITS_OF_REQUESTS]
-
-
-def test_verification_counts_only_where_it_is_asked_for() -> None:
-    """Without `verify`: no parameter is verified, and three products of matrices are all there is to do."""
-    asked = GradientRequestSchema().load(deepcopy(REQUEST) | {"verify": False})
-    measured = {limit.name: limit.measure(asked) for limit in LIMITS_OF_REQUESTS if limit.measure}
-    assert measured["verified_parameters"] == 0
-    assert measured["multiply_adds"] == 3 * 4 * (5 * 2 + 2 * 3)
-
-
-def test_a_request_within_all_limits_is_let_through() -> None:
-    """With the limits equal to what it asks for."""
-    asked = GradientRequestSchema().load(deepcopy(REQUEST))
-    enforce({limit.name: limit.measure(asked) for limit in LIMITS if limit.measure}, asked)
-
-
-@pytest.mark.parametrize("layout", ["in_out", "out_in"])
-def test_the_layout_does_not_change_what_is_counted(layout: str) -> None:
-    """`out_in` is the same network."""
-    body = deepcopy(REQUEST)
-    body["network"]["weights_layout"] = layout
-    if layout == "out_in":
-        for layer in body["network"]["layers"]:
-            layer["weights"] = [list(column) for column in zip(*layer["weights"], strict=True)]
-    asked = GradientRequestSchema().load(body)
-    assert [limit.measure(asked) for limit in LIMITS if limit.measure] == [_measured(l) for l in LIMITS_OF_REQUESTS]
-
-
-@pytest.mark.parametrize(("name", "where"), [("units", "#/network/layers/1/weights"), ("samples", "#/inputs")])
-def test_a_pointer_leads_to_what_is_too_large(name: str, where: str) -> None:
-    """To the offending value, as the contract has it: the second layer is the wide one here, and only it."""
-    body = deepcopy(REQUEST)
-    body["network"]["layers"][1]["weights"] = [[0.1] * 9] * 2
-    body["targets"] = [[1, 0, 0, 0, 0, 0, 0, 0, 0]] * 4
-    answer = post(with_limits(units=8, samples=3) if name == "samples" else with_limits(units=8), body)
-    pointers = [error["pointer"] for error in answer.get_json(force=True)["errors"]]
-    assert where in pointers
-
-
-def test_the_sentence_counts_one_as_one() -> None:
-    """One layer, two layers: the noun follows the number."""
-    details = {e["pointer"]: e["detail"] for e in _refused(with_limits(layers=1, samples=3))}
-    assert details["#/network/layers"].startswith("2 layers asked, 1 allowed (")
-    assert details["#/inputs"].startswith("4 samples asked, 3 allowed (")
-
-
-def _refused(settings: Settings) -> list[dict[str, str]]:
-    errors: list[dict[str, str]] = post(settings, REQUEST).get_json(force=True)["errors"]
-    return errors
-
-
 # What is told beforehand.
 
 
@@ -296,80 +269,24 @@ def test_a_limit_is_set_by_the_variable_that_it_names(limit: Limit, monkeypatch:
     assert read_settings().limits == {**DEFAULTS, limit.name: 17}
 
 
-# The numbers of an answer, counted in real answers.
+def test_the_cost_of_known_requests_is_told_beforehand(client: FlaskClient) -> None:
+    """Every endpoint that computes, with the shapes of some requests; what is told is what they are then weighed as."""
+    told = {row["path"]: row["examples"] for row in client.get("/v1/limits").get_json()["endpoints"]}
+    assert list(told) == ["/v1/gradients", "/v1/explanations", "/v1/gradient-checks"]
+    [digits] = [e for e in told["/v1/gradients"] if e["units"][0] == 784 and e["breakdown"] == "per_unit"]
+    asked = Asked(
+        GRADIENTS, (784, 128, 64, 10), ("relu", "relu", "softmax"), 64, "categorical_cross_entropy", "per_unit"
+    )
+    cost = asked.predicted()
+    assert digits["work_seconds"] == pytest.approx(cost.seconds, rel=0.05)
+    assert digits["memory_bytes"] == pytest.approx(cost.memory, rel=0.05)
 
 
-def numbers_in(node: Any) -> int:
-    """How many numbers an answer holds in arrays and records; null is one that is not finite."""
-    if isinstance(node, dict):
-        beside = {"activation", "loss_function", "warnings"}  # a few words each, no arrays
-        return sum(numbers_in(value) for key, value in node.items() if key not in beside)
-    if isinstance(node, list):
-        return sum(numbers_in(value) for value in node)
-    return 0 if isinstance(node, str | bool) else 1
-
-
-def spec(name: str, **beside: Any) -> Body:
-    return {"name": name, **beside}
-
-
-def layer(n_in: int, n_out: int, activation: Any, biases: bool = True) -> Body:
-    weights = [[0.01 * (i + 1) * (-1) ** j for j in range(n_out)] for i in range(n_in)]
-    return {"weights": weights, "activation": activation} | ({"biases": [0.1] * n_out} if biases else {})
-
-
-HEADS = [spec("softmax", group="a")] * 3 + ["tanh"] * 2 + [spec("softmax", group="b")] * 4
-NETWORKS = {
-    "two plain layers": [layer(12, 8, "tanh"), layer(8, 6, "identity", biases=False)],
-    "a deep one": [layer(6, 6, "relu") for _ in range(5)],
-    "many inputs, one output": [layer(40, 1, "sigmoid")],
-    "one input, many outputs": [layer(1, 40, "sigmoid")],
-    "a softmax": [layer(7, 9, "tanh"), layer(9, 10, "softmax")],
-    "a hidden softmax": [layer(7, 10, "softmax"), layer(10, 3, "tanh")],
-    "a softmax of two units": [layer(6, 2, "softmax")],
-    "two softmax heads beside tanh": [layer(6, 9, HEADS)],
-    "one softmax unit among many": [layer(6, 12, ["tanh"] * 11 + ["softmax"])],
-}
-
-
-def counted_and_held(client: FlaskClient, layers: list[Body], samples: int, **more: Any) -> tuple[int, int]:
-    """What the limit counts of a request, and what its answer holds; with no samples, one by itself is posted."""
-    n_in, n_out = len(layers[0]["weights"]), len(layers[-1]["weights"][0])
-    inputs, targets = [0.5] * n_in, [0.5] * n_out
-    body = {
-        "network": {"layers": layers},
-        "inputs": [inputs] * samples or inputs,
-        "targets": [targets] * samples or targets,
-        **more,
-    }
-    [limit] = [limit for limit in LIMITS if limit.name == "answer_numbers"]
-    assert limit.measure is not None
-    answer = client.post("/v1/gradients", json=body).get_json()
-    arrays = {key: value for key, value in answer.items() if not isinstance(value, float)}  # the loss is none
-    return limit.measure(GradientRequestSchema().load(deepcopy(body))), numbers_in(arrays)
-
-
-@pytest.mark.parametrize("samples", [0, 10], ids=["one sample", "a batch of 10"])
-@pytest.mark.parametrize("breakdown", ["per_weight", "per_unit", "none"])
-@pytest.mark.parametrize("layers", NETWORKS.values(), ids=NETWORKS)
-def test_the_answers_numbers_are_counted_as_they_are(
-    client: FlaskClient, layers: list[Body], breakdown: str, samples: int
-) -> None:
-    """Never fewer than the answer holds, or the limit is none; at most a tenth more, or it refuses too much."""
-    counted, held = counted_and_held(client, layers, samples, breakdown=breakdown)
-    assert held <= counted <= 1.1 * held
-
-
-@pytest.mark.parametrize("layers", NETWORKS.values(), ids=NETWORKS)
-def test_the_updated_network_is_counted_too(client: FlaskClient, layers: list[Body]) -> None:
-    """A step adds as many numbers as the network has parameters: exactly those."""
-    counted, held = counted_and_held(client, layers, 3)
-    counted_with_step, held_with_step = counted_and_held(client, layers, 3, step={"learning_rate": 0.1})
-    assert counted_with_step - counted == held_with_step - held > 0
-
-
-def test_a_large_batch_without_breakdown_is_counted_in_full(client: FlaskClient) -> None:
-    """1000 samples of one output: 1000 outputs, 1000 sample losses, and the derivatives by one weight and one bias."""
-    counted, held = counted_and_held(client, [layer(1, 1, "tanh")], 1000, breakdown="none")
-    assert held == 2002
-    assert 2002 <= counted <= 2202
+@pytest.mark.parametrize("known", KNOWN, ids=lambda known: f"{known.path} {known.units} {known.breakdown}")
+def test_the_most_samples_told_are_the_most_that_pass(known: Known) -> None:
+    """One more is over a limit, with limits that are small enough for a few hundred samples."""
+    limits = DEFAULTS | {"work_seconds": 0.3, "memory_bytes": 30e6}
+    most = known.document(limits)["most_samples"]
+    costs = [known.cost_of(most), known.cost_of(most + 1)] if most else [known.cost_of(1)]
+    within = [c.seconds <= 0.3 and c.memory <= 30e6 and size <= limits[BODY_BYTES] for c, size in costs]
+    assert within == ([True, False] if most else [False])

@@ -92,7 +92,7 @@ print(first > 4000, second < 400, kept > 15e6, resident() - idle < 5e6, sep=", "
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this is not glibc")
 @pytest.mark.parametrize(
     ("line", "told"),
-    [("keep_freed()", "True, True, True, True"), ("", "True, False, True, True")],
+    [("keep_freed(128 * 2**20)", "True, True, True, True"), ("", "True, False, True, True")],
     ids=["as served", "by default"],
 )
 def test_freed_memory_is_kept_for_the_next_request_until_it_is_given_back(line: str, told: str) -> None:
@@ -104,7 +104,7 @@ def test_freed_memory_is_kept_for_the_next_request_until_it_is_given_back(line: 
 def test_elsewhere_than_on_glibc_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     """A C library that does not know the two calls is left alone."""
     monkeypatch.setattr(malloc, "_LIBC", object())
-    malloc.keep_freed()
+    malloc.keep_freed(2**20)
     malloc.give_back()
 
 

@@ -28,6 +28,7 @@ from service.openapi import openapi_document
 from service.operations import OPERATIONS
 from service.problems import PROBLEMS
 from tests.contract.document import WRITTEN
+from tests.costs import GRADIENTS, Asked
 
 UNDOCUMENTED = {"static", "pages.get_asset", "explorer.get_file"}  # what pages are made of
 
@@ -328,11 +329,11 @@ def test_a_factor_beyond_float64_and_warnings_are_told(client: FlaskClient) -> N
 def _refused(client: FlaskClient) -> Iterator[tuple[str, str, TestResponse]]:
     post, network = "/v1/gradients", {"layers": [{"activation": "exp", "weights": [[1000.0]]}]}
     right = {"network": network, "inputs": [1.0], "targets": [1.0]}
-    deep = {"network": {"layers": [{"activation": "tanh", "weights": [[1.0]]}] * 65}, "inputs": [1.0], "targets": [1.0]}
+    much = Asked(GRADIENTS, (60, 60), ("softmax",), 600, breakdown="per_unit").document  # 2 million derivatives
     yield post, "post", client.post(post, data=b"{", content_type="application/json")
     yield post, "post", client.post(post, json={})
     yield post, "post", client.post(post, json=right)
-    yield post, "post", client.post(post, json=deep)
+    yield post, "post", client.post(post, json=much)
     yield post, "post", client.post(post, data=b"{}", content_type="text/plain")
     yield post, "post", client.post(post, json=right, headers={"Accept": "text/html"})
     yield post, "post", client.get(post)

@@ -1,25 +1,31 @@
 """More than the service can do: who is sent away and how, who is not held up, what stays bounded."""
 
 import contextlib
+import gzip
 import json
+import os
 import select
+import signal
 import socket
 import statistics
+import struct
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.serving import BODY, HEAD, JSON, SECONDS, Server, post, received, serving, slow_body, wait_until
+from tests.serving import BODY, HEAD, JSON, REQUEST, SECONDS, Server, post, serving, slow_body, wait_until
 
-LENGTH = f"Content-Length: {len(BODY)}\r\n\r\n".encode()
 CROWD = 200  # slow clients
-HELD_BYTES = 32 * 2**20
+LARGE_BODY = json.dumps(REQUEST).encode() + b" " * 20_000  # which the event loop does not look at
+MEMORY_BYTES = 32 * 2**20
 WORK_SECONDS = 1.0
-NARROW = {"CONCURRENCY": 1, "QUEUE": 1, "MAX_MULTIPLY_ADDS": 10**12}
+RESET = struct.pack("ii", 1, 0)  # of SO_LINGER: a client that closes is gone, and does not only end its side
+NARROW = {"CONCURRENCY": 1, "QUEUE": 1, "MAX_WORK_SECONDS": 3600}
 
 
 def _large_answer() -> bytes:
@@ -52,80 +58,145 @@ def hasty(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Server]:
-    """A service of which one process has room for 32 MB of bodies and answers on their way."""
-    with serving(tmp_path / "log", MEMORY_BYTES=HELD_BYTES) as server:
+    """A service with a memory budget of 32 MB."""
+    with serving(tmp_path / "log", MEMORY_BYTES=MEMORY_BYTES) as server:
         yield server
 
 
 @contextlib.contextmanager
-def _busy(server: Server, samples: int) -> Iterator[list[tuple[int, dict]]]:
-    """While a request is worked on; its answer is in the list at the end."""
-    answers: list[tuple[int, dict]] = []
-
-    def work() -> None:
-        with server.connection() as connection:
-            answers.append(post(connection, slow_body(samples)))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        wait_until(lambda: server.metric("chainrule_requests_in_flight") == 1, "the work to begin", SECONDS)
-        yield answers
-    finally:
-        thread.join(3 * SECONDS)
+def _busy(server: Server, requests: int = 1) -> Iterator[None]:
+    """While big requests are worked on, which would take minutes. Their clients go at the end, so their work ends."""
+    body = slow_body(3000)
+    with contextlib.ExitStack() as stack:
+        for so_far in range(requests):
+            sock = stack.enter_context(server.socket())
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            sock.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            wait_until(partial(_are_big, server, so_far + 1), "the work to begin", SECONDS)
+        yield
 
 
-def _status_and_wait(server: Server) -> tuple[int, str | None, dict]:
+def _are_big(server: Server, requests: int) -> bool:
+    """Whether so many requests do big work, or wait for it."""
+    big = server.metric("chainrule_requests_in_flight", work="big")
+    return big + server.metric("chainrule_requests_waiting") == requests
+
+
+def _status_and_wait(server: Server, body: bytes = BODY) -> tuple[int, str | None, dict]:
     with server.connection() as connection:
-        connection.request("POST", "/v1/gradients", BODY, JSON)
+        connection.request("POST", "/v1/gradients", body, JSON)
         response = connection.getresponse()
         return response.status, response.headers["Retry-After"], json.loads(response.read())
 
 
-def test_who_waits_too_long_for_a_turn_is_told_when_to_come_again(narrow: Server) -> None:
-    """503 with Retry-After, a third of a second after the request; then the work goes on undisturbed."""
-    with _busy(narrow, 400) as answers:
+def _counts(server: Server, *codes: str) -> dict[str, float]:
+    return {code: server.metric("chainrule_http_requests_total", route="/v1/gradients", code=code) for code in codes}
+
+
+def test_who_waits_too_long_for_a_slot_is_told_when_to_come_again(narrow: Server) -> None:
+    """503 with Retry-After, a third of a second after the request."""
+    with _busy(narrow):
         start = time.monotonic()
-        status, wait, document = _status_and_wait(narrow)
+        status, wait, document = _status_and_wait(narrow, slow_body(100))
         assert time.monotonic() - start > 0.25
     assert (status, wait, document["type"]) == (503, "1", "/problems/overloaded")
     assert "CHAINRULE_CONCURRENCY" in document["detail"]
-    assert answers[0][0] == 200
     assert narrow.metric("chainrule_http_requests_rejected_total", reason="overloaded") == 1
 
 
-def test_beyond_the_queue_is_refused_before_the_body_is_read(patient: Server) -> None:
-    """One is worked on, one waits: the third is answered after its head, though no byte of its body has come."""
-    with _busy(patient, 600), ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(_status_and_wait, patient)
-        wait_until(lambda: patient.metric("chainrule_requests_waiting") == 1, "one to wait", SECONDS)
-        with patient.socket() as sock:
-            sock.sendall(HEAD + LENGTH)
-            status, document = received(sock)
+def test_who_waits_for_a_slot_has_it_when_it_is_free(patient: Server) -> None:
+    """The work that had it ends, as its client goes."""
+    with ThreadPoolExecutor(1) as pool:
+        with _busy(patient):
+            waiting = pool.submit(_status_and_wait, patient, slow_body(60))
+            wait_until(lambda: patient.metric("chainrule_requests_waiting") == 1, "one to wait", SECONDS)
         assert waiting.result()[0] == 200
+
+
+def test_beyond_the_queue_big_work_is_refused_at_once(patient: Server) -> None:
+    """One is worked on, one waits: the third does not."""
+    with _busy(patient, 2):
+        assert patient.metric("chainrule_requests_waiting") == 1
+        status, _, document = _status_and_wait(patient, slow_body(60))
     assert (status, document["type"]) == (503, "/problems/overloaded")
+    assert "1 wait" in document["detail"]
 
 
-def test_what_takes_too_long_keeps_its_turn_until_it_ends(hasty: Server) -> None:
-    """The client is told after a second, but nobody else is let in before the work is done; it is counted once."""
-    with _busy(hasty, 800) as answers:
-        wait_until(lambda: bool(answers), "the deadline", SECONDS)
-        status, document = answers[0]
-        assert (status, document["type"]) == (503, "/problems/work-timed-out")
-        assert hasty.metric("chainrule_requests_in_flight") == 1
-        assert _status_and_wait(hasty)[0] == 503
-        wait_until(lambda: hasty.metric("chainrule_requests_in_flight") == 0, "the work to end", 2 * SECONDS)
-        assert _status_and_wait(hasty)[0] == 200
-    counts = {
-        code: hasty.metric("chainrule_http_requests_total", route="/v1/gradients", code=code) for code in ("200", "503")
-    }
-    assert counts == {"200": 1, "503": 2}
-    assert hasty.log.read_text().count('"event":"request"') == 3
+def test_work_ends_at_its_deadline(hasty: Server) -> None:
+    """The client is told after a second, and within another one slot and memory are free. It is counted once."""
+    status, wait, document = _status_and_wait(hasty, slow_body(3000))
+    told = time.monotonic()
+    assert (status, wait, document["type"]) == (503, None, "/problems/work-timed-out")
+    wait_until(lambda: hasty.metric("chainrule_requests_in_flight") == 0, "the work to end", 2 * SECONDS)
+    assert time.monotonic() - told < 1
+    assert _status_and_wait(hasty)[0] == 200
+    assert _counts(hasty, "200", "503") == {"200": 1, "503": 1}
+    assert hasty.log.read_text().count('"event":"request"') == 2
+    wait_until(lambda: hasty.metric("chainrule_memory_claimed_bytes") < 6 * 2**20, "the memory to be given back")
 
 
-def test_everything_else_is_answered_while_all_turns_are_taken(narrow: Server) -> None:
+def test_work_for_a_client_that_has_gone_ends(narrow: Server) -> None:
+    """Within a second its slot is free; log and metrics tell of it with the status 499."""
+    with _busy(narrow):
+        assert narrow.metric("chainrule_requests_in_flight") == 1
+    gone = time.monotonic()
+    wait_until(lambda: narrow.metric("chainrule_requests_in_flight") == 0, "the work to end", SECONDS)
+    assert time.monotonic() - gone < 1
+    assert _counts(narrow, "200", "499") == {"200": 0, "499": 1}
+    (line,) = (line for line in narrow.log.read_text().splitlines() if '"event":"request"' in line)
+    assert '"status":499,"problem":"client-gone"' in line
+
+
+def test_a_client_that_goes_while_it_waits_has_left_the_queue(patient: Server) -> None:
+    """At once; nothing is computed for it."""
+    with _busy(patient):
+        with patient.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            body = slow_body(60)
+            sock.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            wait_until(lambda: patient.metric("chainrule_requests_waiting") == 1, "one to wait", SECONDS)
+        wait_until(lambda: patient.metric("chainrule_requests_waiting") == 0, "it to leave", SECONDS)
+        assert patient.metric("chainrule_requests_in_flight") == 1
+        assert _counts(patient, "200", "499") == {"200": 0, "499": 1}
+
+
+def test_a_killed_worker_gives_back_its_memory(narrow: Server) -> None:
+    """What it had claimed of the budget is free for the worker that takes its place."""
+    with _busy(narrow):
+        assert narrow.metric("chainrule_memory_claimed_bytes") > 2**20
+        (worker,) = narrow.workers
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: narrow.metric("chainrule_memory_claimed_bytes") == 0, "the memory to be free")
+    assert _status_and_wait(narrow)[0] == 200
+
+
+@pytest.mark.parametrize("kind", ["on the loop", "large", "compressed"])
+def test_small_requests_are_answered_while_eight_big_ones_compute(tmp_path: Path, kind: str) -> None:
+    """Each of them within a second: a share of the slots is theirs, and what the loop answers needs none."""
+    body, headers = {
+        "on the loop": (BODY, JSON),
+        "large": (LARGE_BODY, JSON),
+        "compressed": (gzip.compress(BODY), JSON | {"Content-Encoding": "gzip"}),
+    }[kind]
+    seconds = []
+    with (
+        serving(tmp_path / "log", CONCURRENCY=8, QUEUE_SECONDS=60, MAX_WORK_SECONDS=3600) as server,
+        _busy(server, 8),
+    ):
+        for _ in range(10):
+            start = time.monotonic()
+            with server.connection() as connection:
+                connection.request("POST", "/v1/gradients", body, headers)
+                assert connection.getresponse().status == 200
+            seconds.append(time.monotonic() - start)
+        assert server.metric("chainrule_requests_in_flight") == 6
+        assert server.metric("chainrule_requests_waiting") == 2
+    assert statistics.median(seconds) < 1
+
+
+def test_everything_else_is_answered_while_all_slots_are_taken(narrow: Server) -> None:
     """Documents and health have no queue."""
-    with _busy(narrow, 400), narrow.connection() as connection:
+    with _busy(narrow), narrow.connection() as connection:
         for path in ("/livez", "/v1/limits", "/nothing"):
             connection.request("GET", path)
             response = connection.getresponse()
@@ -171,7 +242,7 @@ def test_a_crowd_that_reads_slowly_holds_up_nobody_and_is_let_go(small: Server) 
         (worker,) = small.workers
         assert _typical_seconds(small) < 0.25
         wait_until(lambda: _let_go(socks) > 30, "the slowest to be let go", SECONDS)
-        assert _resident_bytes(worker) < 60e6 + 4 * HELD_BYTES
+        assert _resident_bytes(worker) < 60e6 + 4 * MEMORY_BYTES
         assert _status_and_wait(small)[0] == 200
 
 

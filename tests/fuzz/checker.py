@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from service.codings import CODINGS
 from service.problems import PROBLEMS
-from tests.fuzz.mutator import Case
+from tests.fuzz.mutator import CHECKS, EXPLANATIONS, Case
 
 RIGHT = {"non-finite-result"}  # the problem that a right request can have
 CLOSE = 1e-9
 MOST = 2**30  # bytes of an answer
+LARGEST_REFUSAL = 64 * 1024  # bytes
 DIGITLESS = 5e-324 / CLOSE  # below, a number has fewer digits than are asked for
 FACTORS = ("dE_do", "do_da", "da_dw")
 Array = NDArray[np.float64]
@@ -58,7 +59,7 @@ def _complaints(case: Case, answer: Answer, document: Any) -> Iterator[str]:
     if answer.status == 200:
         if answer.headers["content-type"] != "application/json":
             yield f"media type {answer.headers['content-type']}"
-        yield from _about_gradients(document)
+        yield from _ABOUT.get(case.path, _about_gradients)(document)
     else:
         yield from _about_problem(case, answer, document)
 
@@ -69,6 +70,8 @@ def _about_problem(case: Case, answer: Answer, document: Any) -> Iterator[str]:
         yield f"media type {answer.headers['content-type']}"
     if name not in PROBLEMS or PROBLEMS[name].status != answer.status or document["status"] != answer.status:
         yield f"status {answer.status} with {document}"
+    if len(answer.body) > LARGEST_REFUSAL:
+        yield f"a refusal of {len(answer.body)} bytes"
     if document["instance"] != answer.headers["x-request-id"]:
         yield "another instance than X-Request-ID"
     if case.valid and name not in RIGHT:
@@ -93,6 +96,21 @@ def _leads_somewhere(pointer: str, document: Any) -> bool:
         else:
             return isinstance(document, dict) and number == len(steps) - 1
     return True
+
+
+def _about_explanation(document: dict[str, Any]) -> Iterator[str]:
+    """The value that is derived is a number, and every step says what it is."""
+    if not np.isfinite(document["value"]) or not document["steps"]:
+        yield f"{document['value']} after {len(document['steps'])} steps"
+    yield from (f"step {step}" for step in document["steps"] if not (step["title"] and step["symbols"]))
+
+
+def _about_check(document: dict[str, Any]) -> Iterator[str]:
+    """The whole agrees where all its parts do, and only then."""
+    parts = [layer[name] for layer in document["layers"] for name in ("dE_dw", "dE_db") if layer[name] is not None]
+    agrees = all(part["agrees"] for part in parts)
+    if document["agrees"] != agrees or (document["first_wrong_layer"] is None) != agrees or not document["verdict"]:
+        yield f"agrees is {document['agrees']}, of the parts {agrees}; {document['first_wrong_layer']}"
 
 
 def _about_gradients(document: dict[str, Any]) -> Iterator[str]:
@@ -151,3 +169,6 @@ def _close(found: Any, told: Any, size: Any) -> bool:
     known = np.isfinite(found) & np.isfinite(size)
     with np.errstate(over="ignore"):
         return bool((abs(found - told) <= CLOSE * size + 1e-300)[known].all())
+
+
+_ABOUT = {EXPLANATIONS: _about_explanation, CHECKS: _about_check}

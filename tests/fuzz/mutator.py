@@ -20,6 +20,7 @@ from service.codings import CODINGS
 Random = random.Random
 Path = tuple[str | int, ...]
 
+GRADIENTS, EXPLANATIONS, CHECKS = "/v1/gradients", "/v1/explanations", "/v1/gradient-checks"
 JSON = {"Content-Type": "application/json"}
 ODD_VALUES: tuple[Any, ...] = (
     None, True, False, 0, -0.0, 1, -1, 2**53 + 1, 10**400, 1e308, -1e308, 5e-324, 1e-300, float("nan"), float("inf"),
@@ -62,18 +63,21 @@ class Case:
     document: Any = None  # what the body says, where it is known to be JSON
     headers: dict[str, str] = field(default_factory=lambda: dict(JSON))
     changes: list[str] = field(default_factory=list)
+    path: str = GRADIENTS
 
 
 def case(seed: int, index: int) -> Case:
     """One request. Of four, one is left right, two have changes in their document, one in its bytes or headers."""
     rng = Random(f"{seed}/{index}")
     document = request(rng)
+    path = rng.choice((GRADIENTS, GRADIENTS, EXPLANATIONS, CHECKS))
+    document |= _more(rng, path, document)
     if (fate := rng.randrange(4)) == 0:
-        return Case(json.dumps(document).encode(), True, document)
+        return Case(json.dumps(document).encode(), True, document, path=path)
     if fate < 3:
         changed = [_change(rng, document) for _ in range(rng.choice((1, 1, 2, 4)))]
-        return Case(_written(document), False, document, changes=changed)
-    made = Case(json.dumps(document).encode(), False, document)
+        return Case(_written(document), False, document, changes=changed, path=path)
+    made = Case(json.dumps(document).encode(), False, document, path=path)
     for _ in range(rng.choice((1, 1, 2))):
         made.changes.append(rng.choice((_damage, _compress, _head))(rng, made))
     return made
@@ -109,6 +113,29 @@ def request(rng: Random) -> dict[str, Any]:
         if rng.random() < 0.5 or (name == "loss" and loss.name != "half_squared_error"):
             asked[name] = value()
     return asked
+
+
+def _more(rng: Random, path: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """What an endpoint asks for beside the request of /v1/gradients."""
+    layers = asked["network"]["layers"]
+    in_out = asked["network"].get("weights_layout", LAYOUTS[0]) == LAYOUTS[0]
+    if path == EXPLANATIONS:
+        number = rng.randrange(len(layers))
+        n_in, n_out = _shape(layers[number]["weights"])[:: 1 if in_out else -1]
+        to = {"layer": number, "to": rng.randrange(n_out)}
+        if "biases" in layers[number] and rng.random() < 0.3:
+            return {"bias": to}
+        return {"weight": to | {"from": rng.randrange(n_in)}}
+    if path == CHECKS:
+        given = [{"dE_dw": _array(rng, _shape(layer["weights"]))} if rng.random() < 0.8 else {} for layer in layers]
+        given[0] = {"dE_dw": _array(rng, _shape(layers[0]["weights"]))}  # something must be given
+        tolerance = {"tolerance": {"relative": rng.choice((1e-9, 0.5, 2))}} if rng.random() < 0.3 else {}
+        return {"candidate": {"layers": given}} | tolerance
+    return {}
+
+
+def _shape(array: Any) -> list[int]:
+    return list(array["shape"]) if isinstance(array, dict) else [len(array), len(array[0])]
 
 
 def _layer(rng: Random, n_in: int, n_out: int, layout: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Fuzz the service: `python -m tests.fuzz.run [cases] [seed]`; with `--serve`, a running one, by HTTP.
+"""Fuzz the service: `python -m tests.fuzz.run [cases] [seed] [--first N]`; with `--serve`, a running one, by HTTP.
 
 Prints how many answers there were of each kind, and every case whose answer is wrong; exit code 1 then.
 """
@@ -6,22 +6,29 @@ Prints how many answers there were of each kind, and every case whose answer is 
 import argparse
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
+from jsonschema_rs import Draft202012Validator
 
 from service.app import create_app
+from service.openapi import openapi_document
 from tests.fuzz.checker import Answer, complaints
-from tests.fuzz.mutator import Case, case
+from tests.fuzz.forms import differences, other_form
+from tests.fuzz.mutator import CHECKS, EXPLANATIONS, GRADIENTS, Case, case
 from tests.serving import SECONDS, serving
 
 Send = Callable[[Case], Answer]
+Found = tuple[Counter[str], dict[str, list[str]]]
 SEED = 1
-PATH = "/v1/gradients"
+REFUSAL_SECONDS = 0.05  # of CPU, for a body of up to 100 kB
+_STEP = 1000  # cases between two lines of progress
 
 
 def in_process(app: Flask) -> Send:
@@ -29,7 +36,7 @@ def in_process(app: Flask) -> Send:
     client = app.test_client()
 
     def send(made: Case) -> Answer:
-        response = client.post(PATH, data=made.body, headers=made.headers)
+        response = client.post(made.path, data=made.body, headers=made.headers)
         return Answer(response.status_code, {name.lower(): value for name, value in response.headers}, response.data)
 
     return send
@@ -45,7 +52,7 @@ def by_http() -> Iterator[Send]:
     ):
 
         def send(made: Case) -> Answer:
-            connection.request("POST", PATH, made.body, made.headers)
+            connection.request("POST", made.path, made.body, made.headers)
             response = connection.getresponse()
             headers = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, headers, response.read())
@@ -53,16 +60,82 @@ def by_http() -> Iterator[Send]:
         yield send
 
 
-def run(send: Send, seed: int, indices: range) -> tuple[Counter[str], dict[str, list[str]]]:
+class Judge:
+    """Sends cases, and says what is wrong with their answers."""
+
+    def __init__(self, send: Send, document: Any) -> None:
+        self._send = send
+        self._validators = {path: _validators(document, path) for path in (GRADIENTS, EXPLANATIONS, CHECKS)}
+
+    def judge(self, seed: int, index: int) -> tuple[Case, Answer, list[str]]:
+        """A case, its answer, and what is wrong with it."""
+        made = case(seed, index)
+        answer, seconds = self._timed(made)
+        words = complaints(made, answer)
+        words += self._about_cost(made, answer, seconds)
+        words += self._about_schema(made, answer)
+        if not words and (other := other_form(made, seed, index)) is not None:
+            second, seconds = self._timed(other)
+            words += self._about_cost(other, second, seconds) + differences(other, answer, second)
+        return made, answer, words
+
+    def _timed(self, made: Case) -> tuple[Answer, float]:
+        start = time.thread_time()
+        return self._send(made), time.thread_time() - start
+
+    def _about_cost(self, made: Case, answer: Answer, seconds: float) -> list[str]:
+        """Judged by the best of several, as another test may just have left garbage to collect."""
+        if answer.status == 200 or answer.headers.get("content-type") is None:
+            return []
+        for _ in range(3):
+            if seconds <= REFUSAL_SECONDS:
+                return []
+            seconds = min(seconds, self._timed(made)[1])
+        return [f"refused after {seconds:.3f} s of CPU"] if "non-finite" not in _kind(made, answer) else []
+
+    def _about_schema(self, made: Case, answer: Answer) -> list[str]:
+        """Whether the OpenAPI document knows such an answer."""
+        validator = self._validators[made.path].get(str(answer.status))
+        if validator is None:
+            return [f"the OpenAPI document knows no {answer.status} of {made.path}"]
+        try:
+            document = answer.document
+        except ValueError:
+            return []  # said by others
+        return [f"{error.instance_path}: {error.message:.300}" for error in validator.iter_errors(document)]
+
+
+def _validators(document: Any, path: str) -> dict[str, Draft202012Validator]:
+    """By status, what validates the JSON that is answered."""
+    components = {"components": document["components"]}
+    found = {}
+    for status, response in document["paths"][path]["post"]["responses"].items():
+        answer = _resolved(document, response)
+        for kind in ("application/json", "application/problem+json"):
+            if kind in answer.get("content", {}):
+                found[status] = Draft202012Validator(answer["content"][kind]["schema"] | components)
+    return found
+
+
+def _resolved(document: Any, response: dict[str, Any]) -> Any:
+    """A response, also where it is named by a reference."""
+    for step in response["$ref"].split("/")[1:] if "$ref" in response else ():
+        document = document[step]
+    return document if "$ref" in response else response
+
+
+def run(send: Send, seed: int, indices: range, report: Callable[[int], None] | None = None) -> Found:
     """How many answers there were of each kind, and what is wrong with the answer to which case."""
     kinds: Counter[str] = Counter()
     wrong = {}
+    judge = Judge(send, openapi_document(create_app()))
     for index in indices:
-        made = case(seed, index)
-        answer = send(made)
+        made, answer, words = judge.judge(seed, index)
         kinds[_kind(made, answer)] += 1
-        if words := complaints(made, answer):
-            wrong[f"case({seed}, {index}) {made.changes}"] = words
+        if words:
+            wrong[f"case({seed}, {index}) {made.path} {made.changes}"] = words
+        if report is not None and index % _STEP == _STEP - 1:
+            report(index + 1)
     return kinds, wrong
 
 
@@ -79,13 +152,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Fuzz the service.")
     parser.add_argument("cases", type=int, nargs="?", default=1000)
     parser.add_argument("seed", type=int, nargs="?", default=SEED)
+    parser.add_argument("--first", type=int, default=0, help="the index to go on from")
     parser.add_argument("--serve", action="store_true", help="by HTTP, to a service started for it")
     asked = parser.parse_args()
-    if asked.serve:
-        with by_http() as send:
-            kinds, wrong = run(send, asked.seed, range(asked.cases))
-    else:
-        kinds, wrong = run(in_process(create_app()), asked.seed, range(asked.cases))
+    indices = range(asked.first, asked.first + asked.cases)
+    with by_http() if asked.serve else nullcontext(in_process(create_app())) as send:
+        kinds, wrong = run(send, asked.seed, indices, lambda done: print(f"--first {done}", file=sys.stderr))
     print("\n".join(f"{count:7} {kind}" for kind, count in sorted(kinds.items())))
     print("\n".join(f"{name}: {'; '.join(words)}" for name, words in wrong.items()) or "nothing wrong")
     return 1 if wrong else 0

@@ -12,7 +12,7 @@ import { fragmentOf, requestIn } from "./share.js";
 export const PAUSE = 250; // milliseconds without a key until the service is asked
 const MOST_RECORDS = 2000; // weights times samples that are answered one by one
 const LONG = 20_000; // weights of a network that no link holds, however well it is packed
-const CATALOGUE = ["/v1/activations", "/v1/losses", "/v1/examples", "/v1/limits"];
+const CATALOGUE = ["/v1/activations", "/v1/losses", "/v1/examples"];
 
 /** The actions that ask; `note` says something for a while. */
 export function askingOf(store, note) {
@@ -65,8 +65,8 @@ export function askingOf(store, note) {
   /** Read the catalogue, then begin with the request of the address, or else with the first example. */
   async function start() {
     await guarded(async () => {
-      const [{ activations }, { losses }, { examples }, { limits }] = await Promise.all(CATALOGUE.map((path) => get(path, state().key)));
-      update({ activations, losses, examples, limits: new Map(limits.map(({ name, value }) => [name, value])), problem: null, away: null });
+      const [{ activations }, { losses }, { examples }] = await Promise.all(CATALOGUE.map((path) => get(path, state().key)));
+      update({ activations, losses, examples, problem: null, away: null });
       const shared = await sharedRequest(note);
       await (shared === null ? load(examples[0].request, examples[0].name) : load(shared));
     });

@@ -8,6 +8,7 @@ import { layerName, unitName, weightName } from "./names.js";
 import { asTyped } from "./numbers.js";
 
 const MOST_FIELDS = 9; // inputs or units of a matrix that is edited field by field
+const MOST_UNITS = 4096; // of a layer that is made by typing a number; a matrix of as many as that takes long to draw
 const MOST_SAMPLES = 24; // that have a row of their own
 const MOST_TEXT = 400; // characters of a sample's row; longer ones are edited as JSON
 
@@ -27,7 +28,6 @@ export function form(state, act) {
 
 function sizeRow(state, act, widths, column, label) {
   const change = (size) => act.resize(widths.map((width, index) => (index === column ? size : width)));
-  const most = state.limits.get("units") ?? Infinity;
   return html`
     <div class="size" role="group" aria-label="${label}: how many">
       <span class="label">${label}</span>
@@ -36,9 +36,9 @@ function sizeRow(state, act, widths, column, label) {
         <input class="count" inputmode="numeric" autocomplete="off" aria-label="How many: ${label}" .value=${String(widths[column])}
           @change=${(event) => {
             const size = Number(event.target.value);
-            const holds = Number.isInteger(size) && size > 0 && size <= most;
+            const holds = Number.isInteger(size) && size > 0 && size <= MOST_UNITS;
             if (holds) change(size);
-            else act.update({ refused: { column, words: `"${event.target.value}" is no size: a whole number from 1 to ${most} is needed` } });
+            else act.update({ refused: { column, words: `"${event.target.value}" is no size: a whole number from 1 to ${MOST_UNITS} is needed` } });
             event.target.value = String(holds ? size : widths[column]);
           }}>
         <button aria-label="One more: ${label}" @click=${() => change(widths[column] + 1)}>+</button>

@@ -29,7 +29,6 @@ export const INITIAL = {
   example: "", // the name of the one that was picked
   activations: [],
   losses: [],
-  limits: new Map(), // name to value
   curves: new Map(), // address to curve
   chosen: null, // {layer, from, to}
   sample: 0,

@@ -1,0 +1,199 @@
+"""What a request of each endpoint costs in all: reading it, computing, and writing the answer, part by part."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chainrule.cost import Cost, Part, cost_of, passes
+from chainrule.cost.passes import FLOAT, Shape, shapes_of
+from chainrule.cost.rates import RATES
+from chainrule.cost.verification import verification
+from schemas.arrays import is_packed
+from schemas.checks import CheckRequest
+from schemas.explanations import ExplanationRequest
+from schemas.gradients import GradientRequest
+from schemas.strict import Path
+from schemas.words import counted
+
+NUMBER_TEXT = 20  # bytes of a number in JSON, with its comma: 17 digits, sign, point
+BASE64_TEXT = 32 / 3  # bytes of a number in base64
+_LISTED = 40  # bytes of a number as an object of Python, with its place in a list
+_RECORD_TEXT = 60  # bytes of a record but for its numbers
+_UNIT = 1200  # bytes of a listed unit's activation: objects, and text in the answer
+_SMALL = 4096  # bytes of a body of which it does not matter how its numbers were given
+_FIXED = 30_000  # bytes of a request and its answer, however small
+
+_WORK = RATES.work
+_REQUEST, _REQUEST_LAYER, _UNIT_CALL = (_WORK[name].call for name in ("request", "request_layer", "unit"))
+_JSON_BYTE, _ARRAY_NUMBER = _WORK["json_byte"].number, _WORK["array_number"].number
+_LISTED_NUMBER, _BASE64_BYTE = _WORK["listed_number"].number, _WORK["base64_byte"].number
+_WRITTEN, _RECORD, _LISTED_JSON = _WORK["written"].number, _WORK["record"], _WORK["listed_json"].number
+_WRITTEN_JSON, _COPIED_JSON = _WORK["written_json"].number, _WORK["copied_json"].number
+_WRITTEN_BASE64 = _WORK["written_base64"].number
+
+FEWER_SAMPLES = "send the batch in parts and add the gradients up"
+SMALLER_NETWORK = "send a smaller network"
+
+
+@dataclass(frozen=True)
+class Posted:
+    """The body of a request: bytes, characters of base64 among them, and numbers that were read as lists of objects."""
+
+    size: int = 0
+    base64: int = 0
+    listed: int = 0
+
+
+def posted(document: Any, size: int = 0) -> Posted:
+    """What was posted, from the document that a body of so many bytes was read into."""
+    if size < _SMALL:
+        return Posted(size, 0, size // 8)
+    base64, listed = _counted(document)
+    return Posted(size, base64, listed)
+
+
+def _counted(value: Any) -> tuple[int, int]:
+    """Characters of base64, and numbers in lists."""
+    if is_packed(value):
+        if "base64" in value:
+            return len(value["base64"]), 0
+        inner = [_counted(member) for member in value.values()]
+    elif type(value) is list and value and type(value[0]) is dict:
+        inner = [_counted(member) for member in value]
+    elif type(value) is list and value:
+        return 0, len(value) * (len(value[0]) if type(value[0]) is list else 1)
+    else:
+        return 0, 0
+    return sum(base64 for base64, _ in inner), sum(listed for _, listed in inner)
+
+
+def gradients_cost(request: GradientRequest, body: Posted) -> Cost:
+    """The cost of POST /v1/gradients."""
+    shapes = shapes_of(request.network)
+    parts = [_reading(request, shapes, body), _passes(request, shapes)]
+    if request.learning_rate is not None:
+        parts.append(Part("the step", ("step",), 'leave out "step"', *passes.step(shapes)))
+    if request.verify:
+        parts.append(_verification(request, shapes))
+    parts.append(_arrays(request, shapes))
+    if request.breakdown == "per_weight":
+        parts.append(_records(request, shapes))
+    return cost_of(parts)
+
+
+def explanation_cost(request: ExplanationRequest, body: Posted) -> Cost:
+    """The cost of POST /v1/explanations."""
+    shapes = shapes_of(request.gradients.network)
+    return cost_of([_reading(request.gradients, shapes, body), _passes(request.gradients, shapes)])
+
+
+def check_cost(request: CheckRequest, body: Posted) -> Cost:
+    """The cost of POST /v1/gradient-checks."""
+    shapes = shapes_of(request.network)
+    return cost_of([_reading(request, shapes, body), _passes(request, shapes)])
+
+
+def _numbers(shapes: Sequence[Shape]) -> int:
+    """The weights of all layers, and as many biases as there are units."""
+    return sum(shape.n_in * shape.n_out + shape.n_out for shape in shapes)
+
+
+def _reading(request: GradientRequest, shapes: Sequence[Shape], body: Posted) -> Part:
+    """The body read and validated; all that an answer has for each layer and unit whatever its numbers are."""
+    units = sum(len(layer.activation) for layer in request.network.layers if isinstance(layer.activation, tuple))
+    numbers = _numbers(shapes) + request.inputs.size + request.targets.size
+    seconds = (
+        _REQUEST
+        + len(shapes) * _REQUEST_LAYER
+        + units * _UNIT_CALL
+        + (body.size - body.base64) * _JSON_BYTE
+        + body.listed * _LISTED_NUMBER
+        + body.base64 * _BASE64_BYTE
+        + numbers * _ARRAY_NUMBER
+    )
+    kept = body.size + FLOAT * numbers + _UNIT * units + _FIXED * (1 + len(shapes) / 8)
+    peak = 1.2 * body.size + _LISTED * body.listed
+    return Part("reading the request", (), "give the arrays as base64, or send fewer samples", seconds, kept, peak)
+
+
+def _passes(request: GradientRequest, shapes: Sequence[Shape]) -> Part:
+    """The gradients themselves."""
+    work = passes.gradients(shapes, len(request.inputs), request.loss)
+    return Part("the passes forward and backward", *_cause_of_passes(request, shapes), *work)
+
+
+def _verification(request: GradientRequest, shapes: Sequence[Shape]) -> Part:
+    """The parameters verified by differences."""
+    parameters = [shape.n_in * shape.n_out + shape.n_out for shape in shapes]
+    work = verification(shapes, parameters, len(request.inputs), request.loss)
+    name = f"verifying {counted(sum(parameters), 'parameter')} by differences"
+    return Part(name, ("verify",), 'leave out "verify", or verify a smaller network with fewer samples', *work)
+
+
+def _cause_of_passes(request: GradientRequest, shapes: Sequence[Shape]) -> tuple[Path, str]:
+    """Where it comes from that the passes take long, and the way out: the samples, or where there is one, a layer."""
+    if len(request.inputs) > 1:
+        return ("inputs",), FEWER_SAMPLES
+    sizes = [shape.n_in * shape.n_out for shape in shapes]
+    return ("network", "layers", sizes.index(max(sizes))), SMALLER_NETWORK
+
+
+def _arrays(request: GradientRequest, shapes: Sequence[Shape]) -> Part:
+    """The arrays of the answer, written as JSON or base64. Those of a batch that stand in it twice are written once."""
+    samples, last = len(request.inputs), shapes[-1].n_out
+    written = _numbers(shapes) * (1 if request.learning_rate is None else 2) + samples * (last + 1)
+    copied = matrices = largest = 0
+    if request.breakdown != "none":
+        written += 2 * request.inputs.size
+        for _, n_out, _, coupled in shapes:
+            numbers = samples * n_out
+            copied += numbers
+            written += 5 * numbers
+            if coupled:
+                matrix = numbers * n_out
+                written, matrices, largest = written + matrix, matrices + matrix, max(largest, matrix)
+    kept, peak = _bytes_of(request, written, copied)
+    seconds = _writing_seconds(request, written, copied) + matrices * _WRITTEN
+    cause = _cause_of_arrays(request, shapes)
+    return Part("the arrays of the answer", *cause, seconds, kept + FLOAT * matrices, peak + FLOAT * largest)
+
+
+def _cause_of_arrays(request: GradientRequest, shapes: Sequence[Shape]) -> tuple[Path, str]:
+    if request.breakdown == "none":
+        return _cause_of_passes(request, shapes)
+    less = '"none"' if request.breakdown == "per_unit" else '"per_unit" or "none"'
+    return ("breakdown",), f'ask for "breakdown": {less}, or send a smaller batch'
+
+
+def _writing_seconds(request: GradientRequest, written: int, copied: int) -> float:
+    if request.encoding == "base64":
+        return (written + copied) * _WRITTEN_BASE64
+    return written * _WRITTEN_JSON + copied * _COPIED_JSON
+
+
+def _bytes_of(request: GradientRequest, written: int, copied: int) -> tuple[float, float]:
+    """The bytes of the text of so many numbers, and those that are needed beside it while it is written."""
+    if request.encoding == "base64":
+        text = BASE64_TEXT * (written + copied)
+        return text, text
+    text = NUMBER_TEXT * (written + copied)
+    return text, text + NUMBER_TEXT * copied
+
+
+def _records(request: GradientRequest, shapes: Sequence[Shape]) -> Part:
+    """A record for each weight."""
+    samples = len(request.inputs)
+    records = text = listed = 0
+    for n_in, n_out, _, coupled in shapes:
+        of_units = samples * 2 * (n_out - coupled + coupled * n_out)  # dE/do and do/da of all units
+        records += n_in * n_out
+        text += n_in * (n_out * _RECORD_TEXT + NUMBER_TEXT * (2 * n_out + samples * n_out + of_units))
+        listed += of_units + samples * n_in
+    return Part(
+        "a record for each weight",
+        ("breakdown",),
+        'ask for "breakdown": "per_unit" or "none"',
+        seconds=_RECORD.seconds(records, 0, text) + listed * _LISTED_JSON,
+        kept=text,
+        peak=2.0 * text + _LISTED * listed,
+    )

@@ -1,0 +1,136 @@
+"""What requests of a few known shapes cost, for GET /v1/limits: a client sees beforehand what it may ask for."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from chainrule.activations import activation_spec
+from chainrule.agreement import Given, Tolerance
+from chainrule.cost import Cost
+from chainrule.explain import Place
+from chainrule.losses import loss_spec
+from chainrule.network import Layer, Network
+from schemas.checks import CheckRequest
+from schemas.cost import NUMBER_TEXT, Posted, check_cost, explanation_cost, gradients_cost
+from schemas.explanations import ExplanationRequest
+from schemas.gradients import GradientRequest
+from service.limits import BODY_BYTES, LIMITS
+
+_MOST_SAMPLES = 2**24
+
+
+@dataclass(frozen=True)
+class Known:
+    """A request of known shapes: units from the inputs to the outputs, hidden layers of relu, a softmax above them."""
+
+    path: str
+    cost: Callable[[Any, Posted], Cost]
+    units: tuple[int, ...]
+    samples: int
+    breakdown: str = "none"
+    verify: bool = False
+
+    def cost_of(self, samples: int) -> tuple[Cost, int]:
+        """The cost for so many samples, and the bytes of the body where its numbers are written in full."""
+        request = self._gradients(samples)
+        numbers = sum((i + 1) * j for i, j in pairwise(self.units)) + request.inputs.size + request.targets.size
+        size = NUMBER_TEXT * numbers
+        return self.cost(_FORMS[self.path](request), Posted(size)), size
+
+    @cached_property
+    def network(self) -> Network:
+        """The network; its arrays take no memory, as all their numbers are one."""
+        last = len(self.units) - 2
+        return Network(
+            tuple(
+                Layer(_zeros(i, j), _zeros(j), activation_spec("softmax" if k == last else "relu"))
+                for k, (i, j) in enumerate(pairwise(self.units))
+            )
+        )
+
+    def _gradients(self, samples: int) -> GradientRequest:
+        return GradientRequest(
+            network=self.network,
+            inputs=_zeros(samples, self.units[0]),
+            targets=_zeros(samples, self.units[-1]),
+            loss=loss_spec("categorical_cross_entropy"),
+            breakdown=self.breakdown,
+            learning_rate=None,
+            verify=self.verify,
+            weights_layout="in_out",
+            one_sample=False,
+            encoding="json",
+            packed=frozenset(),
+        )
+
+    def document(self, limits: Mapping[str, float]) -> dict[str, Any]:
+        """The shapes, the cost, and how many samples the limits allow at most."""
+        cost, _ = self.cost_of(self.samples)
+        return {
+            "units": list(self.units),
+            "samples": self.samples,
+            "breakdown": self.breakdown,
+            "verify": self.verify,
+            "work_seconds": float(f"{cost.seconds:.3g}"),
+            "memory_bytes": cost.memory,
+            "most_samples": self._most_samples(limits),
+        }
+
+    def _most_samples(self, limits: Mapping[str, float]) -> int:
+        """The largest batch that is within the limits, by halving."""
+        within, beyond = 0, _MOST_SAMPLES
+        while beyond - within > 1:
+            middle = (within + beyond) // 2
+            within, beyond = (middle, beyond) if self._is_within(middle, limits) else (within, middle)
+        return within
+
+    def _is_within(self, samples: int, limits: Mapping[str, float]) -> bool:
+        cost, size = self.cost_of(samples)
+        measured = [(limit.measure(cost), limits[limit.name]) for limit in LIMITS if limit.measure]
+        return size <= limits[BODY_BYTES] and all(asked <= allowed for asked, allowed in measured)
+
+
+def _zeros(*shape: int) -> Any:
+    return np.broadcast_to(np.float64(0.0), shape)
+
+
+def _as_explanation(request: GradientRequest) -> ExplanationRequest:
+    """The first weight of the last layer, over the whole batch."""
+    return ExplanationRequest(request, Place(len(request.network.layers) - 1, 0, 0), None)
+
+
+def _as_check(request: GradientRequest) -> CheckRequest:
+    given = tuple(Given(layer.weights, layer.biases) for layer in request.network.layers)
+    return CheckRequest(**vars(request), given=given, tolerance=Tolerance())
+
+
+_FORMS: Mapping[str, Callable[[GradientRequest], Any]] = {
+    "/v1/gradients": lambda request: request,
+    "/v1/explanations": _as_explanation,
+    "/v1/gradient-checks": _as_check,
+}
+
+_SMALL, _MIDDLE, _DIGITS = (2, 2, 2), (64, 64, 10), (784, 128, 64, 10)
+
+KNOWN: tuple[Known, ...] = (
+    Known("/v1/gradients", gradients_cost, _SMALL, 1, "per_weight"),
+    Known("/v1/gradients", gradients_cost, _MIDDLE, 1, "per_weight"),
+    Known("/v1/gradients", gradients_cost, (8, 16, 4), 32, verify=True),
+    Known("/v1/gradients", gradients_cost, _DIGITS, 64, "per_unit"),
+    Known("/v1/gradients", gradients_cost, _DIGITS, 64),
+    Known("/v1/explanations", explanation_cost, _SMALL, 1),
+    Known("/v1/explanations", explanation_cost, _DIGITS, 1),
+    Known("/v1/gradient-checks", check_cost, _SMALL, 1),
+    Known("/v1/gradient-checks", check_cost, _DIGITS, 64),
+)
+
+
+def endpoints_document(limits: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Every endpoint that is limited, with what requests of known shapes cost there."""
+    return [
+        {"path": path, "examples": [known.document(limits) for known in KNOWN if known.path == path]} for path in _FORMS
+    ]

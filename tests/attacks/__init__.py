@@ -1,0 +1,1 @@
+"""Attacks on a running service, and what has to hold meanwhile and afterwards."""

@@ -1,0 +1,195 @@
+"""The service as it is started by default, fenced in 512 MiB, and what has to hold of it under an attack."""
+
+import contextlib
+import itertools
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.attacks.processes import Cgroup, cpu_seconds, memory, memory_cgroup
+from tests.attacks.senders import Answer, Sender
+from tests.attacks.witness import Report, witness
+from tests.serving import COMMAND, Server, serving
+
+MEMORY = 512 * 2**20  # bytes of all processes of the service
+BUDGET = MEMORY * 6 // 10  # what the service must be told where no cgroup tells it
+SLOWEST = 1.0  # seconds of a small right request, whatever else goes on
+LARGEST_REFUSAL = 64 * 1024  # bytes
+REFUSED = frozenset({400, 413, 415, 422, 431, 501, 503})
+_SETTLED = 10.0  # seconds after an attack, in which nothing may be left of it
+_AT_REST = 64 * 2**20  # bytes over those before the first attack
+_STATE = "chainrule_requests_in_flight"
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One row: what is done, and what it may take."""
+
+    name: str
+    send: Sender
+    cpu: float  # seconds of all processes of the service at most; the good clients' are not counted
+    statuses: frozenset[int] = REFUSED
+    growth: int = MEMORY  # bytes over those at rest at most
+    seconds: float = 30.0  # that the attackers wait at most
+    alike: bool = False  # whether all answers must say the same
+    problems: frozenset[str] = frozenset()  # the types that a refusal may have, if not any
+
+
+@dataclass
+class Measured:
+    """What an attack has taken."""
+
+    name: str
+    answers: list[Answer]
+    seen: Report
+    cpu: float
+    log_lines: int
+
+    def __str__(self) -> str:
+        statuses = ", ".join(f"{len(list(some))} x {status}" for status, some in itertools.groupby(self.statuses))
+        return (
+            f"{self.cpu:6.2f} s CPU, {self.seen.peak / 2**20:4.0f} MiB, {self.seen.answered:4} good answers, "
+            f"slowest {self.seen.slowest:5.2f} s, {len(self.seen.failures)} failed: {self.name} [{statuses}]"
+        )
+
+    @property
+    def statuses(self) -> list[int]:
+        """Of every answer, in order."""
+        return sorted(answer.status for answer in self.answers)
+
+
+@dataclass
+class Arena:
+    """A running service, what it takes at rest, and everything that was measured on it."""
+
+    server: Server
+    cgroup: Cgroup | None
+    workers: set[int]
+    rest: int = 0  # bytes
+    good_cpu: float = 0.0  # seconds of one good request
+    measured: list[Measured] = field(default_factory=list)
+    sound: bool = True  # whether all attacks so far were fended off
+
+    def learn(self) -> None:
+        """Measure what good clients alone take."""
+        before = self._cpu
+        with witness(self.server) as seen:
+            time.sleep(1.5)
+        assert not seen.failures, seen
+        self.good_cpu = (self._cpu - before) / seen.answered
+        self.rest = seen.peak
+
+    def suffer(self, attack: Attack) -> list[str]:
+        """Everything that does not hold under the attack, or after it."""
+        self.sound = False  # until it is seen to be
+        found = self._measure(attack)
+        self.measured.append(found)
+        complaints = [
+            *about_answers(attack, found.answers),
+            *about_good_clients(found.seen),
+            *about_cost(attack, found, self.rest),
+            *about_log(found),
+            *self._about_the_end(),
+        ]
+        self.sound = not complaints
+        return complaints
+
+    @property
+    def _cpu(self) -> float:
+        return cpu_seconds(self.server.process.pid)
+
+    @property
+    def _log_lines(self) -> int:
+        return self.server.log.read_bytes().count(b'"event":"request"')
+
+    def _measure(self, attack: Attack) -> Measured:
+        cpu, lines = self._cpu, self._log_lines
+        with witness(self.server) as seen:
+            answers = attack.send(self.server, time.monotonic() + attack.seconds)
+            time.sleep(0.3)  # for good clients, also where an attack is over at once
+        cpu = self._cpu - cpu - self.good_cpu * seen.answered
+        return Measured(attack.name, answers, seen, cpu, self._log_lines - lines)
+
+    def _about_the_end(self) -> Iterator[str]:
+        """What is left some seconds after an attack."""
+        until = time.monotonic() + _SETTLED
+        while left := list(self._left()):
+            if time.monotonic() > until:
+                yield from left
+                return
+            time.sleep(0.1)
+
+    def _left(self) -> Iterator[str]:
+        if self.cgroup is not None and self.cgroup.kills:
+            yield f"{self.cgroup.kills} processes killed for want of memory"
+        if self.server.workers != self.workers:
+            yield f"the workers are {self.server.workers}, no longer {self.workers}"
+        if in_flight := self.server.metric(_STATE):
+            yield f"{in_flight:g} requests are in flight still"
+        if (taken := memory(self.server.process.pid)) > self.rest + _AT_REST:
+            yield f"{taken / 2**20:.0f} MiB are taken still, of {self.rest / 2**20:.0f} before"
+
+
+def about_answers(attack: Attack, answers: list[Answer]) -> Iterator[str]:
+    """What is wrong with what the attackers got."""
+    for answer in answers:
+        if answer.status not in attack.statuses:
+            yield f"an answer is {answer}"
+        elif attack.problems and answer.problem and answer.problem not in attack.problems:
+            yield f"a refusal of another type is {answer}"
+        elif answer.status >= 400 and answer.size > LARGEST_REFUSAL:
+            yield f"a refusal has {answer.size} bytes: {answer}"
+        elif answer.status >= 400 and answer.size and answer.document["status"] != answer.status:
+            yield f"a refusal is no problem document: {answer}"
+    if attack.alike and len({answer.said for answer in answers}) > 1:
+        yield "not all answers say the same: " + "; ".join(map(str, answers))
+
+
+def about_good_clients(seen: Report) -> Iterator[str]:
+    """What is wrong with what good clients got."""
+    if seen.failures or not seen.answered:
+        yield f"of good clients {len(seen.failures)} failed, {seen.answered} did not: {seen.failures[:1]}"
+    if seen.slowest > SLOWEST + seen.late:
+        yield f"a good client waited {seen.slowest:.2f} s (the machine let it wait {seen.late:.2f} s)"
+
+
+def about_cost(attack: Attack, found: Measured, rest: int) -> Iterator[str]:
+    """What the attack took beyond its bounds, of CPU time and of memory."""
+    if found.cpu > attack.cpu:
+        yield f"{found.cpu:.2f} s of CPU, {attack.cpu:g} s allowed"
+    if found.seen.peak > min(MEMORY, rest + attack.growth):
+        yield f"{found.seen.peak / 2**20:.0f} MiB, of which {rest / 2**20:.0f} at rest"
+
+
+def about_log(found: Measured) -> Iterator[str]:
+    """Whether every request that was answered is in the log."""
+    answered = sum(status > 0 for status in found.statuses) + found.seen.answered
+    if found.log_lines < answered:
+        yield f"{found.log_lines} lines in the log for {answered} answers"
+
+
+@contextlib.contextmanager
+def arena(log: Path, **settings: object) -> Iterator[Arena]:
+    """The service with the default settings but for its addresses and these, in a cgroup where one can be made."""
+    with memory_cgroup(MEMORY) as cgroup:
+        defaults: dict[str, object] = {"WORKERS": None, "DRAIN_SECONDS": None}
+        if cgroup is None:
+            defaults["MEMORY_BYTES"] = BUDGET
+        command = cgroup.command(COMMAND) if cgroup else COMMAND
+        with serving(log, command, **defaults | settings) as server:
+            try:
+                yield Arena(server, cgroup, server.workers)
+            finally:
+                end_at_once(server)
+
+
+def end_at_once(server: Server) -> None:
+    """End the service without a drain, and its workers in the midst of their work."""
+    with contextlib.suppress(ProcessLookupError):
+        workers = server.workers
+        server.process.send_signal(signal.SIGQUIT)
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)

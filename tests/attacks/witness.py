@@ -1,0 +1,88 @@
+"""Good clients and a look at the memory, in a process of their own: what the attackers do does not slow them down.
+
+`python -m tests.attacks.witness PORT PID` runs until its standard input ends, then prints what it saw as JSON.
+"""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tests.attacks.processes import memory
+from tests.serving import Load, Server
+
+PATIENCE = 5.0  # seconds; a good client that waits longer for an answer gives up, and that is a failure
+_PAUSE = 0.1  # seconds between two requests of a client
+_POLL = 0.05  # seconds between two looks at the memory
+_BEAT = 0.01
+_TREE = Path(__file__).parents[2]
+
+
+@dataclass
+class Report:
+    """What good clients and the look at the memory have seen."""
+
+    answered: int = 0
+    slowest: float = 0.0  # seconds of an exchange
+    failures: list[str] = field(default_factory=list)
+    peak: int = 0  # bytes
+    late: float = 0.0  # seconds by which this process was kept from running: what the machine adds to every answer
+
+
+def watch(port: int, pid: int, stop: threading.Event) -> Report:
+    """Post on kept connections and on new ones, and look at the memory, until it is over."""
+    seen = Report()
+    beat = threading.Thread(target=_beat, args=(seen, stop))
+    beat.start()
+    kept = Load(port, clients=2, pause=_PAUSE, patience=PATIENCE)
+    new = Load(port, clients=2, pause=_PAUSE, patience=PATIENCE, keep=False)
+    with kept, new:
+        while not stop.is_set():
+            seen.peak = max(seen.peak, memory(pid))
+            stop.wait(_POLL)
+    beat.join()
+    seen.answered = kept.answered + new.answered
+    seen.slowest = max(kept.slowest, new.slowest)
+    seen.failures = (kept.failures + new.failures)[:10]
+    return seen
+
+
+def _beat(seen: Report, stop: threading.Event) -> None:
+    while not stop.is_set():
+        start = time.monotonic()
+        time.sleep(_BEAT)
+        seen.late = max(seen.late, time.monotonic() - start - _BEAT)
+
+
+@contextmanager
+def witness(server: Server) -> Iterator[Report]:
+    """Good clients and the look at the memory while something is done; the report is filled in at the end."""
+    command = [sys.executable, "-m", "tests.attacks.witness", str(server.port), str(server.process.pid)]
+    report = Report()
+    with subprocess.Popen(command, cwd=_TREE, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it has begun
+        try:
+            yield report
+        finally:
+            told, _ = process.communicate()
+            for name, value in json.loads(told).items():
+                setattr(report, name, value)
+
+
+def main() -> None:
+    """Watch until the standard input ends."""
+    port, pid = map(int, sys.argv[1:])
+    stop = threading.Event()
+    print("watching", flush=True)
+    threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+    print(json.dumps(asdict(watch(port, pid, stop))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""Requests of every endpoint by their shapes: what the cost model predicts of them, and what they take."""
+
+import json
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from benchmarks.least import yardstick
+from chainrule.activations import ACTIVATIONS
+from chainrule.cost import Cost
+from chainrule.cost.rates import RATES
+from chainrule.losses import LOSSES
+from schemas.arrays import as_base64
+from schemas.checks import check_answer
+from schemas.cost import check_cost, explanation_cost, gradients_cost, posted
+from schemas.explanations import explanation
+from schemas.gradients_answer import answer
+from service.codec import Outline, decode, encode
+from service.routes import (
+    ARRAYS,
+    CHECK_REQUEST,
+    EXPLANATION_REQUEST,
+    GRADIENT_REQUEST,
+    checked_gradients,
+    compute,
+    compute_explanation,
+)
+
+GRADIENTS, EXPLANATIONS, CHECKS = "gradients", "explanations", "gradient-checks"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """How one endpoint reads a request, computes, and writes the answer."""
+
+    schema: Any
+    cost: Callable[..., Cost]
+    answered: Callable[[Any], Any]
+
+
+ENDPOINTS = {
+    GRADIENTS: Endpoint(GRADIENT_REQUEST, gradients_cost, lambda asked: answer(asked, compute(asked))),
+    EXPLANATIONS: Endpoint(
+        EXPLANATION_REQUEST, explanation_cost, lambda asked: explanation(asked, *compute_explanation(asked))
+    ),
+    CHECKS: Endpoint(CHECK_REQUEST, check_cost, lambda asked: check_answer(asked, checked_gradients(asked))),
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request in shapes: networks of these widths, one activation for each layer, or a list for its units."""
+
+    endpoint: str = GRADIENTS
+    widths: tuple[int, ...] = (2, 2)
+    activations: tuple[Any, ...] = ("tanh",)
+    samples: int = 1
+    loss: str = "half_squared_error"
+    breakdown: str = "none"
+    encoding: str = "json"
+    step: bool = False
+    verify: bool = False
+    packed: bool = False
+    biases: bool = True
+    sample: int | None = None  # of a batch, the one that is explained
+    layer: int = 0  # whose first weight is explained
+    wrong: str = "noise"  # what is wrong with a candidate
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The request as it is posted."""
+        random = np.random.default_rng(7)
+        write = (lambda array: array) if self.packed else np.ndarray.tolist
+        layers = [
+            {"activation": activation, "weights": write(random.normal(0.0, i**-0.5, (i, j)))}
+            | ({"biases": write(random.normal(0.0, 0.1, j))} if self.biases else {})
+            for i, j, activation in zip(self.widths, self.widths[1:], self.activations, strict=False)
+        ]
+        document = {
+            "network": {"layers": layers},
+            "inputs": write(random.normal(size=(self.samples, self.widths[0]))),
+            "targets": write(self._targets(random)),
+            "loss": self.loss,
+            "breakdown": self.breakdown,
+            "encoding": self.encoding,
+            "verify": self.verify,
+        }
+        if self.step:
+            document["step"] = {"learning_rate": 0.1}
+        if self.endpoint == EXPLANATIONS:
+            document["weight"] = {"layer": self.layer, "from": 0, "to": 0}
+            document |= {} if self.sample is None else {"sample": self.sample}
+        if self.endpoint == CHECKS:
+            document["candidate"] = {"layers": [{"dE_dw": layer["weights"]} for layer in layers]}
+        return as_base64(document) if self.packed else document
+
+    def _targets(self, random: np.random.Generator) -> np.ndarray:
+        loss, outputs = LOSSES[self.loss], self.widths[-1]
+        if loss.class_indices:
+            return random.integers(0, outputs, self.samples).astype(float)
+        if loss.target_values:
+            return random.choice(np.array(loss.target_values), (self.samples, outputs))
+        numbers = random.uniform(0.1, 0.9, (self.samples, outputs // loss.outputs_per_target))
+        return numbers / numbers.sum(axis=1, keepdims=True) if loss.per == "sample" else numbers
+
+    @cached_property
+    def body(self) -> bytes:
+        """The same in bytes."""
+        return json.dumps(self.document).encode()
+
+    def predicted(self) -> Cost:
+        """What the cost model says."""
+        endpoint, document = ENDPOINTS[self.endpoint], decode(self.body, ARRAYS)
+        return endpoint.cost(endpoint.schema.load(document), posted(document, len(self.body)))
+
+    def run(self) -> bytes:
+        """The request answered, as the views do it."""
+        endpoint, outline = ENDPOINTS[self.endpoint], Outline(self.body)
+        asked = endpoint.schema.load(decode(self.body, ARRAYS, outline))
+        return encode(endpoint.answered(asked))
+
+    def seconds(self, repeats: int = 5) -> float:
+        """The least CPU time of several runs, as on the reference core.
+
+        Beside each run a fixed piece of work is timed: it tells how fast this core is at the moment, which others share.
+        """
+        assert self.body
+        taken = []
+        for _ in range(repeats):
+            before = _thread_seconds(yardstick, 3)
+            seconds = _thread_seconds(self.run)
+            taken.append(seconds / max(before, _thread_seconds(yardstick, 3)))
+        return min(taken) * RATES.work["yardstick"].call
+
+    def memory(self) -> int:
+        """The bytes of one run at its peak, the body included, without those that are reserved and never written to.
+
+        orjson reserves eight bytes for each character of a string, and so of base64.
+        """
+        endpoint = ENDPOINTS[self.endpoint]
+        self.run()
+        tracemalloc.start()
+        document = endpoint.answered(endpoint.schema.load(decode(self.body, ARRAYS, Outline(self.body))))
+        if self.encoding == "base64":
+            held, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            return max(peak, held + len(encode(document))) + len(self.body)
+        encode(document)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak + len(self.body)
+
+
+def _thread_seconds(run: Callable[[], Any], repeats: int = 1) -> float:
+    """The least CPU seconds of a run."""
+    taken = []
+    for _ in range(repeats):
+        start = time.thread_time()
+        run()
+        taken.append(time.thread_time() - start)
+    return min(taken)
+
+
+ELEMENTWISE = [name for name, row in ACTIVATIONS.items() if row.elementwise]
+COUPLED = [name for name, row in ACTIVATIONS.items() if not row.elementwise]
+SOMETIMES_UNDEFINED = {"gaussian_nll", "squared_log_error", "poisson", "kl_divergence"}  # for outputs of any sign
+
+
+def random_request(random: np.random.Generator, endpoint: str = GRADIENTS, most: float = 1e6) -> Asked:
+    """A request of random shapes: numbers of units and samples over all magnitudes, `most` numbers in one array."""
+    layers = int(random.choice([1, 1, 2, 2, 3, 5, 10, 30]))
+    samples = _magnitude(random, 5000)
+    widths = tuple(_magnitude(random, min(600, most / samples)) for _ in range(layers + 1))
+    losses = [name for name in LOSSES if name not in SOMETIMES_UNDEFINED and "log_likelihood" not in name]
+    fits = [name for name in losses if widths[-1] % LOSSES[name].outputs_per_target == 0]
+    breakdown = str(random.choice(["none", "per_unit", "per_weight"]))
+    return Asked(
+        endpoint,
+        widths,
+        tuple(_activation(random, units) for units in widths[1:]),
+        samples,
+        str(random.choice(fits)),
+        breakdown,
+        "json" if breakdown == "per_weight" else str(random.choice(["json", "base64"])),
+        step=bool(random.random() < 0.3),
+        packed=bool(random.random() < 0.3),
+        biases=bool(random.random() < 0.7),
+    )
+
+
+def _magnitude(random: np.random.Generator, most: float) -> int:
+    return max(1, round(float(np.exp(random.uniform(0.0, np.log(max(most, 1.0)))))))
+
+
+def _activation(random: np.random.Generator, units: int) -> Any:
+    kind = random.random()
+    if kind < 0.7 or units == 1:
+        return str(random.choice(ELEMENTWISE if kind < 0.5 else COUPLED))
+    names = [str(name) for name in random.choice(ELEMENTWISE + COUPLED, 4)]
+    return [names[k] for k in random.integers(0, 4, units)]
