@@ -531,12 +531,13 @@ class _Sample:
 
     def _do_da(self, k: int, j: int, units: list[int]) -> list[float]:
         """do_m/da_j for these units m of the group, without the matrix of the layer."""
-        diagonal, left, right = self.result.layers[k].do_da.whole
-        slope = float(diagonal[self.sample, j])
-        if left is None or right is None:
-            return [slope]
-        own = float(right[self.sample, j])
-        return [slope if m == j else -float(left[self.sample, m]) * own for m in units]
+        groups, parts = self.network.layers[k].groups, self.result.layers[k].do_da.parts
+        own, part = next((own, p) for g, p in zip(groups, parts, strict=True) if j in (own := self._units(k, g)))
+        diagonal = float(part.diagonal[self.sample, own.index(j)])
+        if part.left is None or part.right is None:
+            return [diagonal]
+        left, right = part.left[self.sample], float(part.right[self.sample, own.index(j)])
+        return [diagonal if m == j else -float(left[own.index(m)]) * right for m in units]
 
     def _slopes_of_group(self, k: int, j: int, derivative: Formula, note: str | None) -> Step:
         """do_m/da_j of every unit m of the group; the step's own value is that of m = j."""
