@@ -116,7 +116,7 @@ def activation_spec(name: str, group: str | None = None, **parameters: Any) -> A
 
 
 def _hard_sigmoid_kinks(slope: float, offset: float) -> tuple[Kink, ...]:
-    low, high = elementwise.hard_sigmoid_edges(slope, offset)
+    low, high = map(float, elementwise.hard_sigmoid_edges(slope, offset))
     return Kink(low, left=0.0, right=slope), Kink(high, left=slope, right=0.0)
 
 

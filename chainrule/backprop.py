@@ -9,49 +9,76 @@ E is one number for the whole batch, reduction included, so the factors multiply
 Shapes below: s samples, i units of the layer before, j units of this layer.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule.batches import Batch, Group, Units, lone_batch
+from chainrule.blocks import BLOCK, Parts, in_blocks, product
 from chainrule.catalogue import Array, quietly
+from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.jacobian import Jacobian
 from chainrule.losses import LossSpec
-from chainrule.network import Layer, Network, Units
-from chainrule.stable_pairs import STABLE_PAIRS
+from chainrule.network import Layer, Network
+from chainrule.stable_pairs import STABLE_PAIRS, StablePair
 
 
 class LayerJacobian(NamedTuple):
-    """do/da of a whole layer: the Jacobian of each of its groups."""
+    """do/da of a whole layer for s samples.
+
+    `whole` has the numbers of every unit, (s, j). Its `left` and `right` are 0 for units that act alone, and None where
+    all units of the layer do. Which units act on each other, the layer's groups say.
+    """
 
     layer: Layer
-    parts: tuple[Jacobian, ...]
+    whole: Jacobian
+
+    @classmethod
+    def of_groups(cls, layer: Layer, parts: Sequence[Jacobian]) -> "LayerJacobian":
+        """The Jacobian of a layer from one for each of its groups, in their order."""
+        if len(parts) == 1:
+            return cls(layer, parts[0])
+        alone = (lone_batch(group) for group in layer.groups)
+        return cls(layer, _put_together(layer, len(parts[0].diagonal), zip(alone, parts, strict=True)))
+
+    @property
+    def parts(self) -> tuple[Jacobian, ...]:
+        """The Jacobian of each group of the layer, in their order."""
+        return tuple(_columns(self.whole, group) for group in self.layer.groups)
 
     def dE_da(self, dE_do: Array) -> Array:
         """Σ_m dE/do_m · do_m/da_j, (s, j)."""
-        return _join(
-            self.layer, [part.dE_da(dE_do[:, g.units]) for g, part in zip(self.layer.groups, self.parts, strict=True)]
-        )
+        if self.whole.left is None or self.whole.right is None or self.layer.batches[0].is_layer:
+            return self.whole.dE_da(dE_do)
+        dE_da = dE_do * self.whole.diagonal
+        for batch in self.layer.batches:
+            if not batch.activation.elementwise:
+                left, right = batch.take(self.whole.left), batch.take(self.whole.right)
+                part = Jacobian(batch.take(self.whole.diagonal), left, right)
+                batch.put(part.dE_da(batch.take(dE_do)), dE_da)
+        return dE_da
 
     def finite(self) -> NDArray[np.bool_]:
         """Whether the derivatives of each unit's output are finite, (s, j), without making a matrix."""
-        return _join(self.layer, [np.asarray(part.finite(), dtype=np.float64) for part in self.parts]) > 0.0
+        return self.whole.finite()
 
+    @quietly
     def array(self) -> Array:
         """do/da: (s, j) where all activations are elementwise, else the matrices `[s, j, m]` = do_j/da_m."""
-        blocks = [part.array() for part in self.parts]
-        if all(block.ndim == 2 for block in blocks):
-            return _join(self.layer, blocks)
-        every_unit = np.arange(self.layer.units)
-        matrix = np.zeros((len(blocks[0]), self.layer.units, self.layer.units))
-        for group, block in zip(self.layer.groups, blocks, strict=True):
-            units = every_unit[group.units]
-            if block.ndim == 2:
-                matrix[:, units, units] = block
-            else:
-                matrix[:, units[:, None], units] = block
+        diagonal, left, right = self.whole
+        if left is None or right is None or self.layer.batches[0].is_layer:
+            return self.whole.array()
+        every = np.arange(self.layer.units)
+        matrix = np.zeros((len(diagonal), self.layer.units, self.layer.units))
+        for batch in self.layer.batches:
+            if not batch.activation.elementwise:
+                units = every[batch.units][None] if batch.members is None else batch.members
+                rows, columns = units[:, :, None], units[:, None, :]
+                matrix[:, rows, columns] = -left[:, rows] * right[:, columns]
+        matrix[:, every, every] = diagonal
         return matrix
 
 
@@ -119,32 +146,52 @@ class Gradients(NamedTuple):
 
 
 @quietly
-def gradients(network: Network, inputs: Array, targets: Array, loss: LossSpec) -> Gradients:
+def gradients(
+    network: Network, inputs: Array, targets: Array, loss: LossSpec, *, checkpoint: Checkpoint = unlimited
+) -> Gradients:
     """The loss of a network and its derivative by every weight, bias and input.
 
     `inputs` (s, i); `targets` (s, j), or (s,) where the loss takes class indices. Raises ValueError where shapes do
     not fit. Numbers that are not finite are left in the result, for `first_non_finite` to find.
     """
-    activities = forward(network, inputs)
-    top = loss_gradient(activities[-1], targets, loss)
-    layers = tuple(backward(activities, top))[::-1]
-    dE_dx = _through_weights(layers[0].dE_da, network.layers[0])
+    activities = forward(network, inputs, checkpoint=checkpoint)
+    top = loss_gradient(activities[-1], targets, loss, checkpoint=checkpoint)
+    layers = tuple(backward(activities, top, checkpoint=checkpoint))[::-1]
+    dE_dx = product(layers[0].dE_da, network.layers[0].weights.T, checkpoint)
     sample_losses = top.losses.sum(axis=1)
     return Gradients(float(sample_losses.sum()), sample_losses, top, layers, dE_dx)
 
 
-def forward(network: Network, inputs: Array) -> list[Activity]:
+def forward(network: Network, inputs: Array, *, checkpoint: Checkpoint = unlimited) -> list[Activity]:
     """a and o of every layer, first to last, for `inputs` (s, i)."""
     activities: list[Activity] = []
     x = inputs
     for layer in network.layers:
-        a = x @ layer.weights
+        checkpoint()
+        a = product(x, layer.weights, checkpoint)
         if layer.biases is not None:
             a += layer.biases
-        o = _join(layer, [group.activation.value(a[:, group.units]) for group in layer.groups])
+        o = outputs_at(layer, a, checkpoint=checkpoint)
         activities.append(Activity(layer, x, a, o))
         x = o
     return activities
+
+
+def outputs_at(layer: Layer, a: Array, *, checkpoint: Checkpoint = unlimited) -> Array:
+    """o of a layer at the pre-activations a, (s, j)."""
+    if a.size <= BLOCK:
+        return _outputs(layer, a)
+    (o,) = in_blocks(lambda rows: (_outputs(layer, a[rows]),), len(a), layer.units, checkpoint)
+    return o  # type: ignore[no-any-return]
+
+
+def _outputs(layer: Layer, a: Array) -> Array:
+    if layer.batches[0].is_layer:
+        return layer.batches[0].value(a)
+    o = np.empty_like(a)
+    for batch in layer.batches:
+        batch.put(batch.value(batch.take(a)), o)
+    return o
 
 
 class Place(NamedTuple):
@@ -154,6 +201,7 @@ class Place(NamedTuple):
     k: int
     top: LossGradient
     above: LayerGradient | None  # None at the last layer
+    checkpoint: Checkpoint = unlimited
 
     @property
     def activity(self) -> Activity:
@@ -165,12 +213,12 @@ def handed_down(place: Place) -> Array:
     """dE/do, (s, j): the loss's own for the last layer; elsewhere every unit collects from all the units it feeds."""
     if place.above is None:
         return place.top.dE_do
-    return _through_weights(place.above.dE_da, place.above.activity.layer)
+    return product(place.above.dE_da, place.above.activity.layer.weights.T, place.checkpoint)
 
 
 def layer_jacobian(place: Place) -> LayerJacobian:
     """do/da at the layer's pre-activations."""
-    return jacobian_at(place.activity.layer, place.activity.a)
+    return jacobian_at(place.activity.layer, place.activity.a, checkpoint=place.checkpoint)
 
 
 def times_jacobian(place: Place, do_da: LayerJacobian, dE_do: Array) -> Array:
@@ -184,7 +232,7 @@ def times_jacobian(place: Place, do_da: LayerJacobian, dE_do: Array) -> Array:
 
 def by_weights(place: Place, dE_da: Array) -> Array:
     """dE/dw, (i, j): the sum over the samples of what each weight was given times dE/da."""
-    return place.activity.x.T @ dE_da
+    return product(place.activity.x.T, dE_da, place.checkpoint)
 
 
 def by_biases(_place: Place, dE_da: Array) -> Array:
@@ -215,28 +263,54 @@ RIGHT = Rules()
 
 
 def backward(
-    activities: list[Activity], top: LossGradient, rules: Rules = RIGHT, above: LayerGradient | None = None
+    activities: list[Activity],
+    top: LossGradient,
+    rules: Rules = RIGHT,
+    above: LayerGradient | None = None,
+    *,
+    checkpoint: Checkpoint = unlimited,
 ) -> Iterator[LayerGradient]:
     """The derivatives of every layer, LAST to first, from those of the loss.
 
     `activities` may leave out the upper layers whose derivatives are known: `above` then has those of the lowest.
     """
     for k in reversed(range(len(activities))):
-        above = rules.at(Place(activities, k, top, above))
+        checkpoint()
+        above = rules.at(Place(activities, k, top, above, checkpoint))
         yield above
 
 
-def jacobian_at(layer: Layer, a: Array) -> LayerJacobian:
+def jacobian_at(layer: Layer, a: Array, *, checkpoint: Checkpoint = unlimited) -> LayerJacobian:
     """do/da of a layer at the pre-activations a, (s, j)."""
-    return LayerJacobian(layer, tuple(group.activation.jacobian(a[:, group.units]) for group in layer.groups))
+    if a.size <= BLOCK:
+        return LayerJacobian(layer, _jacobian(layer, a))
+    return LayerJacobian(
+        layer, Jacobian(*in_blocks(lambda rows: _jacobian(layer, a[rows]), len(a), layer.units, checkpoint))
+    )
 
 
-def _through_weights(dE_da: Array, layer: Layer) -> Array:
-    """dE/do of the layer before: every unit collects from all the units it feeds, (s, i)."""
-    return dE_da @ layer.weights.T
+def _jacobian(layer: Layer, a: Array) -> Jacobian:
+    if layer.batches[0].is_layer:
+        return layer.batches[0].jacobian(a)
+    parts = ((batch, batch.jacobian(batch.take(a))) for batch in layer.batches)
+    return _put_together(layer, len(a), parts)
 
 
-def loss_gradient(last: Activity, targets: Array, loss: LossSpec) -> LossGradient:
+def _put_together(layer: Layer, samples: int, parts: Iterable[tuple[Batch, Jacobian]]) -> Jacobian:
+    """The Jacobian of a layer from those of its batches, or of its groups as batches."""
+    whole = Jacobian(np.empty((samples, layer.units)))
+    for batch, part in parts:
+        if part.left is not None and whole.left is None:
+            whole = Jacobian(whole.diagonal, np.zeros_like(whole.diagonal), np.zeros_like(whole.diagonal))
+        for array, numbers in zip(whole, part, strict=True):
+            if array is not None and numbers is not None:
+                batch.put(numbers, array)
+    return whole
+
+
+def loss_gradient(
+    last: Activity, targets: Array, loss: LossSpec, *, checkpoint: Checkpoint = unlimited
+) -> LossGradient:
     """What each sample and output adds to E, and the derivatives of that, reduction included.
 
     Raises ValueError where the targets do not fit.
@@ -244,27 +318,63 @@ def loss_gradient(last: Activity, targets: Array, loss: LossSpec) -> LossGradien
     t = loss.dense_targets(targets, last.layer.units)
     if t.shape != (len(last.o), last.layer.units // loss.loss.outputs_per_target):
         raise ValueError(f"targets of the shape {t.shape} for outputs of {last.o.shape}")
-    divisor = loss.divisor(t)
-    losses, dE_do, closed = loss.value(last.o, t), loss.derivative(last.o, t), []
-    for group in last.layer.groups:
-        phi, units = group.activation, group.units
-        if pair := STABLE_PAIRS.get((loss.loss.name, phi.activation.name)):
-            given = (last.a[:, units], t[:, units], *phi.values, *loss.values)
-            losses[:, units] = pair.value(*given)
-            closed.append((units, pair.dE_da(*given) / divisor))
-            if pair.dE_do:
-                dE_do[:, units] = pair.dE_do(*given)
-    return LossGradient(losses / divisor, dE_do / divisor, tuple(closed))
+    divisor, pairs = loss.divisor(t), stable_batches(last.layer, loss)
+
+    def of_samples(rows: slice) -> Parts:
+        return _loss_arrays(pairs, last.a[rows], last.o[rows], t[rows], loss, divisor)
+
+    losses, dE_do, *closed = in_blocks(of_samples, len(t), last.layer.units, checkpoint)
+    units = (batch.units for batch, _ in pairs)
+    return LossGradient(losses, dE_do, tuple(zip(units, closed, strict=True)))
 
 
-def _join(layer: Layer, parts: list[Array]) -> Array:
-    """One array for the layer from one for each of its groups."""
-    if len(parts) == 1:
-        return parts[0]
-    whole = np.empty((len(parts[0]), layer.units))
-    for group, part in zip(layer.groups, parts, strict=True):
-        whole[:, group.units] = part
-    return whole
+StableBatches = list[tuple[Batch, StablePair]]
+
+
+def stable_batches(layer: Layer, loss: LossSpec) -> StableBatches:
+    """The units of a last layer that have a closed form with the loss."""
+    found = ((batch, STABLE_PAIRS.get((loss.loss.name, batch.activation.name))) for batch in layer.batches)
+    return [(batch, pair) for batch, pair in found if pair is not None]
+
+
+def closed_for_layer(pairs: StableBatches) -> bool:
+    """Whether the closed form of a pair holds for all units of the layer, so that the loss needs no outputs."""
+    return bool(pairs) and pairs[0][0].is_layer
+
+
+def losses_at(pairs: StableBatches, a: Array, o: Array, t: Array, loss: LossSpec) -> Array:
+    """The single losses, (s, j), before the reduction; (s, 1) where outputs have no share of their own."""
+    if closed_for_layer(pairs):
+        ((batch, pair),) = pairs
+        return pair.value(*_given(batch, a, t, loss))
+    losses = loss.value(o, t)
+    for batch, pair in pairs:
+        batch.put(pair.value(*_given(batch, a, t, loss)), losses)
+    return losses
+
+
+def _loss_arrays(pairs: StableBatches, a: Array, o: Array, t: Array, loss: LossSpec, divisor: int) -> Parts:
+    """The losses, dE/do, and dE/da of each batch that has a closed form, all over the divisor."""
+    losses, dE_do, closed = losses_at(pairs, a, o, t, loss), loss.derivative(o, t), []
+    for batch, pair in pairs:
+        given = _given(batch, a, t, loss)
+        closed.append(batch.columns(pair.dE_da(*given)) / divisor)
+        if pair.dE_do:
+            batch.put(pair.dE_do(*given), dE_do)
+    return losses / divisor, dE_do / divisor, *closed
+
+
+def _given(batch: Batch, a: Array, t: Array, loss: LossSpec) -> tuple[Any, ...]:
+    """What the functions of a stable pair take."""
+    rows = batch.take(a)
+    return rows, batch.take(t), *batch.parameters(len(rows)), *loss.values
+
+
+def _columns(whole: Jacobian, group: Group) -> Jacobian:
+    """The Jacobian of one group of a layer, from that of the layer."""
+    if group.activation.activation.elementwise or whole.left is None or whole.right is None:
+        return Jacobian(whole.diagonal[:, group.units])
+    return Jacobian(*(array[:, group.units] for array in (whole.diagonal, whole.left, whole.right)))
 
 
 @quietly

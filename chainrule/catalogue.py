@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Number = float | Array  # a parameter: one number for all units, or an array with one for each unit or row
 quietly = np.errstate(over="ignore", divide="ignore", invalid="ignore")  # decorates what may leave float64: no warning
 Value = float | str | None  # of a parameter: a number, one of a few words, or nothing where it may be left out
 

@@ -4,7 +4,8 @@
 
 Slopes are computed from a, never from o: o·(1 - o) has lost every digit at |a| = 37, 1 - o² at 20. Where a slope has a
 zero, it is written as what it gains on the way from there, since a difference of two equal numbers keeps no digit.
-All take a, of any shape, then the parameters; `ActivationSpec` sees to it that what overflows does so silently.
+All take a, of any shape, then the parameters: numbers, or arrays that broadcast against a. `ActivationSpec` sees to it
+that what overflows does so silently.
 """
 
 import math
@@ -13,13 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import exact
-from chainrule.catalogue import Array
+from chainrule.catalogue import Array, Number
 from chainrule.exact import Pair, times_exp, two_product, two_sum
 
 
 def _one_where(holds: NDArray[np.bool_]) -> Array:
     """1, and 0 where it does not hold: a tenth of the time of np.where, which branches on every number."""
     return holds.astype(np.float64)
+
+
+def _held(a: Array, low: Number, high: Number) -> Array:
+    """a, held between low and high. With arrays as bounds, np.clip makes 0 of -0 at a bound of 0; with numbers not."""
+    if isinstance(low, np.ndarray) or isinstance(high, np.ndarray):
+        return np.where(a < low, low, np.where(a > high, high, a))
+    return np.clip(a, low, high)
 
 
 def slope_of_identity(a: Array) -> Array:
@@ -43,14 +51,14 @@ def slope_of_tanh(a: Array) -> Array:
     return (1.0 / np.cosh(a)) ** 2
 
 
-def scaled_tanh(a: Array, amplitude: float, slope: float) -> Array:
+def scaled_tanh(a: Array, amplitude: Number, slope: Number) -> Array:
     """amplitude · tanh(slope · a)."""
     return amplitude * np.tanh(slope * a)
 
 
-def slope_of_scaled_tanh(a: Array, amplitude: float, slope: float) -> Array:
+def slope_of_scaled_tanh(a: Array, amplitude: Number, slope: Number) -> Array:
     """amplitude · slope / cosh²(slope · a)."""
-    e = exact.exp(*exact.product(-np.abs(a), abs(slope)))
+    e = exact.exp(*exact.product(-np.abs(a), np.abs(slope)))
     sech = 2.0 * e / (1.0 + e * e)
     return sech * (amplitude * slope) * sech  # in this order: sech² alone can be subnormal
 
@@ -81,14 +89,14 @@ def slope_of_softsign(a: Array) -> Array:
     return (1.0 / (1.0 + np.abs(a))) ** 2
 
 
-def softplus(a: Array, beta: float = 1.0) -> Array:
+def softplus(a: Array, beta: Number = 1.0) -> Array:
     """log(1 + eᵝᵃ) / β, without a threshold beyond which it would be taken as linear."""
     v, rest = exact.product(-np.abs(a), beta)
     bend = np.where(v < -40.0, times_exp(1.0 / beta, v, rest), np.log1p(exact.exp(v, rest)) / beta)
     return np.maximum(a, 0.0) + bend
 
 
-def slope_of_softplus(a: Array, beta: float) -> Array:
+def slope_of_softplus(a: Array, beta: Number) -> Array:
     """σ(βa)."""
     e = exact.exp(*exact.product(-np.abs(a), beta))
     return np.where(a < 0, e, 1.0) / (1.0 + e)
@@ -294,23 +302,23 @@ def slope_of_exponential(a: Array) -> Array:
     return np.exp(a)
 
 
-def elu(a: Array, alpha: float) -> Array:
+def elu(a: Array, alpha: Number) -> Array:
     """a, and α·(eᵃ - 1) where a ≤ 0."""
     return np.where(a > 0, a, alpha * np.expm1(np.minimum(a, 0.0)))
 
 
-def slope_of_elu(a: Array, alpha: float) -> Array:
+def slope_of_elu(a: Array, alpha: Number) -> Array:
     """1, and α·eᵃ where a ≤ 0."""
     return np.where(a > 0, 1.0, times_exp(alpha, np.minimum(a, 0.0)))
 
 
-def celu(a: Array, alpha: float) -> Array:
+def celu(a: Array, alpha: Number) -> Array:
     """a, and α·(e^(a/α) - 1) where a ≤ 0."""
     x = np.minimum(a, 0.0) / alpha
     return np.where(x > -1e-18, a, alpha * np.expm1(x))  # nearer to 0 it is a, which x may be too small to say
 
 
-def slope_of_celu(a: Array, alpha: float) -> Array:
+def slope_of_celu(a: Array, alpha: Number) -> Array:
     """1, and e^(a/α) where a ≤ 0."""
     return exact.exp(*exact.quotient(np.minimum(a, 0.0), alpha))
 
@@ -341,15 +349,15 @@ def slope_of_gaussian(a: Array) -> Array:
     return times_exp(-2.0 * a, *two_product(-a, a))
 
 
-def squareplus(a: Array, b: float) -> Array:
+def squareplus(a: Array, b: Number) -> Array:
     """(a + √(a² + b)) / 2; for a < 0, where the terms cancel, b/2 / (√(a² + b) - a)."""
-    half = np.hypot(0.5 * a, 0.5 * math.sqrt(b))
+    half = np.hypot(0.5 * a, 0.5 * np.sqrt(b))
     return np.where(a < 0, 0.25 * b / (half + 0.5 * np.abs(a)), half + 0.5 * a)
 
 
-def slope_of_squareplus(a: Array, b: float) -> Array:
+def slope_of_squareplus(a: Array, b: Number) -> Array:
     """½·(1 + a / √(a² + b))."""
-    half = np.hypot(0.5 * a, 0.5 * math.sqrt(b))
+    half = np.hypot(0.5 * a, 0.5 * np.sqrt(b))
     return np.where(a < 0, 0.125 * b / half / (half + 0.5 * np.abs(a)), 0.5 + 0.25 * a / half)
 
 
@@ -404,38 +412,38 @@ def slope_of_step(a: Array) -> Array:
     return np.zeros_like(a)
 
 
-def leaky_relu(a: Array, negative_slope: float) -> Array:
+def leaky_relu(a: Array, negative_slope: Number) -> Array:
     """a, and negative_slope · a where a ≤ 0."""
     return np.where(a > 0, a, negative_slope * a)
 
 
-def slope_of_leaky_relu(a: Array, negative_slope: float) -> Array:
+def slope_of_leaky_relu(a: Array, negative_slope: Number) -> Array:
     """1, and negative_slope where a ≤ 0."""
     return np.where(a > 0, 1.0, negative_slope)
 
 
-def clip(a: Array, low: float, high: float) -> Array:
+def clip(a: Array, low: Number, high: Number) -> Array:
     """a, held between low and high."""
-    return np.clip(a, low, high)
+    return _held(a, low, high)
 
 
-def slope_of_clip(a: Array, low: float, high: float) -> Array:
+def slope_of_clip(a: Array, low: Number, high: Number) -> Array:
     """1 between low and high, 0 elsewhere."""
     return _one_where((a > low) & (a < high))
 
 
-def hard_sigmoid_edges(slope: float, offset: float) -> tuple[float, float]:
+def hard_sigmoid_edges(slope: Number, offset: Number) -> tuple[Number, Number]:
     """Where slope · a + offset is 0 and 1, rounded to float64: exactly ±3 with the slope nearest to 1/6."""
     return -offset / slope, (1.0 - offset) / slope
 
 
-def hard_sigmoid(a: Array, slope: float, offset: float) -> Array:
+def hard_sigmoid(a: Array, slope: Number, offset: Number) -> Array:
     """slope · a + offset, held between 0 and 1; taken from the lower edge, where the two terms cancel."""
     low, high = hard_sigmoid_edges(slope, offset)
     return np.where(a < high, np.clip(slope * (a - low), 0.0, 1.0), 1.0)
 
 
-def slope_of_hard_sigmoid(a: Array, slope: float, offset: float) -> Array:
+def slope_of_hard_sigmoid(a: Array, slope: Number, offset: Number) -> Array:
     """slope between the edges, 0 elsewhere."""
     return slope * slope_of_clip(a, *hard_sigmoid_edges(slope, offset))
 
@@ -467,26 +475,26 @@ def sparse_plus(a: Array) -> Array:
     return np.where(a < 1.0, sparse_sigmoid(a) ** 2, a)
 
 
-def hard_shrink(a: Array, threshold: float) -> Array:
+def hard_shrink(a: Array, threshold: Number) -> Array:
     """a, and 0 where |a| ≤ threshold; a threshold of 0 leaves a as it is."""
     return np.where(np.abs(a) > threshold, a, 0.0)
 
 
-def slope_of_shrink(a: Array, threshold: float) -> Array:
+def slope_of_shrink(a: Array, threshold: Number) -> Array:
     """1, and 0 where |a| ≤ threshold: of both shrinks."""
     return _one_where((np.abs(a) > threshold) | (threshold == 0.0))
 
 
-def soft_shrink(a: Array, threshold: float) -> Array:
+def soft_shrink(a: Array, threshold: Number) -> Array:
     """a, by threshold nearer to 0."""
-    return a - np.clip(a, -threshold, threshold)
+    return a - _held(a, -threshold, threshold)
 
 
-def thresholded(a: Array, threshold: float, value: float) -> Array:
+def thresholded(a: Array, threshold: Number, value: Number) -> Array:
     """a, and `value` where a ≤ threshold."""
     return np.where(a > threshold, a, value)
 
 
-def slope_of_thresholded(a: Array, threshold: float, value: float) -> Array:
+def slope_of_thresholded(a: Array, threshold: Number, value: Number) -> Array:
     """1, and 0 where a ≤ threshold."""
     return _one_where(a > threshold)

@@ -10,46 +10,51 @@ import math
 
 import numpy as np
 
-from chainrule.catalogue import Array
+from chainrule.catalogue import Array, Number
 
 _UPPER_BITS = np.int64(~0x7FFFFFF)  # sign, exponent and the first 26 bits of a float64; products of such are exact
 _FAR = 1e3  # e to this power is beyond float64, and so to its negative: rests make no difference there
 _SHIFT = 64.0
 _UNSHIFT = math.exp(-_SHIFT)
 
-Pair = tuple[Array, Array | float]
+Pair = tuple[Array, Number]
 
 
-def two_sum(x: Array | float, y: Array | float) -> tuple[Array, Array]:
+def two_sum(x: Number, y: Number) -> tuple[Array, Array]:
     """x + y as value and rest; the rest is 0 where the value is infinite."""
-    total = np.add(x, y)
-    part = total - x
-    rest = (x - (total - part)) + (y - part)
+    total, rest = two_sum_of_finite(x, y)
     return total, np.where(np.isfinite(total), rest, 0.0)
 
 
-def two_product(x: Array | float, y: Array | float) -> tuple[Array, Array]:
+def two_sum_of_finite(x: Number, y: Number) -> tuple[Array, Array]:
+    """x + y as value and rest, for sums that do not overflow: the rest of an infinite value would be NaN."""
+    total = np.add(x, y)
+    part = total - x
+    return total, (x - (total - part)) + (y - part)
+
+
+def two_product(x: Number, y: Number) -> tuple[Array, Array]:
     """x · y as value and rest, for products that neither overflow nor underflow."""
     (x_high, x_low), (y_high, y_low) = _halves(x), _halves(y)
     product = np.multiply(x, y)
     return product, ((x_high * y_high - product) + x_high * y_low + x_low * y_high) + x_low * y_low
 
 
-def _halves(x: Array | float) -> tuple[Array, Array]:
+def _halves(x: Number) -> tuple[Array, Array]:
     """x as two numbers of 26 and 27 bits."""
     x = np.asarray(x, dtype=np.float64)
     high = (x.view(np.int64) & _UPPER_BITS).view(np.float64)
     return high, x - high
 
 
-def quotient(x: Array, y: float, x_rest: Array | float = 0.0) -> Pair:
+def quotient(x: Array, y: Number, x_rest: Number = 0.0) -> Pair:
     """(x + x_rest) / y as value and rest; the rest is 0 where the value is far beyond what e can be raised to."""
     value = x / y
     product, product_rest = two_product(value, y)
     return value, _near(value, ((x - product) - product_rest + x_rest) / y)
 
 
-def product(x: Array, y: float) -> Pair:
+def product(x: Array, y: Number) -> Pair:
     """x · y as value and rest; the rest is 0 where the value is far beyond what e can be raised to."""
     value, rest = two_product(x, y)
     return value, _near(value, rest)
@@ -60,12 +65,12 @@ def _near(value: Array, rest: Array) -> Array:
     return np.where(np.abs(value) < _FAR, rest, 0.0)
 
 
-def exp(x: Array, rest: Array | float = 0.0) -> Array:
+def exp(x: Array, rest: Number = 0.0) -> Array:
     """e to the power of x + rest."""
     return np.exp(x) * (1.0 + rest)
 
 
-def times_exp(factor: Array | float, x: Array, rest: Array | float = 0.0) -> Array:
+def times_exp(factor: Number, x: Array, rest: Number = 0.0) -> Array:
     """factor · e^(x + rest), rounded once where the exponential alone would be subnormal, of a few bits."""
     far = x < -650.0
     if not far.any():
@@ -74,12 +79,12 @@ def times_exp(factor: Array | float, x: Array, rest: Array | float = 0.0) -> Arr
 
 
 def total(x: Array) -> tuple[Array, Array]:
-    """The sum along the last axis, (..., 1), as value and rest: added in pairs, every rounding kept."""
+    """The finite sum along the last axis, (..., 1), as value and rest: added in pairs, every rounding kept."""
     value, rest = x, np.zeros_like(x)
     while value.shape[-1] > 1:
         half = value.shape[-1] // 2
         odd = slice(2 * half, None)  # one number is left over where their count is odd
-        added, lost = two_sum(value[..., :half], value[..., half : 2 * half])
+        added, lost = two_sum_of_finite(value[..., :half], value[..., half : 2 * half])
         rests = rest[..., :half] + rest[..., half : 2 * half] + lost
         value = np.concatenate([added, value[..., odd]], axis=-1)
         rest = np.concatenate([rests, rest[..., odd]], axis=-1)

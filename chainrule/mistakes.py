@@ -217,7 +217,7 @@ def _as_in_layer(which: int) -> Change:
     def do_da(place: Place, case: Case) -> LayerJacobian:
         spec = case.activities[which].layer.groups[0].activation
         layer, a = place.activity.layer, place.activity.a
-        return LayerJacobian(layer, tuple(spec.jacobian(a[:, group.units]) for group in layer.groups))
+        return LayerJacobian.of_groups(layer, tuple(spec.jacobian(a[:, group.units]) for group in layer.groups))
 
     return wrong.by_do_da(do_da)
 

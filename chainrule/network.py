@@ -8,20 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from chainrule.activations import ActivationSpec, activation_spec
+from chainrule.batches import Batch, Group, Units, batches
 from chainrule.catalogue import Array
 
-Units = slice | NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class Group:
-    """Units of one layer that share an activation, parameters included; a softmax runs over its group."""
-
-    activation: ActivationSpec
-    units: Units
+__all__ = ["Group", "Layer", "Network", "Units", "dense"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +28,7 @@ class Layer:
     biases: Array | None
     activation: ActivationSpec | tuple[ActivationSpec, ...]
     groups: tuple[Group, ...] = field(init=False, repr=False)
+    batches: tuple[Batch, ...] = field(init=False, repr=False)  # the same groups, as they are computed
 
     def __post_init__(self) -> None:
         if self.weights.ndim != 2:
@@ -44,6 +38,7 @@ class Layer:
         if isinstance(self.activation, tuple) and len(self.activation) != self.units:
             raise ValueError(f"{len(self.activation)} activations for {self.units} units")
         object.__setattr__(self, "groups", _groups(self.activation))
+        object.__setattr__(self, "batches", batches(self.groups))
 
     @property
     def units(self) -> int:

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from chainrule.activations import ActivationSpec, Kink
 from chainrule.backprop import Gradients
+from chainrule.blocks import in_blocks
 from chainrule.catalogue import Array, Border
+from chainrule.checkpoint import unlimited
 from chainrule.losses import LossSpec
-from chainrule.network import Network
+from chainrule.network import Layer, Network
 
 
 @dataclass(frozen=True)
@@ -86,15 +88,40 @@ class OnKink:
 
 
 def units_on_kinks(result: Gradients) -> Iterator[OnKink]:
-    """Every unit that sits on a kink in at least one sample, layer by layer."""
+    """Every unit that sits on a kink in at least one sample: layer by layer, group by group, kink by kink."""
     for k, layer in enumerate(result.layers):
-        for group in layer.activity.layer.groups:
-            for kink, distance in group.activation.distances(layer.a[:, group.units]):
-                there = distance == 0.0
-                units = np.arange(layer.a.shape[1])[group.units]
-                for column in np.flatnonzero(there.any(axis=0)):
-                    samples = tuple(np.flatnonzero(there[:, column]).tolist())
-                    yield OnKink(k, int(units[column]), samples, group.activation, kink)
+        masks = _kink_masks(layer.activity.layer, layer.a)
+        hits = [(rank, unit) for rank, mask in enumerate(masks) for unit in np.flatnonzero(mask.any(axis=0)).tolist()]
+        if hits:
+            groups = _group_of_each(layer.activity.layer)
+            for rank, unit in sorted(hits, key=lambda hit: (groups[hit[1]], *hit)):
+                phi = layer.activity.layer.activations[unit]
+                samples = tuple(np.flatnonzero(masks[rank][:, unit]).tolist())
+                yield OnKink(k, unit, samples, phi, (*phi.kinks(), phi.activation.border)[rank])  # type: ignore[arg-type]
+
+
+def _kink_masks(layer: Layer, a: Array) -> list[NDArray[np.bool_]]:
+    """Which units sit on their first kink, on their second, and so on, in which samples, each (s, j)."""
+    most = max(len(batch.kinks) + (batch.activation.border is not None) for batch in layer.batches)
+    if not most:
+        return []
+
+    def of_samples(rows: slice) -> list[NDArray[np.bool_]]:
+        masks = [np.zeros(a[rows].shape, dtype=np.bool_) for _ in range(most)]
+        for batch in layer.batches:
+            for mask, distance in zip(masks, batch.distances(batch.take(a[rows])), strict=False):
+                batch.put(distance == 0.0, mask)
+        return masks
+
+    return list(in_blocks(of_samples, len(a), layer.units, unlimited))
+
+
+def _group_of_each(layer: Layer) -> list[int]:
+    """The index of the group that each unit belongs to."""
+    found = np.zeros(layer.units, dtype=int)
+    for g, group in enumerate(layer.groups):
+        found[group.units] = g
+    return found.tolist()
 
 
 def factors_not_finite(result: Gradients) -> Iterator[tuple[str, int, int, int]]:

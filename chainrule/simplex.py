@@ -1,17 +1,15 @@
 """The activations of a group of units together: softmax and its kin. Each stands above its Jacobian.
 
-All take a, (s, j) for s samples and the j units of the group. What a certain unit lacks to 1 is the sum of the others,
-never 1 - o, which is 0 from a lead of 37 on.
+All take a, (s, j) for s samples and the j units of the group; a temperature is a number, or an array (s, 1). What a
+certain unit lacks to 1 is the sum of the others, never 1 - o, which is 0 from a lead of 37 on.
 """
-
-import math
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import exact
-from chainrule.catalogue import Array
-from chainrule.exact import Pair, two_product, two_sum
+from chainrule.catalogue import Array, Number
+from chainrule.exact import Pair, two_product, two_sum, two_sum_of_finite
 from chainrule.jacobian import Jacobian
 
 Mask = NDArray[np.bool_]
@@ -20,13 +18,16 @@ _BORDER = 1e-15  # what the threshold of sparsemax may be off by, for each unit
 _MOST_ROUNDS = 8  # units on the border that need more differ by less than that
 
 
-def _below_largest(a: Array, temperature: float = 1.0) -> Pair:
+def _below_largest(a: Array, temperature: Number = 1.0) -> Pair:
     """(a - max a) / temperature, as value and rest: rounded at -700, its exponential would be off by 4e-14."""
     difference, rest = two_sum(a, -a.max(axis=-1, keepdims=True))
+    if isinstance(temperature, np.ndarray):
+        quotient, its_rest = exact.quotient(difference, temperature, rest)
+        return quotient, np.where(temperature == 1.0, rest, its_rest)
     return (difference, rest) if temperature == 1.0 else exact.quotient(difference, temperature, rest)
 
 
-def _exponentials(a: Array, temperature: float = 1.0, scale: float = 1.0) -> tuple[Array, Array, Mask]:
+def _exponentials(a: Array, temperature: Number = 1.0, scale: Number = 1.0) -> tuple[Array, Array, Mask]:
     """exp((a - max a) / temperature) times scale, the sum of all but one of the largest, and which that one is."""
     e = exact.times_exp(scale, *_below_largest(a, temperature))
     largest = is_first_largest(e)
@@ -39,22 +40,22 @@ def is_first_largest(x: Array) -> Mask:
     return mask
 
 
-def softmax(a: Array, temperature: float = 1.0) -> Array:
+def softmax(a: Array, temperature: Number = 1.0) -> Array:
     """exp(a_j / T) over its sum."""
     e, others, _ = _exponentials(a, temperature)
     return e / (1.0 + others)
 
 
-def softmax_and_complement(a: Array, temperature: float = 1.0, scale: float = 1.0) -> tuple[Array, Array]:
+def softmax_and_complement(a: Array, temperature: Number = 1.0, scale: Number = 1.0) -> tuple[Array, Array]:
     """softmax(a) and 1 - softmax(a), times scale; the second with the digits that 1 - o has lost near o = 1."""
     e, others, largest = _exponentials(a, temperature, scale)
     total = 1.0 + others / scale
     return e / total, np.where(largest, others, (scale - e) + others) / total
 
 
-def jacobian_of_softmax(a: Array, temperature: float = 1.0) -> Jacobian:
+def jacobian_of_softmax(a: Array, temperature: Number = 1.0) -> Jacobian:
     """o_j · (δ_jm - o_m) / T; each factor takes its share of 1 / T before it is rounded."""
-    o, rest = softmax_and_complement(a, temperature, scale=1.0 / math.sqrt(temperature))
+    o, rest = softmax_and_complement(a, temperature, scale=1.0 / np.sqrt(temperature))
     return Jacobian(o * rest, o, o)
 
 
@@ -69,7 +70,7 @@ def jacobian_of_softmin(a: Array) -> Jacobian:
     return Jacobian(-o * rest, -o, o)
 
 
-def log_softmax(a: Array, temperature: float = 1.0) -> Array:
+def log_softmax(a: Array, temperature: Number = 1.0) -> Array:
     """a_j less the logarithm of the sum of the exponentials."""
     below, rest = _below_largest(a, temperature)
     _, others, _ = _exponentials(a, temperature)
@@ -82,7 +83,7 @@ def jacobian_of_log_softmax(a: Array) -> Jacobian:
     return Jacobian(rest, np.ones_like(a), o)
 
 
-def log_softmax_complement(a: Array, temperature: float = 1.0) -> Array:
+def log_softmax_complement(a: Array, temperature: Number = 1.0) -> Array:
     """log(1 - softmax(a)), also where 1 - softmax is below what float64 can hold."""
     if a.shape[-1] == 1:
         return np.full_like(a, -np.inf)
@@ -116,12 +117,20 @@ def margin_of_sparsemax(a: Array) -> Array:
     below, rest = np.maximum(below, -2.0), np.where(below < -2.0, 0.0, rest)  # more than 1 down is out
     inside = below > _rounded_threshold(below) - a.shape[-1] * _BORDER
     margin = _margin(below, rest, inside)
+    rows = np.flatnonzero((inside & (margin <= 0.0)).any(axis=-1))
     for _ in range(_MOST_ROUNDS):
-        if not (inside & (margin <= 0.0)).any():
+        if not len(rows):
             break
-        inside &= margin > 0.0
-        margin = _margin(below, rest, inside)
+        kept = inside[rows] & (margin[rows] > 0.0)
+        found = _margin(_some(below, rows), _some(rest, rows), kept)
+        inside[rows], margin[rows] = kept, found
+        rows = rows[(kept & (found <= 0.0)).any(axis=-1)]
     return margin
+
+
+def _some(x: Array, rows: NDArray[np.intp]) -> Array:
+    """Rows of x, in memory as x is: sums over the units then add in the same order, to the same last bit."""
+    return x[rows] if x.flags.c_contiguous else x.T[:, rows].T
 
 
 def _rounded_threshold(below: Array) -> Array:
@@ -139,8 +148,8 @@ def _margin(below: Array, below_rest: Array, inside: Mask) -> Array:
     total, total_rest = exact.total(np.where(inside, below, 0.0))
     total_rest = total_rest + np.where(inside, below_rest, 0.0).sum(axis=-1, keepdims=True)
     scaled, scaled_rest = two_product(below, count)
-    difference, lost = two_sum(scaled, -total)
-    above, lost_again = two_sum(difference, 1.0)
+    difference, lost = two_sum_of_finite(scaled, -total)
+    above, lost_again = two_sum_of_finite(difference, 1.0)
     rest = scaled_rest + count * below_rest - total_rest + lost + lost_again
     margin: Array = (above + rest) / count
     return margin

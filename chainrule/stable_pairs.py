@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule import exact
-from chainrule.catalogue import Array
+from chainrule.catalogue import Array, Number
 from chainrule.elementwise import sigmoid, softplus
 from chainrule.jacobian import sum_of_others
 from chainrule.loss_functions import poisson_log, product, ratio, slope_of_poisson_log, x_log_y
@@ -88,25 +88,25 @@ def _divergence_of_sigmoid(a: Array, t: Array) -> Array:
     return x_log_y(t, t) + t * softplus(-a)
 
 
-def _cross_entropy_of_softmax(a: Array, t: Array, temperature: float, *_: object) -> Array:
+def _cross_entropy_of_softmax(a: Array, t: Array, temperature: Number, *_: object) -> Array:
     return -t * log_softmax(a, temperature)
 
 
-def _slope_of_cross_entropy_of_softmax(a: Array, t: Array, temperature: float, *_: object) -> Array:
+def _slope_of_cross_entropy_of_softmax(a: Array, t: Array, temperature: Number, *_: object) -> Array:
     """o_j · Σ_m t_m - t_j, with o_j · t_j taken out of both terms."""
     o, rest = softmax_and_complement(a, temperature)
     return (o * sum_of_others(t) - t * rest) / temperature
 
 
-def _divergence_of_softmax(a: Array, t: Array, temperature: float) -> Array:
+def _divergence_of_softmax(a: Array, t: Array, temperature: Number) -> Array:
     return x_log_y(t, t) - t * log_softmax(a, temperature)
 
 
-def _binary_cross_entropy_of_softmax(a: Array, t: Array, temperature: float) -> Array:
+def _binary_cross_entropy_of_softmax(a: Array, t: Array, temperature: Number) -> Array:
     return -t * log_softmax(a, temperature) - product(1.0 - t, log_softmax_complement(a, temperature))
 
 
-def _slope_of_binary_cross_entropy_of_softmax(a: Array, t: Array, temperature: float) -> Array:
+def _slope_of_binary_cross_entropy_of_softmax(a: Array, t: Array, temperature: Number) -> Array:
     """Σ_j (dE/do_j · o_j)·(δ_jm - o_m) / T, where dE/do_j · o_j is -t_j + (1 - t_j) · o_j/(1 - o_j).
 
     Only of the largest unit can 1 - o vanish; o_m / (1 - o) is then m's softmax among the others.
@@ -121,16 +121,18 @@ def _slope_of_binary_cross_entropy_of_softmax(a: Array, t: Array, temperature: f
     return (own + hits - misses - weight * among_others) / temperature
 
 
-def _binary_cross_entropy_of_softmax_by_output(a: Array, t: Array, temperature: float) -> Array:
+def _binary_cross_entropy_of_softmax_by_output(a: Array, t: Array, temperature: Number) -> Array:
     o, rest = softmax_and_complement(a, temperature)
     return ratio(1.0 - t, rest) - ratio(t, o)
 
 
-def _categorical_focal_of_softmax(a: Array, t: Array, temperature: float, alpha: float, gamma: float) -> Array:
+def _categorical_focal_of_softmax(a: Array, t: Array, temperature: Number, alpha: float, gamma: float) -> Array:
     return -alpha * t * _power_of_complement(a, temperature, gamma) * log_softmax(a, temperature)
 
 
-def _slope_of_categorical_focal_of_softmax(a: Array, t: Array, temperature: float, alpha: float, gamma: float) -> Array:
+def _slope_of_categorical_focal_of_softmax(
+    a: Array, t: Array, temperature: Number, alpha: float, gamma: float
+) -> Array:
     """dE/do_j · o_j = α·t_j·(1 - o_j)^γ·(γ·o_j·log o_j / (1 - o_j) - 1), of which the softmax's Jacobian takes sums."""
     o, rest = softmax_and_complement(a, temperature)
     weight = alpha * t * _power_of_complement(a, temperature, gamma)
@@ -139,19 +141,19 @@ def _slope_of_categorical_focal_of_softmax(a: Array, t: Array, temperature: floa
 
 
 def _categorical_focal_of_softmax_by_output(
-    a: Array, t: Array, temperature: float, alpha: float, gamma: float
+    a: Array, t: Array, temperature: Number, alpha: float, gamma: float
 ) -> Array:
     weight = alpha * t * _power_of_complement(a, temperature, gamma)
     return weight * gamma * _log_over_complement(a, temperature) - ratio(weight, softmax(a, temperature))
 
 
-def _power_of_complement(a: Array, temperature: float, gamma: float) -> Array:
+def _power_of_complement(a: Array, temperature: Number, gamma: float) -> Array:
     """(1 - o)^γ of a softmax; a root of what is subnormal, or 0, comes from its logarithm."""
     _, rest = softmax_and_complement(a, temperature)
     return np.where(rest > 1e-300, rest**gamma, np.exp(gamma * log_softmax_complement(a, temperature)))
 
 
-def _log_over_complement(a: Array, temperature: float) -> Array:
+def _log_over_complement(a: Array, temperature: Number) -> Array:
     """log(o) / (1 - o) of a softmax, which tends to -1 where both vanish."""
     _, rest = softmax_and_complement(a, temperature)
     return np.where(rest > 0.0, log_softmax(a, temperature) / rest, -1.0)

@@ -7,29 +7,42 @@ Another extrapolation, from h/2 and h/4, tells how good it is: while the two dis
 
 Where a unit crosses a kink of its activation, or an output one of the loss, between w - h and w + h, the quotient means
 nothing: the step is made shorter then, too. Parameters that sit on a kink are left out, and counted.
+
+A loss of float64 numbers is rounded, and so is every number that it is made of. Over a short step that becomes noise of
+the quotient. Twenty sigmoids on top of each other leave a derivative of 1e-13, which no difference of losses near 1 can
+show: it is off by as much as it is large. So every error is told with the noise of its quotient beside it.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from chainrule.backprop import Activity, LayerGradient, forward, loss_gradient
+from chainrule.backprop import LayerGradient
 from chainrule.catalogue import Array, quietly
+from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.losses import LossSpec
-from chainrule.network import Layer, Network
+from chainrule.moved import Moved, Parameters, moved, parameters_of
+from chainrule.network import Network
+from chainrule.noise import noise_of_losses
 
 METHOD = "central differences, extrapolated, with steps chosen for each parameter"
 _EPSILON = float(np.finfo(np.float64).eps)
 _STEP = float(_EPSILON**0.2)  # where truncation, about h⁴, is as large as rounding, about ε/h
 _SHORTER, _STEPS = 32.0, 5  # down to 7e-10; at 2e-8, a bend of the slope leaves as much error as rounding does
 _CLOSE = 1e-11
-MOST_PASSES = 6 * _STEPS  # forward passes for one parameter
+_SMALLEST = 5e-324  # a number below float64's normal range is off by up to this
+_MOVES = np.array([-1.0, 1.0, -0.5, 0.5, -0.25, 0.25])  # in steps
+MOST_PASSES = len(_MOVES) * _STEPS  # forward passes for one parameter
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One derivative found in two ways. The error is relative to the largest derivative of the same array."""
+    """One derivative found in two ways. Error and noise are relative to the largest derivative of the same array.
+
+    The noise is what the numeric derivative may be off by: the rounding of the loss over the step, and truncation.
+    """
 
     layer: int
     unit_before: int | None  # None for a bias
@@ -37,6 +50,7 @@ class Comparison:
     analytic: float
     numeric: float
     relative_error: float
+    noise: float
 
 
 @dataclass(frozen=True)
@@ -45,136 +59,161 @@ class Verification:
 
     checked: int
     left_out: int  # a kink, or a loss that is not finite, lies within every step
-    worst: Comparison | None  # None where nothing could be checked
+    worst: Comparison | None  # the largest relative error; None where nothing could be checked
+    disagreeing: int  # how many derivatives differ by more than the noise of their numeric one
+    worst_beyond_noise: Comparison | None  # that of them whose error is the largest multiple of its noise
+
+    @property
+    def agrees(self) -> bool:
+        """Whether no derivative differs by more than the noise of its numeric one."""
+        return not self.disagreeing
 
 
 @quietly
-def verify(network: Network, layers: tuple[LayerGradient, ...], targets: Array, loss: LossSpec) -> Verification:
+def verify(
+    network: Network,
+    layers: tuple[LayerGradient, ...],
+    targets: Array,
+    loss: LossSpec,
+    *,
+    checkpoint: Checkpoint = unlimited,
+) -> Verification:
     """Compare every derivative by a weight or bias with the quotient of differences of the loss.
 
     Takes six forward passes for each parameter, from its layer on; five times as many where nothing comes out well.
     """
-    found = [list(_compare(network, k, layers[k], targets, loss)) for k in range(len(layers))]
-    compared = [comparison for of_layer in found for comparison in of_layer]
-    checked = [comparison for comparison in compared if comparison is not None]
-    worst = max(checked, key=lambda comparison: comparison.relative_error, default=None)
-    return Verification(len(checked), len(compared) - len(checked), worst)
+    base, parameters = moved(network, layers[0].da_dw, targets, loss, checkpoint), parameters_of(network)
+    found = _best_estimates(base, parameters)
+    analytic, scale = _analytic(layers)
+    of_loss = noise_of_losses(base, layers, parameters)
+    noise, difference = found.error(of_loss) + _noise_of_analytic(layers), np.abs(found.value - analytic)
+    checked = np.flatnonzero(found.known)
+    doubtful = checked[difference[checked] > noise[checked]]
+    noise[doubtful] = _doubted(
+        base, parameters.some(doubtful), found.some(doubtful), of_loss[doubtful], noise[doubtful]
+    )
+    numbers = (analytic, found.value, difference / scale, noise / scale)
+    beyond = doubtful[difference[doubtful] > noise[doubtful]]
+    return Verification(
+        checked=len(checked),
+        left_out=len(analytic) - len(checked),
+        worst=_largest(checked, difference / scale, parameters, numbers),
+        disagreeing=len(beyond),
+        worst_beyond_noise=_largest(beyond, difference / noise, parameters, numbers),
+    )
 
 
-def _compare(
-    network: Network, k: int, gradient: LayerGradient, targets: Array, loss: LossSpec
-) -> Iterator[Comparison | None]:
-    """One comparison for every parameter of layer k; None where there is none to be had."""
-    for name, analytic in (("weights", gradient.dE_dw), ("biases", gradient.dE_db)):
-        if analytic is None:
-            continue
-        scale = float(np.abs(analytic).max()) or 1.0
-        for index in np.ndindex(analytic.shape):
-            numeric = _numeric(_Moved(network.layers[k:], name, index, gradient.da_dw, targets, loss))
-            if numeric is None:
-                yield None
-                continue
-            exact = float(analytic[index])
-            unit_before = index[0] if name == "weights" else None
-            yield Comparison(k, unit_before, index[-1], exact, numeric, abs(numeric - exact) / scale)
+def _largest(
+    some: NDArray[np.intp], by: Array, parameters: Parameters, numbers: tuple[Array, ...]
+) -> Comparison | None:
+    """The comparison of that parameter of some that has the largest of these numbers."""
+    if not len(some):
+        return None
+    p = int(some[np.argmax(by[some])])
+    layer, before, unit = (int(array[p]) for array in parameters[:3])
+    return Comparison(layer, None if before < 0 else before, unit, *(float(array[p]) for array in numbers))
 
 
-@dataclass(frozen=True)
-class _Moved:
-    """The upper part of a network, in which one parameter of the first layer is moved."""
-
-    layers: tuple[Layer, ...]
-    name: str  # of the array
-    index: tuple[int, ...]
-    x: Array
-    targets: Array
-    loss: LossSpec
-
-    @property
-    def parameter(self) -> float:
-        """The parameter as it is."""
-        return float(getattr(self.layers[0], self.name)[self.index])
-
-    def longest_step(self) -> float:
-        """The step that moves a by about eps^(1/5) of itself, or of 1: the larger the inputs, the shorter it is."""
-        largest = float(np.abs(self.x[:, self.index[0]]).max()) if self.name == "weights" else 1.0
-        moves = largest or 1.0
-        return _STEP * max(1.0 / moves, abs(self.parameter))
-
-    def to(self, value: float) -> tuple[float, list[Activity]]:
-        """The loss, and all activities, with the parameter at another value."""
-        array = getattr(self.layers[0], self.name).copy()
-        array[self.index] = value
-        moved = Network((replace(self.layers[0], **{self.name: array}), *self.layers[1:]))
-        activities = forward(moved, self.x)
-        return float(loss_gradient(activities[-1], self.targets, self.loss).losses.sum()), activities
+def _analytic(layers: tuple[LayerGradient, ...]) -> tuple[Array, Array]:
+    """The derivatives in the order of `parameters_of`, and the largest of the array that each is in."""
+    arrays = [array for layer in layers for array in (layer.dE_dw, layer.dE_db) if array is not None]
+    scales = [float(np.abs(array).max(initial=0.0)) or 1.0 for array in arrays]
+    sizes = [array.size for array in arrays]
+    return np.concatenate([array.ravel() for array in arrays]), np.repeat(scales, sizes)
 
 
-@dataclass(frozen=True)
-class _Estimate:
-    """A derivative by differences, how far another is from it, from steps half as long, and what rounding may do."""
-
-    value: float
-    truncation: float
-    rounding: float
-
-    @property
-    def error(self) -> float:
-        """How far off it may be."""
-        return self.truncation + self.rounding
+def _noise_of_analytic(layers: tuple[LayerGradient, ...]) -> Array:
+    """What rounding may do to the analytic derivatives themselves: to the sum of dE/da · da/dw over the samples."""
+    parts = []
+    for layer in layers:
+        by_unit = 16.0 * (_EPSILON * np.abs(layer.dE_da).sum(axis=0) + _SMALLEST)
+        parts.append(np.outer(np.abs(layer.da_dw).max(axis=0), by_unit).ravel())
+        if layer.dE_db is not None:
+            parts.append(by_unit)
+    return np.concatenate(parts)
 
 
-def _numeric(moved: _Moved) -> float | None:
-    """The best of the estimates from shorter and shorter steps, or None where a kink is in the way of all."""
-    best: _Estimate | None = None
+class _Estimates(NamedTuple):
+    """Derivatives by differences, (n,)."""
+
+    value: Array
+    truncation: Array  # how far another is from it, from steps half as long
+    rounding: Array  # what rounding of the loss may do
+    step: Array
+    known: NDArray[np.bool_]  # no kink, and no number that is not finite, was within the step
+
+    def error(self, noise_of_loss: Array) -> Array:
+        """How far off they may be, where each loss is off by up to so much.
+
+        (4·D(h/2) - D(h))/3 takes up to 3/h of it. Where the slope bends, truncation is half of the error.
+        """
+        return 4.0 * self.truncation + self.without_truncation(noise_of_loss)
+
+    def without_truncation(self, noise_of_loss: Array) -> Array:
+        """The part of the error that is due to rounding."""
+        return self.rounding + (3.0 * noise_of_loss + 4.0 * _SMALLEST) / self.step
+
+    def some(self, which: NDArray[np.intp]) -> "_Estimates":
+        """Those of some parameters, in their order."""
+        value, truncation, rounding, step, known = self
+        return _Estimates(value[which], truncation[which], rounding[which], step[which], known[which])
+
+
+def _best_estimates(base: Moved, parameters: Parameters) -> _Estimates:
+    """The best of the estimates from shorter and shorter steps."""
+    n = len(parameters.value)
+    best = _Estimates(np.full(n, np.nan), np.zeros(n), np.zeros(n), np.ones(n), np.zeros(n, dtype=np.bool_))
+    longest, active = _longest_steps(base, parameters), np.arange(n)
     for shorter in range(_STEPS):
-        found = _estimate(moved, moved.longest_step() / _SHORTER**shorter)
-        if found is None:
-            continue
-        if best is None or found.error < best.error:
-            best = found
-        if best.truncation <= max(best.rounding, _CLOSE * abs(best.value)):
+        if not len(active):
             break
-    return None if best is None else best.value
+        found = _estimates(base, parameters.some(active), longest[active] / _SHORTER**shorter)
+        closer = found.truncation + found.rounding < (best.truncation + best.rounding)[active]
+        better = found.known & (closer | ~best.known[active])
+        for array, new in zip(best, found, strict=True):
+            array[active[better]] = new[better]
+        done = best.truncation <= np.maximum(best.rounding, _CLOSE * np.abs(best.value))
+        active = active[~(found.known & done[active])]
+    return best
 
 
-def _estimate(moved: _Moved, h: float) -> _Estimate | None:
-    """From steps of h, h/2 and h/4; None where a kink, or a number that is not finite, is within the step."""
-    w = moved.parameter
-    (below, activities_below), (above, activities_above) = moved.to(w - h), moved.to(w + h)
-    if any(_cross_a_kink(*pair) for pair in zip(activities_below, activities_above, strict=True)):
-        return None
-    if _loss_crosses_a_kink(moved, activities_below[-1].o, activities_above[-1].o):
-        return None
-    far = (above - below) / ((w + h) - (w - h))  # w + h is rounded, too
-    near, nearest = _quotient(moved, h / 2), _quotient(moved, h / 4)
+def _doubted(base: Moved, parameters: Parameters, best: _Estimates, noise_of_loss: Array, noise: Array) -> Array:
+    """The noise of estimates that the analytic derivative is not within: larger where other steps tell otherwise.
+
+    Steps nearly as long show an agreement by chance: where a slope bends at 0.27 h, the two extrapolations are equal,
+    and both wrong. Much shorter steps show what all longer ones jump over, such as the waves of a sine; there they
+    disagree by more than rounding explains.
+    """
+    for factor in (0.7, 0.4):
+        found = _estimates(base, parameters, best.step * factor)
+        apart = 4.0 * (np.abs(found.value - best.value) + found.truncation)
+        noise = np.where(found.known, np.maximum(noise, apart), noise)
+    for shorter in range(1, _STEPS):
+        found = _estimates(base, parameters, best.step / _SHORTER**shorter)
+        apart = 4.0 * (np.abs(found.value - best.value) + found.truncation)
+        jumped = found.known & (found.truncation > found.without_truncation(noise_of_loss))
+        noise = np.where(jumped, np.maximum(noise, apart), noise)
+    return noise
+
+
+def _longest_steps(base: Moved, parameters: Parameters) -> Array:
+    """Steps that move a by about eps^(1/5) of itself, or of 1: the larger the inputs, the shorter they are."""
+    largest = [np.append(np.abs(activity.x).max(axis=0), 1.0) for activity in base.activities]  # 1 for a bias, at -1
+    moves = np.empty(len(parameters.value))
+    for k, of_layer in enumerate(largest):
+        here = parameters.layer == k
+        moves[here] = of_layer[parameters.before[here]]
+    moves[moves == 0.0] = 1.0
+    return _STEP * np.maximum(1.0 / moves, np.abs(parameters.value))
+
+
+def _estimates(base: Moved, parameters: Parameters, h: Array) -> _Estimates:
+    """From steps of h, h/2 and h/4."""
+    w = parameters.value[:, None]
+    moves = (w + h[:, None] * _MOVES) - w  # w + h is rounded, too
+    losses, crossed = base.losses(parameters, moves)
+    far, near, nearest = ((losses[:, k + 1] - losses[:, k]) / (moves[:, k + 1] - moves[:, k]) for k in (0, 2, 4))
     value = (4 * near - far) / 3
-    truncation = abs((4 * nearest - near) / 3 - value)
-    rounding = 4 * _EPSILON * (abs(above) + abs(below)) / h
-    return _Estimate(value, truncation, rounding) if np.isfinite(truncation) else None
-
-
-def _quotient(moved: _Moved, h: float) -> float:
-    above, below = moved.parameter + h, moved.parameter - h
-    return (moved.to(above)[0] - moved.to(below)[0]) / (above - below)
-
-
-def _cross_a_kink(below: Activity, above: Activity) -> bool:
-    """Whether some unit's pre-activation lies on different sides of a kink of its activation."""
-    for group in below.layer.groups:
-        phi = group.activation
-        pairs = zip(phi.distances(below.a[:, group.units]), phi.distances(above.a[:, group.units]), strict=True)
-        if any(_sides_differ(one, other) for (_, one), (_, other) in pairs):
-            return True
-    return False
-
-
-def _loss_crosses_a_kink(moved: _Moved, below: Array, above: Array) -> bool:
-    t = moved.loss.dense_targets(moved.targets, below.shape[1])
-    pairs = zip(moved.loss.distances(below, t), moved.loss.distances(above, t), strict=True)
-    return any(_sides_differ(one, other) for one, other in pairs)
-
-
-def _sides_differ(below: Array, above: Array) -> bool:
-    """Whether some number changes its sign, or leaves 0; one that stays on 0 is not touched by the step."""
-    return bool(((np.sign(below) * np.sign(above) <= 0) & (below != above)).any())
+    truncation = np.abs((4 * nearest - near) / 3 - value)
+    rounding = 4 * _EPSILON * (np.abs(losses[:, 0]) + np.abs(losses[:, 1])) / h
+    return _Estimates(value, truncation, rounding, h, np.isfinite(truncation) & ~crossed)

@@ -195,7 +195,7 @@ def same_slope(slope: Callable[[Array], Array], of: Callable[[Activity], Array])
 
     def do_da(place: Place, _case: Case) -> LayerJacobian:
         layer, numbers = place.activity.layer, of(place.activity)
-        return LayerJacobian(layer, tuple(Jacobian(slope(numbers[:, group.units])) for group in layer.groups))
+        return LayerJacobian.of_groups(layer, tuple(Jacobian(slope(numbers[:, group.units])) for group in layer.groups))
 
     return by_do_da(do_da)
 
@@ -205,7 +205,7 @@ def respecified(respec: Callable[[ActivationSpec], ActivationSpec]) -> Change:
 
     def do_da(place: Place, _case: Case) -> LayerJacobian:
         layer, a = place.activity.layer, place.activity.a
-        return LayerJacobian(layer, tuple(respec(g.activation).jacobian(a[:, g.units]) for g in layer.groups))
+        return LayerJacobian.of_groups(layer, tuple(respec(g.activation).jacobian(a[:, g.units]) for g in layer.groups))
 
     return by_do_da(do_da)
 
@@ -222,7 +222,7 @@ def at_kinks(weight_of_right: float) -> Change:
 
     def do_da(place: Place, _case: Case) -> LayerJacobian:
         layer, a = place.activity.layer, place.activity.a
-        return LayerJacobian(layer, tuple(jacobian(g.activation, a[:, g.units]) for g in layer.groups))
+        return LayerJacobian.of_groups(layer, tuple(jacobian(g.activation, a[:, g.units]) for g in layer.groups))
 
     return by_do_da(do_da)
 
@@ -234,7 +234,7 @@ def at_kink(kink: Kink, weight_of_right: float) -> float:
 
 def each_part(formula: Callable[[Jacobian], Jacobian], do_da: LayerJacobian) -> LayerJacobian:
     """A change of the Jacobian of every group."""
-    return do_da._replace(parts=tuple(map(formula, do_da.parts)))
+    return do_da._replace(whole=formula(do_da.whole))
 
 
 def diagonal(part: Jacobian) -> Jacobian:
