@@ -255,7 +255,7 @@ def _called_once(table: Table, times: float) -> Table:
     """The same, with calls so many times longer as they take where each is made once a request, and not in a loop."""
     for rows in table.values():
         for row, numbers in rows.items():
-            if "call" in numbers and row not in ("yardstick", "sweep", "record"):
+            if "call" in numbers and row not in ("yardstick", "record", "line"):
                 numbers["call"] = round(times * numbers["call"])
     return table
 

@@ -69,7 +69,6 @@ class Asked:
     biases: bool = True
     sample: int | None = None  # of a batch, the one that is explained
     layer: int = 0  # whose first weight is explained
-    wrong: str = "noise"  # what is wrong with a candidate
 
     @cached_property
     def document(self) -> dict[str, Any]:
@@ -96,7 +95,7 @@ class Asked:
             document["weight"] = {"layer": self.layer, "from": 0, "to": 0}
             document |= {} if self.sample is None else {"sample": self.sample}
         if self.endpoint == CHECKS:
-            document["candidate"] = {"layers": [{"dE_dw": layer["weights"]} for layer in layers]}
+            document["candidate"] = {"layers": [{"dE_dw": layer["weights"]} for layer in layers]}  # not at all right
         return as_base64(document) if self.packed else document
 
     def _targets(self, random: np.random.Generator) -> np.ndarray:
@@ -127,7 +126,7 @@ class Asked:
     def seconds(self, repeats: int = 5) -> float:
         """The least CPU time of several runs, as on the reference core.
 
-        Beside each run a fixed piece of work is timed: it tells how fast this core is at the moment, which others share.
+        Beside each run a fixed piece of work is timed, as others share this core: it tells how fast it is at the moment.
         """
         assert self.body
         taken = []
