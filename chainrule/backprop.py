@@ -337,8 +337,16 @@ def stable_batches(layer: Layer, loss: LossSpec) -> StableBatches:
     return [(batch, pair) for batch, pair in found if pair is not None]
 
 
+def closed_for_layer(pairs: StableBatches) -> bool:
+    """Whether the closed form of a pair holds for all units of the layer, so that the loss needs no outputs."""
+    return bool(pairs) and pairs[0][0].is_layer
+
+
 def losses_at(pairs: StableBatches, a: Array, o: Array, t: Array, loss: LossSpec) -> Array:
     """The single losses, (s, j), before the reduction; (s, 1) where outputs have no share of their own."""
+    if closed_for_layer(pairs):
+        ((batch, pair),) = pairs
+        return pair.value(*_given(batch, a, t, loss))
     losses = loss.value(o, t)
     for batch, pair in pairs:
         batch.put(pair.value(*_given(batch, a, t, loss)), losses)
