@@ -14,10 +14,11 @@ import numpy as np
 
 from chainrule.agreement import Given, Judged, judged
 from chainrule.backprop import RIGHT, LayerGradient, LayerJacobian, Place, Rules, backward
-from chainrule.budget import SEARCH, Budget, BudgetSpent, operations_of_layer
+from chainrule.budget import SEARCH, Budget, BudgetSpent, operations_of_layer, operations_of_pass
 from chainrule.catalogue import Array, quietly
 from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.mistakes import MISTAKES, Mistake
+from chainrule.network import Network
 from chainrule.wrong_rules import Case, within
 
 ROUNDING = "rounding"  # the cause where nothing is wrong but the last digits
@@ -182,6 +183,12 @@ def residual(tried: Trial, variant: Variant, theta: float, lowest: int) -> tuple
 def most_singles(layers: int) -> int:
     """How many replays the single mistakes take at most, for a network of so many layers."""
     return len(MISTAKES) * (min(layers, _MOST_LAYERS_ALONE) + 2)
+
+
+def most_for_search(network: Network, samples: int) -> float:
+    """No fewer than the operations that `diagnose` takes."""
+    variants = most_singles(len(network.layers)) + MOST_PAIRS
+    return min(SEARCH, variants * operations_of_pass(network.layers, samples))
 
 
 def _affordable_pairs(case: Case) -> int:
