@@ -25,7 +25,7 @@ from chainrule.losses import LossSpec
 from chainrule.network import Group, Layer, Network
 from chainrule.stable_pairs import STABLE_PAIRS, StablePair
 
-_MOST_EVALUATED_ALONE = 20_000  # terms of a derivation that are computed for one line alone
+MOST_EVALUATED_ALONE = 20_000  # terms of a derivation that are computed for one line alone
 _SUMS_OF_LOSS = 6  # over all outputs, that its formula and its derivative have, at most
 
 SECTIONS = ("forward", "loss", "backward", "result")
@@ -147,7 +147,7 @@ def most_work(network: Network, place: Place, samples: int) -> DerivationWork:
             derived = 1 if k == place.layer else layer.units
             own += _backward_work(layer, derived, layers[k + 1].units if k + 1 < len(layers) else 0)
     across = DerivationWork(1, samples if samples > 1 else 0, 0, samples, 0)
-    return own.times(samples) + across + DerivationWork(0, 0, _MOST_EVALUATED_ALONE, 0, 0)
+    return own.times(samples) + across + DerivationWork(0, 0, MOST_EVALUATED_ALONE, 0, 0)
 
 
 def _sizes(layer: Layer) -> list[int]:
@@ -447,7 +447,7 @@ class _Allowance:
     Only the longer form of a closed form is such a line. It is tried where the shorter form has lost all its digits.
     """
 
-    terms: int = _MOST_EVALUATED_ALONE
+    terms: int = MOST_EVALUATED_ALONE
 
     def cheap(self, nodes: Iterator[Node], units: int) -> Iterator[Node]:
         """The first form, which shares its sums, and the others while the allowance lasts."""

@@ -132,6 +132,5 @@ KNOWN: tuple[Known, ...] = (
 def endpoints_document(limits: Mapping[str, float]) -> list[dict[str, Any]]:
     """Every endpoint that is limited, with what requests of known shapes cost there."""
     return [
-        {"path": path, "examples": [known.document(limits) for known in KNOWN if known.path == path]}
-        for path in _FORMS
+        {"path": path, "examples": [known.document(limits) for known in KNOWN if known.path == path]} for path in _FORMS
     ]

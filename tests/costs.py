@@ -126,7 +126,7 @@ class Asked:
     def seconds(self, repeats: int = 5) -> float:
         """The least CPU time of several runs, as on the reference core.
 
-        Beside each run a fixed piece of work is timed, as others share this core: it tells how fast it is at the moment.
+        Beside each run a fixed piece of work is timed. It tells how fast this core is now, as others share it.
         """
         assert self.body
         taken = []
