@@ -220,5 +220,5 @@ def _records(request: GradientRequest, shapes: Sequence[Shape]) -> Part:
         'ask for "breakdown": "per_unit" or "none"',
         seconds=_RECORD.seconds(records, 0, text) + listed * _LISTED_JSON,
         kept=text,
-        peak=2.0 * text + _LISTED * listed,
+        peak=2.5 * text + _LISTED * listed,
     )
