@@ -23,6 +23,7 @@ from benchmarks.least import digits, least, yardstick
 from chainrule.activations import ACTIVATIONS, ActivationSpec, activation_spec
 from chainrule.backprop import Activity, gradients, loss_gradient
 from chainrule.cost.rates import FILE
+from chainrule.explain import DerivationWork, Place, explain, most_work
 from chainrule.losses import LOSSES, LossSpec, loss_spec
 from chainrule.network import Layer, Network
 from chainrule.remarks import first_non_finite, units_on_kinks
@@ -200,6 +201,32 @@ def _sweeps(calls: float) -> Numbers:
     }
 
 
+def _lines() -> dict[str, Numbers]:
+    """What an explanation takes for each step, for each term of a step, and for each number that is only added up.
+
+    The terms of a sum that lines share are part of both measurements; they count on their own for wide groups only.
+    """
+    steps, terms = _explained((4, 100), "relu"), _explained((1, 2, 60), "tanh")
+    line = steps[0] / steps[1].lines
+    term = max((terms[0] - line * terms[1].lines) / max(terms[1].terms, 1), 0.2 * line)
+    return {
+        "line": {"call": round(1.3 * line), "kept": 1500, "peak": 500},
+        "term": {"call": round(term)},
+        "evaluated": {"call": 10_000},
+        "added": {"call": 1_000},
+    }
+
+
+def _explained(widths: tuple[int, ...], activation: str) -> tuple[float, DerivationWork]:
+    """Nanoseconds of the derivation of the first weight, and how much it is."""
+    random = np.random.default_rng(4)
+    layers = (Layer(random.normal(size=shape), None, activation_spec(activation)) for shape in pairwise(widths))
+    network, loss = Network(tuple(layers)), loss_spec("half_squared_error")
+    x, t = random.normal(size=(1, widths[0])), random.normal(size=(1, widths[-1]))
+    result, place = gradients(network, x, t, loss), Place(0, 0, 0)
+    return least(lambda: explain(network, result, t, loss, place), 3), most_work(network, place, 1)
+
+
 def _core(
     work: Mapping[str, Numbers], values: Mapping[str, Numbers], derivatives: Mapping[str, Numbers], loss: Numbers
 ) -> Iterator[tuple[str, Numbers]]:
@@ -221,6 +248,8 @@ def measured() -> Table:
     work = {**dict(_products()), "look": _look(), "yardstick": {"call": round(least(yardstick))}}
     work["batch"] = _batches()
     work["sweep"] = _sweeps(values["tanh"]["call"])
+    work |= _lines()
+    work["operation"] = {"number": 0.6}  # of chainrule/budget.py; a check that spends them all takes 0.2 to 0.4 each
     work |= _core(work, values, derivatives, losses["half_squared_error"])
     return {
         "work": work | wire_rates(),
@@ -255,7 +284,7 @@ def _called_once(table: Table, times: float) -> Table:
     """The same, with calls so many times longer as they take where each is made once a request, and not in a loop."""
     for rows in table.values():
         for row, numbers in rows.items():
-            if "call" in numbers and row not in ("yardstick", "sweep", "record"):
+            if "call" in numbers and row not in ("yardstick", "record", "line", "term", "evaluated", "added"):
                 numbers["call"] = round(times * numbers["call"])
     return table
 

@@ -25,7 +25,7 @@ from chainrule.losses import LossSpec
 from chainrule.network import Group, Layer, Network
 from chainrule.stable_pairs import STABLE_PAIRS, StablePair
 
-_MOST_EVALUATED_ALONE = 20_000  # terms of a derivation that are computed for one line alone
+MOST_EVALUATED_ALONE = 20_000  # terms of a derivation that are computed for one line alone
 _SUMS_OF_LOSS = 6  # over all outputs, that its formula and its derivative have, at most
 
 SECTIONS = ("forward", "loss", "backward", "result")
@@ -147,7 +147,7 @@ def most_work(network: Network, place: Place, samples: int) -> DerivationWork:
             derived = 1 if k == place.layer else layer.units
             own += _backward_work(layer, derived, layers[k + 1].units if k + 1 < len(layers) else 0)
     across = DerivationWork(1, samples if samples > 1 else 0, 0, samples, 0)
-    return own.times(samples) + across + DerivationWork(0, 0, _MOST_EVALUATED_ALONE, 0, 0)
+    return own.times(samples) + across + DerivationWork(0, 0, MOST_EVALUATED_ALONE, 0, 0)
 
 
 def _sizes(layer: Layer) -> list[int]:
@@ -385,7 +385,7 @@ class _Home:
     whole: bool  # whether it is all units of its layer
     a: Array  # (j,), of these units
     o: Array
-    jacobian: Jacobian  # of the whole layer, for all samples
+    part: Jacobian  # of all samples
     sample: int
 
     @property
@@ -421,22 +421,21 @@ class _Home:
 
     def do_da(self, j: int, units: Sequence[int]) -> list[float]:
         """do_m/da_j for these units m of the group, without the matrix of the layer."""
-        diagonal, left, right = self.jacobian
-        slope = float(diagonal[self.sample, j])
-        if left is None or right is None:
-            return [slope]
-        own = float(right[self.sample, j])
-        return [slope if m == j else -float(left[self.sample, m]) * own for m in units]
+        diagonal = float(self.part.diagonal[self.sample, self.at[j]])
+        if self.part.left is None or self.part.right is None:
+            return [diagonal]
+        left, right = self.part.left[self.sample], float(self.part.right[self.sample, self.at[j]])
+        return [diagonal if m == j else -float(left[self.at[m]]) * right for m in units]
 
 
 def _homes(layer: Layer, gradient: LayerGradient, sample: int) -> list[_Home]:
     """The group of every unit of a layer, in one sample."""
     every_unit = np.arange(layer.units)
     a, o, found = gradient.a[sample], gradient.o[sample], dict[int, _Home]()
-    for group in layer.groups:
+    for group, part in zip(layer.groups, gradient.do_da.parts, strict=True):
         units: list[int] = every_unit[group.units].tolist()
         whole = len(units) == layer.units
-        home = _Home(group, units, whole, a[group.units], o[group.units], gradient.do_da.whole, sample)
+        home = _Home(group, units, whole, a[group.units], o[group.units], part, sample)
         found.update(dict.fromkeys(units, home))
     return [found[j] for j in range(layer.units)]
 
@@ -448,7 +447,7 @@ class _Allowance:
     Only the longer form of a closed form is such a line. It is tried where the shorter form has lost all its digits.
     """
 
-    terms: int = _MOST_EVALUATED_ALONE
+    terms: int = MOST_EVALUATED_ALONE
 
     def cheap(self, nodes: Iterator[Node], units: int) -> Iterator[Node]:
         """The first form, which shares its sums, and the others while the allowance lasts."""

@@ -10,7 +10,7 @@ from marshmallow import fields, validate
 from chainrule.agreement import Agreement, Given, Tolerance
 from chainrule.catalogue import Array
 from chainrule.checking import Check
-from chainrule.diagnose import ROUNDING, Diagnosis, Search, most_singles
+from chainrule.diagnose import ROUNDING, Diagnosis, Search
 from chainrule.network import Network
 from chainrule.probes import Probe
 from schemas.arrays import as_base64
@@ -31,11 +31,6 @@ class CheckRequest(GradientRequest):
 
     given: tuple[Given, ...]
     tolerance: Tolerance
-
-    @property
-    def replays(self) -> int:
-        """One backward pass for each mistake and each set of layers in which it is tried."""
-        return most_singles(len(self.network.layers))
 
 
 class CandidateLayerSchema(StrictSchema):

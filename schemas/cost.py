@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chainrule.cost import Cost, Part, cost_of, passes
+from chainrule.cost import Cost, Part, checks, cost_of, passes
+from chainrule.cost.explanations import derivation
 from chainrule.cost.passes import FLOAT, Shape, shapes_of
 from chainrule.cost.rates import RATES
 from chainrule.cost.verification import verification
@@ -82,15 +83,39 @@ def gradients_cost(request: GradientRequest, body: Posted) -> Cost:
 
 
 def explanation_cost(request: ExplanationRequest, body: Posted) -> Cost:
-    """The cost of POST /v1/explanations."""
-    shapes = shapes_of(request.gradients.network)
-    return cost_of([_reading(request.gradients, shapes, body), _passes(request.gradients, shapes)])
+    """The cost of POST /v1/explanations, as JSON or Markdown."""
+    gradients = request.gradients
+    shapes = shapes_of(gradients.network)
+    return cost_of([_reading(gradients, shapes, body), _passes(gradients, shapes), _derivation(request)])
+
+
+def _derivation(request: ExplanationRequest) -> Part:
+    """The lines of the derivation."""
+    network, batch = request.gradients.network, len(request.gradients.inputs)
+    samples = batch if request.sample is None else 1
+    lines, work = derivation(network, request.place, samples)
+    cause: Path = ("bias",) if request.place.unit_before is None else ("weight",)
+    way_out = "explain a weight of a higher layer, or a smaller network"
+    if samples > 1:
+        cause, way_out = ("inputs",), 'name the "sample" to explain, or send fewer'
+    return Part(f"{counted(lines, 'line')} of derivation", cause, way_out, *work)
 
 
 def check_cost(request: CheckRequest, body: Posted) -> Cost:
-    """The cost of POST /v1/gradient-checks."""
+    """The cost of POST /v1/gradient-checks at most: that of gradients that no mistake explains."""
     shapes = shapes_of(request.network)
-    return cost_of([_reading(request, shapes, body), _passes(request, shapes)])
+    cause, way_out = _cause_of_passes(request, shapes)
+    search = Part("the search for mistakes", cause, way_out, *checks.search(request.network, len(request.inputs)))
+    return cost_of([_reading(request, shapes, body), _passes(request, shapes), search, _verdicts(request, shapes)])
+
+
+def _verdicts(request: CheckRequest, shapes: Sequence[Shape]) -> Part:
+    """The answer of a check: a verdict on each number, and another network to probe with."""
+    numbers = _numbers(shapes)
+    kept, peak = _bytes_of(request, numbers, 0)
+    verdicts = 24 * numbers  # objects and text
+    seconds = _writing_seconds(request, 2 * numbers, 0)
+    return Part("the answer", ("network",), SMALLER_NETWORK, seconds, kept + FLOAT * numbers + verdicts, peak + kept)
 
 
 def _numbers(shapes: Sequence[Shape]) -> int:
@@ -195,5 +220,5 @@ def _records(request: GradientRequest, shapes: Sequence[Shape]) -> Part:
         'ask for "breakdown": "per_unit" or "none"',
         seconds=_RECORD.seconds(records, 0, text) + listed * _LISTED_JSON,
         kept=text,
-        peak=2.0 * text + _LISTED * listed,
+        peak=2.5 * text + _LISTED * listed,
     )

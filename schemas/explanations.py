@@ -8,7 +8,7 @@ from marshmallow import fields
 
 from chainrule.backprop import Gradients
 from chainrule.catalogue import Array
-from chainrule.explain import Derivation, Place, Step, Term, most_lines
+from chainrule.explain import Derivation, Place, Step, Term
 from schemas.fields import MESSAGES, IndexField, resolved_loss
 from schemas.gradients import GradientRequest, GradientRequestSchema
 from schemas.network import as_in_out
@@ -26,12 +26,6 @@ class ExplanationRequest:
     gradients: GradientRequest
     place: Place
     sample: int | None
-
-    @property
-    def lines(self) -> int:
-        """No fewer than the steps of the answer and the terms in them."""
-        samples = len(self.gradients.inputs) if self.sample is None else 1
-        return most_lines(self.gradients.network, self.place, samples)
 
 
 # "from" is a keyword of Python, so the members are given as a mapping.

@@ -49,11 +49,6 @@ class GradientRequest:
         """To an element of the inputs or targets; to the array where it came as base64, which holds no elements."""
         return (name,) if name in self.packed else (name, *index)
 
-    @property
-    def replays(self) -> int:
-        """How many further backward passes the request takes."""
-        return 0
-
 
 class StepSchema(StrictSchema):
     """One step of gradient descent."""

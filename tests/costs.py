@@ -21,6 +21,7 @@ from schemas.cost import check_cost, explanation_cost, gradients_cost, posted
 from schemas.explanations import explanation
 from schemas.gradients_answer import answer
 from service.codec import Outline, decode, encode
+from service.malloc import keep_freed
 from service.routes import (
     ARRAYS,
     CHECK_REQUEST,
@@ -69,7 +70,6 @@ class Asked:
     biases: bool = True
     sample: int | None = None  # of a batch, the one that is explained
     layer: int = 0  # whose first weight is explained
-    wrong: str = "noise"  # what is wrong with a candidate
 
     @cached_property
     def document(self) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class Asked:
             document["weight"] = {"layer": self.layer, "from": 0, "to": 0}
             document |= {} if self.sample is None else {"sample": self.sample}
         if self.endpoint == CHECKS:
-            document["candidate"] = {"layers": [{"dE_dw": layer["weights"]} for layer in layers]}
+            document["candidate"] = {"layers": [{"dE_dw": layer["weights"]} for layer in layers]}  # not at all right
         return as_base64(document) if self.packed else document
 
     def _targets(self, random: np.random.Generator) -> np.ndarray:
@@ -127,7 +127,7 @@ class Asked:
     def seconds(self, repeats: int = 5) -> float:
         """The least CPU time of several runs, as on the reference core.
 
-        Beside each run a fixed piece of work is timed: it tells how fast this core is at the moment, which others share.
+        Beside each run a fixed piece of work is timed. It tells how fast this core is now, as others share it.
         """
         assert self.body
         taken = []
@@ -203,3 +203,36 @@ def _activation(random: np.random.Generator, units: int) -> Any:
         return str(random.choice(ELEMENTWISE if kind < 0.5 else COUPLED))
     names = [str(name) for name in random.choice(ELEMENTWISE + COUPLED, 4)]
     return [names[k] for k in random.integers(0, 4, units)]
+
+
+TIMES = {  # the worst that the search has found are among them
+    "the smallest": Asked(),
+    "W3": Asked(GRADIENTS, (784, 128, 64, 10), ("relu", "tanh", "sigmoid"), 64, breakdown="per_unit"),
+    "W5": Asked(GRADIENTS, (64, 64, 10), ("tanh", "sigmoid"), 1, breakdown="per_weight"),
+    "softmax pair": Asked(GRADIENTS, (8, 16, 4), ("relu", "softmax"), 32, "categorical_cross_entropy"),
+    "deep": Asked(GRADIENTS, (4,) * 41, ("tanh",) * 40, 3),
+    "deep groups": Asked(GRADIENTS, (4,) * 31, (["softmax", "tanh", "gelu", "sparsemax"],) * 30, 3),
+    "rows of two": Asked(GRADIENTS, (2, 2), ("sparsemax",), 5000, encoding="base64", packed=True),
+    "products": Asked(GRADIENTS, (400, 400, 400), ("relu", "relu"), 500, encoding="base64", packed=True),
+    "verified": Asked(GRADIENTS, (8, 16, 4), ("tanh", "sigmoid"), 32, verify=True),
+    "verified, groups": Asked(GRADIENTS, (4,) * 16, ("sparsemax",) * 15, 3, verify=True),
+    "explained": Asked(EXPLANATIONS, (4, 20, 3), ("tanh", "softmax"), 5),
+    "explained, softmax": Asked(EXPLANATIONS, (4, 80), ("softmax",), 1, "categorical_cross_entropy"),
+}
+
+BOUNDED = {  # what is predicted of a check is the most
+    "a tiny check": Asked(CHECKS, (2, 2, 2), ("sigmoid", "sigmoid"), 1),
+    "a wide check": Asked(CHECKS, (60, 40), ("tanh",), 1),
+}
+
+
+def main() -> None:
+    """Print predicted and measured seconds of each of these requests, as JSON."""
+    keep_freed()  # as the service
+    found = {name: [asked.predicted().seconds, asked.seconds()] for name, asked in TIMES.items()}
+    found |= {name: [asked.predicted().seconds, asked.seconds(1)] for name, asked in BOUNDED.items()}
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -12,6 +12,7 @@ from chainrule.mistakes import MISTAKES
 from schemas.arrays import as_base64
 from service.app import create_app
 from service.settings import read_settings
+from tests.costs import CHECKS, Asked
 from tests.test_openapi import _assert_told
 
 URL = "/v1/gradient-checks"
@@ -294,16 +295,19 @@ def test_numbers_at_the_ends_of_float64_are_checked(client: FlaskClient, number:
     assert not answer["agrees"]
 
 
-def test_the_replays_count_as_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A check takes a backward pass for each mistake: what a gradient may cost, a check of it may not."""
-    monkeypatch.setenv("CHAINRULE_MAX_MULTIPLY_ADDS", "1000")
-    limited = create_app(read_settings()).test_client()
-    assert limited.post("/v1/gradients", json=POSTED).status_code == 200
-    answer = limited.post(URL, json=POSTED | {"candidate": {"layers": [{"dE_db": [1, 2, 3]}, {}]}})
-    assert (answer.status_code, answer.get_json()["type"]) == (422, "/problems/limit-exceeded")
-
-
 def test_every_cause_of_the_contract_is_one_of_the_table(client: FlaskClient) -> None:
     """In the OpenAPI document too."""
     document = json.loads(client.get("/openapi.json").text)
     assert document["components"]["schemas"]["MistakeName"]["enum"] == [mistake.cause for mistake in MISTAKES]
+
+
+def test_the_search_counts_as_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check replays every mistake: what a gradient may cost, a check of it may not."""
+    monkeypatch.setenv("CHAINRULE_MAX_WORK_SECONDS", "1")
+    wide = Asked(CHECKS, (200, 100), ("tanh",), 20)
+    limited = create_app(read_settings()).test_client()
+    gradients = {name: value for name, value in wide.document.items() if name != "candidate"}
+    assert limited.post("/v1/gradients", json=gradients).status_code == 200
+    answer = limited.post(URL, json=wide.document)
+    assert (answer.status_code, answer.get_json()["type"]) == (422, "/problems/limit-exceeded")
+    assert "the search for mistakes" in answer.get_json()["detail"]

@@ -15,10 +15,12 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from werkzeug.test import TestResponse
 
+from schemas.cost import explanation_cost, posted
 from service.app import create_app
 from service.examples import EXAMPLES
 from service.limits import DEFAULTS
 from service.openapi import openapi_document
+from service.routes import EXPLANATION_REQUEST
 from service.settings import read_settings
 from tests.derivations import complaint
 from tests.fuzz import mutator
@@ -370,29 +372,27 @@ def test_a_result_that_is_not_finite_is_refused(client: FlaskClient) -> None:
 
 
 def test_a_derivation_of_too_many_lines_is_refused_and_one_sample_of_it_is_not() -> None:
-    """The lines of a sample, by hand: 2·5 forward, 2 + 1 of the loss; two outputs, of a group: 2·1 + 2·(3 + 2·2); the
-    hidden unit: 1·(2 + 1) + 3; the end, and a term of it: 3. That is 38; three samples have 114, and their sum 1."""
-    limits = {**DEFAULTS, "explanation_lines": 114}
-    client = create_app(replace(read_settings(), limits=limits)).test_client()
+    """The batch of three costs over half as much again as one sample of it; a limit in between tells them apart."""
+    whole, one = (_seconds(body) for body in (BATCH, BATCH | {"sample": 0}))
+    assert whole > 1.5 * one
+    client = create_app(replace(read_settings(), limits={**DEFAULTS, "work_seconds": (whole + one) / 2})).test_client()
     document = ask(client, BATCH).get_json(force=True)
     assert (document["status"], document["type"]) == (422, "/problems/limit-exceeded")
     (error,) = document["errors"]
-    assert error["pointer"] == "#/network"
-    for words in ("115 lines asked, 114 allowed", "CHAINRULE_MAX_EXPLANATION_LINES", "explain one sample"):
+    assert error["pointer"] == "#/inputs"
+    for words in ("lines of derivation", "CHAINRULE_MAX_WORK_SECONDS", 'name the "sample" to explain'):
         assert words in error["detail"]
     assert ask(client, BATCH | {"sample": 0}).status_code == 200
-    limits["explanation_lines"] = 115
-    assert ask(create_app(replace(read_settings(), limits=limits)).test_client(), BATCH).status_code == 200
 
 
-def test_the_limits_of_gradients_hold_here_too() -> None:
-    """But not those of parts that are not computed."""
-    limits = {**DEFAULTS, "samples": 2}
-    client = create_app(replace(read_settings(), limits=limits)).test_client()
-    assert ask(client, BATCH).get_json(force=True)["type"] == "/problems/limit-exceeded"
-    limits = {**DEFAULTS, "verified_parameters": 1}
-    client = create_app(replace(read_settings(), limits=limits)).test_client()
-    assert ask(client, BATCH | {"verify": True}).status_code == 200
+def _seconds(body: Any) -> float:
+    text = json.dumps(body).encode()
+    return explanation_cost(EXPLANATION_REQUEST.load(deepcopy(body)), posted(body, len(text))).seconds
+
+
+def test_what_is_not_computed_does_not_count() -> None:
+    """An explanation verifies nothing, so `verify` makes no difference to what it costs."""
+    assert _seconds(BATCH | {"verify": True}) == pytest.approx(_seconds(BATCH), rel=0.01)
 
 
 # The document.

@@ -112,7 +112,7 @@ def forward_layer(shape: Shape, samples: int) -> Work:
     """a and o of one layer."""
     numbers = samples * shape.n_out
     seconds = product_seconds(samples, shape.n_in, shape.n_out) + _LOOK.call + numbers * _LOOK.number
-    kept, peak = FLOAT * numbers, 0.0
+    kept, peak = float(FLOAT * numbers), 0.0
     for known, groups, units in shape.calls:
         own = samples * units
         seconds += known.value.seconds(1, samples * groups, own)
@@ -138,7 +138,7 @@ def gradients_layer(shape: Shape, samples: int) -> Work:
         + numbers * 4 * _LOOK.number
         + weights * _LOOK.number
     )
-    kept, peak = FLOAT * (3 * numbers + weights + n_out), 0.0
+    kept, peak = float(FLOAT * (3 * numbers + weights + n_out)), 0.0
     for known, groups, units in calls:
         both, own = known.both, samples * units
         seconds += both.call + samples * groups * both.row + own * both.number

@@ -15,11 +15,11 @@ from chainrule.moved import BLOCK_NUMBERS
 from chainrule.stable_pairs import STABLE_PAIRS
 
 _MOVES = 6
-_ROUNDS = 1.8  # between 1 and 5
+_ROUNDS = 1.7  # between 1 and 5
 _TOUCH = RATES.work["written"].number
 _LOOK = RATES.work["look"]
 _SWEEP = RATES.work["sweep"]  # one layer in one block of parameters: call; a block: row; a parameter: number
-_ARRAYS = 12  # of so many numbers as a block has, and for each parameter 6 moves and their losses
+_ARRAYS = 10  # of so many numbers as a block has, and for each parameter 6 moves and their losses
 _OF_PARAMETER = 80 * FLOAT
 
 

@@ -32,6 +32,7 @@ _NUMBER_LISTS = ("tests/test_number_lists.py",)
 _BAD_INPUT = ("tests/test_bad_input.py",)
 _REFUSALS = ("tests/test_bad_input.py::test_a_mistake_is_refused_once_at_its_place_and_in_words",)
 _LIMITS = ("tests/test_limits.py",)
+_COST = ("tests/test_cost.py",)
 _SATURATION = ("tests/test_saturation.py",)
 _WORKED = ("tests/test_worked_examples.py",)
 _WARNINGS = ("tests/test_warnings.py",)
@@ -2668,29 +2669,29 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a request exactly at a limit is refused",
         "service/limits.py",
-        "if asked > limits[limit.name]",
-        "if asked >= limits[limit.name]",
+        "limit.measure(cost) > limits[limit.name]",
+        "limit.measure(cost) >= limits[limit.name]",
         _LIMITS,
     ),
     Fault(
-        "a request one above a limit passes",
+        "a request a little above a limit passes",
         "service/limits.py",
-        "if asked > limits[limit.name]",
-        "if asked > limits[limit.name] + 1",
+        "limit.measure(cost) > limits[limit.name]",
+        "limit.measure(cost) > 1.01 * limits[limit.name]",
         _LIMITS,
     ),
     Fault(
-        "the inputs do not count as units",
+        "a refusal names the first part and not the costliest",
         "service/limits.py",
-        "return [max(layer.weights.shape)",
-        "return [layer.units",
+        "most = max(cost.parts, key=limit.part)",
+        "most = cost.parts[0]",
         _LIMITS,
     ),
     Fault(
-        "the pass by the inputs is not counted",
+        "the memory of a body is not looked at before it is parsed",
         "service/limits.py",
-        "passes = 3 + ",
-        "passes = 2 + ",
+        "        measure_body=lambda outline: outline.memory,\n",
+        "",
         _LIMITS,
     ),
     Fault(
@@ -3513,10 +3514,10 @@ FAULTS: tuple[Fault, ...] = (
         _EXPLANATIONS,
     ),
     Fault(
-        "a derivation may be of any length",
-        "service/limits.py",
-        "        if lines > limits[limit.name]:",
-        "        if lines > 1000 * limits[limit.name]:",
+        "a derivation costs nothing",
+        "schemas/cost.py",
+        "_passes(gradients, shapes), _derivation(request)])",
+        "_passes(gradients, shapes)])",
         _EXPLANATIONS,
     ),
     Fault(
@@ -3856,10 +3857,10 @@ FAULTS: tuple[Fault, ...] = (
         _CHECKS,
     ),
     Fault(
-        "replays cost nothing",
-        "service/limits.py",
-        "passes = 3 + request.replays + (",
-        "passes = 3 + (",
+        "the search for mistakes costs nothing",
+        "schemas/cost.py",
+        "_passes(request, shapes), search, _verdicts(request, shapes)])",
+        "_passes(request, shapes), _verdicts(request, shapes)])",
         _CHECKS,
     ),
     Fault(
@@ -4092,6 +4093,69 @@ FAULTS: tuple[Fault, ...] = (
         "if tick % _KEPT == 0:",
         "if tick % _KEPT == _KEPT:",
         _MEMORY,
+    ),
+    Fault(
+        "the largest part of the memory is taken for all of it",
+        "chainrule/cost/parts.py",
+        "        most = max(most, kept + part.peak)",
+        "        most = max(most, part.kept + part.peak)",
+        _COST,
+    ),
+    Fault(
+        "a stable pair costs nothing",
+        "chainrule/cost/passes.py",
+        "if (name, known.name) in STABLE_PAIRS:",
+        "if (name, known) in STABLE_PAIRS:",
+        _COST,
+    ),
+    Fault(
+        "the rows of groups cost nothing",
+        "chainrule/cost/passes.py",
+        "seconds += both.call + samples * groups * both.row +",
+        "seconds += both.call +",
+        _COST,
+    ),
+    Fault(
+        "verification costs nothing",
+        "schemas/cost.py",
+        "    if request.verify:\n        parts",
+        "    if not request.verify:\n        parts",
+        _LIMITS,
+    ),
+    Fault(
+        "a row that is not measured costs as little as the first",
+        "chainrule/cost/rates.py",
+        "max(getattr(rate, name) for rate in rates)",
+        "min(getattr(rate, name) for rate in rates)",
+        _COST,
+    ),
+    Fault(
+        "records take no memory while they are written",
+        "schemas/cost.py",
+        "        peak=2.5 * text + _LISTED * listed,\n",
+        "",
+        _COST,
+    ),
+    Fault(
+        "Jacobians take no memory",
+        "schemas/cost.py",
+        "kept + FLOAT * matrices, peak + FLOAT * largest)",
+        "kept, peak)",
+        _COST,
+    ),
+    Fault(
+        "the matrices of verification take no memory",
+        "chainrule/cost/verification.py",
+        "block * (_ARRAYS * FLOAT",
+        "block * (0 * FLOAT",
+        _COST,
+    ),
+    Fault(
+        "the most samples told are one too many",
+        "service/known_costs.py",
+        "        return within\n",
+        "        return within + 1\n",
+        _LIMITS,
     ),
     Fault(
         "a body takes in what stands behind it",
