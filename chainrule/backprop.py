@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule.arguments import fitting_inputs, fitting_targets
 from chainrule.batches import Batch, Group, Units, lone_batch
 from chainrule.blocks import BLOCK, Parts, in_blocks, product
 from chainrule.catalogue import Array, quietly
@@ -51,7 +52,7 @@ class LayerJacobian(NamedTuple):
 
     def dE_da(self, dE_do: Array) -> Array:
         """Σ_m dE/do_m · do_m/da_j, (s, j)."""
-        if self.whole.left is None or self.whole.right is None or self.layer.batches[0].is_layer:
+        if self.whole.left is None or self.whole.right is None or self.layer.lone is not None:
             return self.whole.dE_da(dE_do)
         dE_da = dE_do * self.whole.diagonal
         for batch in self.layer.batches:
@@ -69,7 +70,7 @@ class LayerJacobian(NamedTuple):
     def array(self) -> Array:
         """do/da: (s, j) where all activations are elementwise, else the matrices `[s, j, m]` = do_j/da_m."""
         diagonal, left, right = self.whole
-        if left is None or right is None or self.layer.batches[0].is_layer:
+        if left is None or right is None or self.layer.lone is not None:
             return self.whole.array()
         every = np.arange(self.layer.units)
         matrix = np.zeros((len(diagonal), self.layer.units, self.layer.units))
@@ -151,9 +152,12 @@ def gradients(
 ) -> Gradients:
     """The loss of a network and its derivative by every weight, bias and input.
 
-    `inputs` (s, i); `targets` (s, j), or (s,) where the loss takes class indices. Raises ValueError where shapes do
-    not fit. Numbers that are not finite are left in the result, for `first_non_finite` to find.
+    `inputs` (s, i); `targets` (s, j), or (s,) where the loss takes class indices. Raises ValueError where they do not
+    fit: shapes, classes that there are not, numbers that are not real. Numbers that are not finite are left in the
+    result, for `first_non_finite` to find.
     """
+    inputs = fitting_inputs(network, inputs)
+    targets = fitting_targets(network, len(inputs), targets, loss)
     activities = forward(network, inputs, checkpoint=checkpoint)
     top = loss_gradient(activities[-1], targets, loss, checkpoint=checkpoint)
     layers = tuple(backward(activities, top, checkpoint=checkpoint))[::-1]
@@ -186,8 +190,8 @@ def outputs_at(layer: Layer, a: Array, *, checkpoint: Checkpoint = unlimited) ->
 
 
 def _outputs(layer: Layer, a: Array) -> Array:
-    if layer.batches[0].is_layer:
-        return layer.batches[0].value(a)
+    if layer.lone is not None:
+        return layer.lone.value(a)
     o = np.empty_like(a)
     for batch in layer.batches:
         batch.put(batch.value(batch.take(a)), o)
@@ -290,8 +294,8 @@ def jacobian_at(layer: Layer, a: Array, *, checkpoint: Checkpoint = unlimited) -
 
 
 def _jacobian(layer: Layer, a: Array) -> Jacobian:
-    if layer.batches[0].is_layer:
-        return layer.batches[0].jacobian(a)
+    if layer.lone is not None:
+        return layer.lone.jacobian(a)
     parts = ((batch, batch.jacobian(batch.take(a))) for batch in layer.batches)
     return _put_together(layer, len(a), parts)
 
@@ -323,7 +327,11 @@ def loss_gradient(
     def of_samples(rows: slice) -> Parts:
         return _loss_arrays(pairs, last.a[rows], last.o[rows], t[rows], loss, divisor)
 
-    losses, dE_do, *closed = in_blocks(of_samples, len(t), last.layer.units, checkpoint)
+    if last.o.size <= BLOCK:
+        found = _loss_arrays(pairs, last.a, last.o, t, loss, divisor)
+    else:
+        found = in_blocks(of_samples, len(t), last.layer.units, checkpoint)
+    losses, dE_do, *closed = found
     units = (batch.units for batch, _ in pairs)
     return LossGradient(losses, dE_do, tuple(zip(units, closed, strict=True)))
 
@@ -353,7 +361,7 @@ def losses_at(pairs: StableBatches, a: Array, o: Array, t: Array, loss: LossSpec
     return losses
 
 
-def _loss_arrays(pairs: StableBatches, a: Array, o: Array, t: Array, loss: LossSpec, divisor: int) -> Parts:
+def _loss_arrays(pairs: StableBatches, a: Array, o: Array, t: Array, loss: LossSpec, divisor: int) -> tuple[Any, ...]:
     """The losses, dE/do, and dE/da of each batch that has a closed form, all over the divisor."""
     losses, dE_do, closed = losses_at(pairs, a, o, t, loss), loss.derivative(o, t), []
     for batch, pair in pairs:
