@@ -4,7 +4,7 @@ Everything is counted from brackets, quotes, commas and colons, in whole slices 
 about a nanosecond a byte, whatever the text holds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -181,20 +181,21 @@ def _deepest(brackets: bytes, pair: bytes) -> int:
             if not left:
                 return height
             left = left.replace(pair, b"")
-    return _climb(np.frombuffer(brackets, np.uint8), pair, 0)[0]
+    slices = (brackets[start : start + _SLICE] for start in range(0, len(brackets), _SLICE))
+    return _highest((np.frombuffer(part, np.uint8) for part in slices), pair)
 
 
 def _deepest_outside_strings(body: bytes, kinds: bytes) -> int:
-    deepest = depth = 0
-    for brackets, _, _ in slices_outside_strings(body, kinds):
-        highest, depth = _climb(brackets, kinds, depth)
-        deepest = max(deepest, highest)
-    return deepest
+    return _highest((brackets for brackets, _, _ in slices_outside_strings(body, kinds)), kinds)
 
 
-def _climb(brackets: Marks, kinds: bytes, depth: int) -> tuple[int, int]:
-    """The most brackets of these kinds open at a time, and those at the end, where so many are open in front."""
+def _highest(slices: Iterable[Marks], kinds: bytes) -> int:
+    """How many brackets of these kinds are open at most at a time, slice by slice of a text."""
     steps = np.zeros(256, np.int8)
     steps[list(kinds)] = [1 if kind in b"[{" else -1 for kind in kinds]
-    heights = steps[brackets].cumsum(dtype=np.int32) + depth
-    return int(heights.max(initial=depth)), int(heights[-1]) if len(heights) else depth
+    deepest = depth = 0
+    for brackets in slices:
+        heights = steps[brackets].cumsum(dtype=np.int32)
+        deepest = max(deepest, depth + int(heights.max(initial=0)))
+        depth += int(heights[-1]) if len(heights) else 0
+    return deepest

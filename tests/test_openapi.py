@@ -330,6 +330,7 @@ def _refused(client: FlaskClient) -> Iterator[tuple[str, str, TestResponse]]:
     right = {"network": network, "inputs": [1.0], "targets": [1.0]}
     deep = {"network": {"layers": [{"activation": "tanh", "weights": [[1.0]]}] * 65}, "inputs": [1.0], "targets": [1.0]}
     yield post, "post", client.post(post, data=b"{", content_type="application/json")
+    yield post, "post", client.post(post, data=b"[" * 100, content_type="application/json")
     yield post, "post", client.post(post, json={})
     yield post, "post", client.post(post, json=right)
     yield post, "post", client.post(post, json=deep)
