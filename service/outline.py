@@ -15,9 +15,9 @@ Positions = np.ndarray[Any, np.dtype[np.intp]]
 
 BRACKETS = b"[]{}"
 _PAIRS = (b"[]", b"{}")
-_MARKS = b'[]{}":,\\'
+_MARKS = b'[]{}":\\'  # without commas: there is one for each number
 _ALL_BUT = {kept: bytes(set(range(256)) - set(kept)) for kept in (*_PAIRS, BRACKETS, _MARKS)}
-_QUOTE, _BACKSLASH = b'"\\'
+_QUOTE, _BACKSLASH, _COMMA = b'"\\,'
 _LARGE = 4096  # bytes; below, one call of NumPy takes longer than bytes.count
 _SLICE = 256 * 1024  # bytes looked at together: they and their positions stay in the processor's cache
 _ORDINARY_DEPTH = 8  # more than any request needs; strings are left out only beyond it
@@ -70,7 +70,7 @@ class Outline:
     @cached_property
     def values(self) -> int:
         """How many values it can hold at most: the first of each list and object, and one behind each comma."""
-        return self._count(b",") + self.lists + self.objects + 1
+        return _commas(self.body) + self.lists + self.objects + 1
 
     @cached_property
     def memory(self) -> int:
@@ -166,6 +166,13 @@ def _inside(quotes: Positions, begins_inside: bool, size: int) -> int:
     """How many of so many bytes are within strings."""
     edges = np.concatenate([[0] if begins_inside else [], quotes, [size]])
     return int(np.diff(edges)[::2].sum())
+
+
+def _commas(body: bytes) -> int:
+    if len(body) < _LARGE:
+        return body.count(b",")
+    text = np.frombuffer(body, np.uint8)  # of many commas, in a quarter of the time of bytes.count
+    return sum(int(np.count_nonzero(text[at : at + _SLICE] == _COMMA)) for at in range(0, len(text), _SLICE))
 
 
 def nesting(body: bytes) -> int:
