@@ -19,9 +19,8 @@ _LIMIT = next(limit for limit in LIMITS if limit.name == BODY_BYTES)
 _EXPANSION = 20 * 2**20  # bytes, for a body that was sent as 100 kB or less: what is wrong with it is found in 50 ms
 _SHORT = 100_000  # bytes
 _EXPANSION_OF_A_BYTE = 600  # bytes more for each that is sent beyond
-_EXPANDED = (
-    8  # bytes that are reserved for each announced to come out: itself, its piece, and what decoding mostly takes
-)
+_EXPANDED = 8  # bytes reserved for each that is announced to come out: itself, its piece, what decoding mostly takes
+_PER_LIST = 140  # bytes counted beside the memory of each list: making a list takes Python as long as decoding those
 
 
 def read_body(request: Request, allowed: int) -> bytes:
@@ -80,7 +79,8 @@ def _within_bounds(parts: Iterator[bytes], sent: int, announced: int | None) -> 
     reserved = allowed if announced is None else min(allowed, _EXPANDED * announced)
     reserve(reserved)
     for part in parts:
-        taken += len(part) + Outline(part).memory
+        outline = Outline(part)
+        taken += len(part) + outline.memory + _PER_LIST * outline.lists
         if taken > allowed:
             detail = (
                 f"decoding the decompressed body takes more than {allowed} bytes of memory, which are allowed to one "

@@ -4,7 +4,7 @@ Everything is counted from brackets, quotes, commas and colons, in whole slices 
 about a nanosecond a byte, whatever the text holds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -15,9 +15,9 @@ Positions = np.ndarray[Any, np.dtype[np.intp]]
 
 BRACKETS = b"[]{}"
 _PAIRS = (b"[]", b"{}")
-_MARKS = b'[]{}":,\\'
+_MARKS = b'[]{}":\\'  # without commas: there is one for each number
 _ALL_BUT = {kept: bytes(set(range(256)) - set(kept)) for kept in (*_PAIRS, BRACKETS, _MARKS)}
-_QUOTE, _BACKSLASH = b'"\\'
+_QUOTE, _BACKSLASH, _COMMA = b'"\\,'
 _LARGE = 4096  # bytes; below, one call of NumPy takes longer than bytes.count
 _SLICE = 256 * 1024  # bytes looked at together: they and their positions stay in the processor's cache
 _ORDINARY_DEPTH = 8  # more than any request needs; strings are left out only beyond it
@@ -70,7 +70,7 @@ class Outline:
     @cached_property
     def values(self) -> int:
         """How many values it can hold at most: the first of each list and object, and one behind each comma."""
-        return self._count(b",") + self.lists + self.objects + 1
+        return _commas(self.body) + self.lists + self.objects + 1
 
     @cached_property
     def memory(self) -> int:
@@ -168,6 +168,13 @@ def _inside(quotes: Positions, begins_inside: bool, size: int) -> int:
     return int(np.diff(edges)[::2].sum())
 
 
+def _commas(body: bytes) -> int:
+    if len(body) < _LARGE:
+        return body.count(b",")
+    text = np.frombuffer(body, np.uint8)  # of many commas, in a quarter of the time of bytes.count
+    return sum(int(np.count_nonzero(text[at : at + _SLICE] == _COMMA)) for at in range(0, len(text), _SLICE))
+
+
 def nesting(body: bytes) -> int:
     """How many lists and objects a JSON text has within each other, taken together."""
     return _deepest_outside_strings(body, BRACKETS)
@@ -181,20 +188,21 @@ def _deepest(brackets: bytes, pair: bytes) -> int:
             if not left:
                 return height
             left = left.replace(pair, b"")
-    return _climb(np.frombuffer(brackets, np.uint8), pair, 0)[0]
+    slices = (brackets[start : start + _SLICE] for start in range(0, len(brackets), _SLICE))
+    return _highest((np.frombuffer(part, np.uint8) for part in slices), pair)
 
 
 def _deepest_outside_strings(body: bytes, kinds: bytes) -> int:
-    deepest = depth = 0
-    for brackets, _, _ in slices_outside_strings(body, kinds):
-        highest, depth = _climb(brackets, kinds, depth)
-        deepest = max(deepest, highest)
-    return deepest
+    return _highest((brackets for brackets, _, _ in slices_outside_strings(body, kinds)), kinds)
 
 
-def _climb(brackets: Marks, kinds: bytes, depth: int) -> tuple[int, int]:
-    """The most brackets of these kinds open at a time, and those at the end, where so many are open in front."""
+def _highest(slices: Iterable[Marks], kinds: bytes) -> int:
+    """How many brackets of these kinds are open at most at a time, slice by slice of a text."""
     steps = np.zeros(256, np.int8)
     steps[list(kinds)] = [1 if kind in b"[{" else -1 for kind in kinds]
-    heights = steps[brackets].cumsum(dtype=np.int32) + depth
-    return int(heights.max(initial=depth)), int(heights[-1]) if len(heights) else depth
+    deepest = depth = 0
+    for brackets in slices:
+        heights = steps[brackets].cumsum(dtype=np.int32)
+        deepest = max(deepest, depth + int(heights.max(initial=0)))
+        depth += int(heights[-1]) if len(heights) else 0
+    return deepest

@@ -178,6 +178,38 @@ def test_only_the_first_twenty_bad_elements_are_named(bad: Any) -> None:
     assert MOST_COMPLAINTS == 20
 
 
+@pytest.mark.parametrize("rank", [1, 2])
+def test_mistakes_far_apart_in_a_long_list_are_all_named(rank: int) -> None:
+    """At the first and the last entry and within, whatever of it is tested together; numbers beyond float64 as well."""
+    places = {0: None, 1: 10**400, 1023: "x", 1024: True, 2999: float("inf"), 4999: []}
+    value: list[Any] = [0.5 if rank == 1 else [0.5, 1]] * 5000
+    for place, wrong in places.items():
+        value[place] = wrong if rank == 1 else [0.5, wrong]
+    expected = [(place,) if rank == 1 else (place, 1) for place in places]
+    assert [path for path, _ in complaints(value, VECTOR if rank == 1 else MATRIX)] == expected
+
+
+def test_a_row_of_another_length_far_behind_is_named() -> None:
+    """Where all rows of those tested together have that length, too."""
+    value = [[1.0]] * 4096 + [[1.0, 2.0]] * 4
+    found = complaints(value, MATRIX)
+    assert found == [((row,), "has 2 numbers where row 0 has 1") for row in range(4096, 4100)]
+
+
+def test_a_long_matrix_has_its_rows_in_order() -> None:
+    """3,000 rows are put together of several parts."""
+    rows = [[float(row), row + 0.5] for row in range(3000)]
+    assert same(read_array(rows, MATRIX), np.array(rows))
+    assert same(read_array([row[0] for row in rows], VECTOR), np.arange(3000.0))
+
+
+@pytest.mark.parametrize("shape", [(0,), (2, 0), (0, 3)])
+def test_an_array_without_numbers_is_refused_as_lists_are(shape: tuple[int, ...]) -> None:
+    """A codec may hand on arrays instead of lists."""
+    array = np.zeros(shape)
+    assert complaints(array, (1, 2)) == complaints(array.tolist(), (1, 2)) != []
+
+
 FOUR = packed([2, 2], [1, 2, 3, 4])["base64"]
 ABSENT = "is required in an array given as base64"
 LENGTHS = "must hold whole numbers greater than 0"

@@ -331,6 +331,7 @@ def _refused(client: FlaskClient) -> Iterator[tuple[str, str, TestResponse]]:
     right = {"network": network, "inputs": [1.0], "targets": [1.0]}
     much = Asked(GRADIENTS, (60, 60), ("softmax",), 600, breakdown="per_unit").document  # 2 million derivatives
     yield post, "post", client.post(post, data=b"{", content_type="application/json")
+    yield post, "post", client.post(post, data=b"[" * 100, content_type="application/json")
     yield post, "post", client.post(post, json={})
     yield post, "post", client.post(post, json=right)
     yield post, "post", client.post(post, json=much)

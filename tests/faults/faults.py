@@ -63,6 +63,11 @@ _OPENAPI = tuple(  # without the test that any change of the document fails
     )
 )
 _CURVE = ("tests/test_curve.py",)
+_ONE_CONTRACT = ("tests/test_one_contract.py",)
+_REFUSALS_ARE_CHEAP = ("tests/test_refusals.py",)
+_OUTLINE = ("tests/test_outline.py",)
+_STRUCTURE = ("tests/test_structure.py",)
+_STRICT = ("tests/test_strict.py",)
 _TORCH = (
     "tests/test_routes.py",
     "tests/test_against_pytorch.py::test_networks_of_one_activation_agree_with_pytorch",
@@ -1976,14 +1981,14 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "the depth of a short body is one too few",
-        "service/codec.py",
+        "service/outline.py",
         "return height\n",
         "return height - 1\n",
         (*_CODEC, *_LIMITS),
     ),
     Fault(
         "a short body that is deep is told to be as deep as is ordinary",
-        "service/codec.py",
+        "service/outline.py",
         'left = left.replace(pair, b"")\n',
         'left = left.replace(pair, b"")\n        return _ORDINARY_DEPTH\n',
         (*_CODEC, *_LIMITS),
@@ -2329,8 +2334,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the pointer of a wrong target leads to its sample",
         "schemas/gradients.py",
-        'yield tuple(where), f"must be {words} for {loss.loss.name}"',
-        'yield tuple(where[:1]), f"must be {words} for {loss.loss.name}"',
+        'yield place, f"must be {words} for {loss.loss.name}"',
+        'yield place[:1], f"must be {words} for {loss.loss.name}"',
         _REFUSALS,
     ),
     Fault(
@@ -2343,8 +2348,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the ignored class is not named beside the classes",
         "schemas/gradients.py",
-        "yield tuple(where), words + also",
-        "yield tuple(where), words",
+        "yield place, words + also",
+        "yield place, words",
         _REFUSALS,
     ),
     Fault(
@@ -2497,8 +2502,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a key of the query given twice is ignored",
         "schemas/curve.py",
-        "if found := [*twice, *complaints(",
-        "if found := [*complaints(",
+        "islice(chain(twice, complaints(activation, given, checks)), MOST_COMPLAINTS)",
+        "islice(complaints(activation, given, checks), MOST_COMPLAINTS)",
         _CURVE,
     ),
     Fault(
@@ -2644,8 +2649,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a key given twice is not looked for",
         "service/codec.py",
-        "keys = _number_of_keys(document)\n",
-        'keys = body.count(b":")\n',
+        "if outline.colons != _number_of_keys(document):\n        _refuse",
+        "if not document:\n        _refuse",
         _CODEC,
     ),
     Fault(
@@ -3113,8 +3118,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "one byte over the limit comes out",
         "service/codings.py",
-        "parts, left, given = [], most + 1, 0",
-        "parts, left, given = [], most + 2, 0",
+        "left, given = most + 1, 0",
+        "left, given = most + 2, 0",
         ("tests/test_codings.py",),
     ),
     Fault(
@@ -3148,8 +3153,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the limit is that of the compressed body alone",
         "service/body.py",
-        "return expand(coding, body, allowed)",
-        "return expand(coding, body, 99 * allowed)",
+        "pieces(coding, body, allowed)",
+        "pieces(coding, body, 99 * allowed)",
         ("tests/test_body.py",),
     ),
     Fault(
@@ -4197,18 +4202,165 @@ FAULTS: tuple[Fault, ...] = (
         _PIECES,
     ),
     Fault(
-        "the depth of a body is counted in wide integers",
-        "service/codec.py",
-        "steps.cumsum(dtype=np.int32)",
-        "steps.cumsum()",
+        "the depth of a body is what is open at its end",
+        "service/outline.py",
+        "deepest = max(deepest, depth + int(heights.max(initial=0)))\n",
+        "deepest = depth + int(heights[-1]) if len(heights) else depth\n",
         _LIMITS,
     ),
     Fault(
-        "the depth of a body is what is open at its end",
+        "the reader of large bodies takes an array of no numbers",
+        "service/number_lists.py",
+        "if not numbers.size:",
+        "if numbers.size < 0:",
+        (*_NUMBER_LISTS, *_ONE_CONTRACT),
+    ),
+    Fault(
+        "an array of no numbers is as good as another",
+        "schemas/arrays.py",
+        "if value.ndim in ranks and value.size:",
+        "if value.ndim in ranks:",
+        _ARRAYS,
+    ),
+    Fault(
+        "reading goes on behind twenty complaints",
+        "schemas/strict.py",
+        "            raise Enough\n",
+        "            return\n",
+        (*_STRICT, *_REFUSALS_ARE_CHEAP),
+    ),
+    Fault(
+        "unknown keys come before all others",
+        "schemas/strict.py",
+        "for key, value in data.items():",
+        "for key, value in sorted(data.items(), key=lambda item: item[0] in known):",
+        _STRICT,
+    ),
+    Fault(
+        "a layer that cannot be read is left out",
+        "schemas/strict.py",
+        "for index, item in enumerate(value)]",
+        "for index, item in enumerate(value) if type(item) is dict]",
+        (*_STRICT, *_BAD_INPUT),
+    ),
+    Fault(
+        "a long key is not cut in a pointer",
+        "schemas/problem.py",
+        "LONGEST_STEP = 128 ",
+        "LONGEST_STEP = 10**9 ",
+        _REFUSALS_ARE_CHEAP,
+    ),
+    Fault(
+        "a long path is not cut",
+        "schemas/problem.py",
+        "LONGEST_POINTER = 600 ",
+        "LONGEST_POINTER = 10**9 ",
+        _REFUSALS_ARE_CHEAP,
+    ),
+    Fault(
+        "a name that is cut does not say so",
+        "schemas/words.py",
+        '{fitting[:longest]}…"',
+        '{fitting[:longest]}"',
+        _BAD_INPUT,
+    ),
+    Fault(
+        "a media type is repeated at any length",
+        "service/body.py",
+        "not {shown(request.mimetype)}",
+        "not {request.mimetype}",
+        _REFUSALS_ARE_CHEAP,
+    ),
+    Fault(
+        "a compressed body may expand to whatever it likes",
+        "service/body.py",
+        "if taken > allowed:",
+        "if taken > 99 * allowed:",
+        _REFUSALS_ARE_CHEAP,
+    ),
+    Fault(
+        "what a body expands to is bounded as if all were sent as 100 kB",
+        "service/body.py",
+        "_EXPANSION_OF_A_BYTE = 600 ",
+        "_EXPANSION_OF_A_BYTE = 0 ",
+        _REFUSALS_ARE_CHEAP,
+    ),
+    Fault(
+        "the memory of objects is not foreseen",
+        "service/outline.py",
+        "_PER_OBJECT = 160 ",
+        "_PER_OBJECT = 0 ",
+        _OUTLINE,
+    ),
+    Fault(
+        "the memory of numbers is not foreseen",
+        "service/outline.py",
+        "_PER_VALUE = 60",
+        "_PER_VALUE = 6",
+        _OUTLINE,
+    ),
+    Fault(
+        "a wide character does not widen the text",
+        "service/outline.py",
+        "1 if highest <= _ONE_BYTE else 2 if highest <= _TWO_BYTES else 4",
+        "1",
+        _OUTLINE,
+    ),
+    Fault(
+        "a quote behind a backslash ends a string",
+        "service/outline.py",
+        "    if not before.any():\n",
+        "    if len(before):\n",
+        _OUTLINE,
+    ),
+    Fault(
+        "backslashes at the end of a slice are forgotten",
+        "service/outline.py",
+        "np.where(starts[run] == 0, carried, 0)",
+        "0",
+        _OUTLINE,
+    ),
+    Fault(
+        "the depth of a slice begins at 0",
+        "service/outline.py",
+        "depth += int(heights[-1]) if",
+        "depth = int(heights[-1]) if",
+        _OUTLINE,
+    ),
+    Fault(
+        "the place of a number counts the commas of lists within",
+        "service/structure.py",
+        "inside = np.flatnonzero(here[opening:]) + opening",
+        "inside = np.arange(opening, front)",
+        _STRUCTURE,
+    ),
+    Fault(
+        "a key given twice is told of the innermost object",
+        "service/structure.py",
+        "_, opening, key = min(found",
+        "_, opening, key = max(found",
+        _STRUCTURE,
+    ),
+    Fault(
+        "every number beyond float64 is read by the slow parser",
         "service/codec.py",
-        "steps.cumsum(dtype=np.int32).max(initial=0)",
-        "steps.sum(dtype=np.int32)",
-        _LIMITS,
+        "_MANY = 20_000 ",
+        "_MANY = 2**40 ",
+        _REFUSALS_ARE_CHEAP,
+    ),
+    Fault(
+        "a mistake behind right numbers is told at the wrong place",
+        "schemas/arrays.py",
+        "for index in range(block, min(block + _BLOCK, len(value))):",
+        "for index in range(block + 1, min(block + _BLOCK, len(value))):",
+        _ARRAYS,
+    ),
+    Fault(
+        "the document does not tell that a refusal for depth has places",
+        "service/answer_schemas.py",
+        '    MALFORMED_JSON.name: ({}, {"errors": _COMPLAINTS}),',
+        "    MALFORMED_JSON.name: ({}, {}),",
+        ("tests/test_openapi.py::test_every_refusal_is_told",),
     ),
     Fault(
         "the slot is never given back",
