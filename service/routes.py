@@ -94,7 +94,6 @@ def post_explanations() -> Response:
     back through every unit, each line with symbols, with the numbers put in, and its value. LaTeX in JSON, or with
     `Accept: text/markdown` one page of Markdown.
     """
-    take_time()
     asked, cost = _read(EXPLANATION_REQUEST, explanation_cost)
     _account(asked.gradients, cost)
     with stage("compute"):
@@ -116,7 +115,6 @@ def post_gradient_checks() -> Response:
     pass, alone and then in pairs; what reproduces the numbers is named. `blind_to` are the mistakes that this request
     could not reveal, `better_probe` is a request that can.
     """
-    take_time()
     asked, cost = _read(CHECK_REQUEST, check_cost)
     _account(asked, cost)
     with stage("compute"):
