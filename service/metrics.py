@@ -43,18 +43,11 @@ class Metrics:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)  # where prometheus_client looks, for each new file
             values.ValueClass = values.MultiProcessValue()
         self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "chainrule_http_requests", "Requests answered.", ["route", "method", "code"], registry=self.registry
+        self._requests = self._counter("http_requests", "Requests answered.", "route", "method", "code")
+        self._rejected = self._counter(
+            "http_requests_rejected", "Requests refused, by type of problem or by what was short.", "reason"
         )
-        self._rejected = Counter(
-            "chainrule_http_requests_rejected",
-            "Requests refused, by type of problem or by what was short.",
-            ["reason"],
-            registry=self.registry,
-        )
-        self._multiply_adds = Counter(
-            "chainrule_multiply_adds", "Multiply-adds of the matrix products asked for.", registry=self.registry
-        )
+        self._multiply_adds = self._counter("multiply_adds", "Multiply-adds of the matrix products asked for.")
         self._work_seconds = self._histogram(
             "predicted_work_seconds", "Work of requests as predicted, in seconds of the reference core.", _SECONDS
         )
@@ -70,6 +63,9 @@ class Metrics:
         self._in_flight = self._gauge("requests_in_flight", "Requests being computed in a slot.", "work")
         self._waiting = self._gauge("requests_waiting", "Requests that wait for a slot.")
         self._limit = self._gauge("requests_in_flight_limit", "Slots: requests that may be computed at a time.")
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(f"chainrule_{name}", meaning, labels, registry=self.registry)
 
     def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"chainrule_{name}", meaning, labels, buckets=buckets, registry=self.registry)

@@ -284,7 +284,6 @@ def test_nothing_is_told_of_settings_in_force(environment: pytest.MonkeyPatch) -
     assert list(retired_settings()) == []
 
 
-@pytest.mark.xfail(strict=True, reason="the limits that work seconds and memory bytes replace are still in force")
 def test_no_setting_is_retired_and_in_force() -> None:
     """What takes a retired one's place is a setting."""
     names = {row.name for row in SETTINGS}
