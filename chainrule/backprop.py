@@ -50,8 +50,19 @@ class LayerJacobian(NamedTuple):
         """The Jacobian of each group of the layer, in their order."""
         return tuple(_columns(self.whole, group) for group in self.layer.groups)
 
-    def dE_da(self, dE_do: Array) -> Array:
+    def dE_da(self, dE_do: Array, *, checkpoint: Checkpoint = unlimited) -> Array:
         """Σ_m dE/do_m · do_m/da_j, (s, j)."""
+        if dE_do.size <= BLOCK or self.whole.left is None:
+            return self._dE_da(dE_do)
+
+        def of_samples(rows: slice) -> Parts:
+            some = Jacobian(*(None if array is None else array[rows] for array in self.whole))  # type: ignore[arg-type]
+            return (LayerJacobian(self.layer, some)._dE_da(dE_do[rows]),)
+
+        (dE_da,) = in_blocks(of_samples, len(dE_do), self.layer.units, checkpoint)
+        return dE_da  # type: ignore[no-any-return]
+
+    def _dE_da(self, dE_do: Array) -> Array:
         if self.whole.left is None or self.whole.right is None or self.layer.lone is not None:
             return self.whole.dE_da(dE_do)
         dE_da = dE_do * self.whole.diagonal
@@ -227,7 +238,7 @@ def layer_jacobian(place: Place) -> LayerJacobian:
 
 def times_jacobian(place: Place, do_da: LayerJacobian, dE_do: Array) -> Array:
     """dE/da, (s, j): dE/do · do/da, and the closed form where the loss makes a stable pair with the last layer."""
-    dE_da = do_da.dE_da(dE_do)
+    dE_da = do_da.dE_da(dE_do, checkpoint=place.checkpoint)
     if place.above is None:
         for units, closed in place.top.closed:
             dE_da[:, units] = closed

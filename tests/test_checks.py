@@ -311,3 +311,16 @@ def test_the_search_counts_as_work(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = limited.post(URL, json=wide.document)
     assert (answer.status_code, answer.get_json()["type"]) == (422, "/problems/limit-exceeded")
     assert "the search for mistakes" in answer.get_json()["detail"]
+
+
+def test_what_a_large_check_leaves_out_is_told(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the pairs: single mistakes, and those of which it is not known whether the request reveals them."""
+    monkeypatch.setattr("chainrule.diagnose.SEARCH", 1e6)
+    monkeypatch.setattr("chainrule.probes.BLIND_SPOTS", 1e6)
+    wrong = right(client)
+    wrong[1]["dE_dw"][0][0] += 1.0
+    answer = check(client, wrong)
+    searched = answer["searched"]
+    assert searched["singles_left_out"] > 0
+    assert searched["blind_to_left_out"] > 0
+    assert f"({searched['singles_left_out']} mistakes and {searched['pairs_left_out']} pairs were" in answer["verdict"]

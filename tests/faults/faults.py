@@ -3447,22 +3447,22 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the derivation of a group reads the Jacobian by rows",
         "chainrule/explain.py",
-        '{"j": units.index(m), "m": units.index(j)}',
-        '{"j": units.index(j), "m": units.index(m)}',
+        '{"j": home.at[m], "m": at}',
+        '{"j": at, "m": home.at[m]}',
         _EXPLAIN,
     ),
     Fault(
         "the terms of a group take its Jacobian by rows",
         "chainrule/explain.py",
-        "left, right = part.left[self.sample], float(part.right[self.sample, own.index(j)])",
-        "left, right = part.right[self.sample], float(part.left[self.sample, own.index(j)])",
+        "left, right = self.part.left[self.sample], float(self.part.right[self.sample, self.at[j]])",
+        "left, right = self.part.right[self.sample], float(self.part.left[self.sample, self.at[j]])",
         _EXPLAIN,
     ),
     Fault(
         "the derivation forgets the divisor of the reduction",
         "chainrule/explain.py",
-        "        return [over(node, Number(str(self.divisor))) for node in nodes]",
-        '        return [over(node, Number("1")) for node in nodes]',
+        "        return (over(node, Number(str(self.divisor))) for node in nodes)",
+        '        return (over(node, Number("1")) for node in nodes)',
         _EXPLAIN,
     ),
     Fault(
@@ -3791,8 +3791,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a sketch is not confirmed",
         "chainrule/diagnose.py",
-        "found, _ = _diagnosis(full, variant)",
-        "found, _ = _diagnosis(full if variant.mixes_inputs else sketch, variant)",
+        "if met is None or sketch is full:",
+        "if met is None or sketch is not None:",
         _SOUND,
     ),
     Fault(
@@ -4036,15 +4036,15 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the second rows of records are numbered from 0 again",
         "schemas/records.py",
-        "enumerate(self.inputs[some], first)",
-        "enumerate(self.inputs[some])",
+        "enumerate(self._inputs(some), first)",
+        "enumerate(self._inputs(some))",
         ("tests/test_benchmarks.py",),
     ),
     Fault(
         "a record has the da/dw of the row below",
         "schemas/records.py",
-        "enumerate(self.inputs[some], first)",
-        "enumerate(self.inputs[first + 1 :] + self.inputs[:1], first)",
+        "enumerate(self._inputs(some), first)",
+        "enumerate(self._inputs(slice(first + 1, None)) + self._inputs(slice(1)), first)",
         _TORCH,
     ),
     Fault(
