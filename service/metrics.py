@@ -55,9 +55,7 @@ class Metrics:
         self._multiply_adds = Counter(
             "chainrule_multiply_adds", "Multiply-adds of the matrix products asked for.", registry=self.registry
         )
-        self._work_seconds = self._histogram(
-            "predicted_work_seconds", "Work of requests as predicted, in seconds of the reference core.", _SECONDS
-        )
+        self._work_seconds = self._histogram("predicted_work_seconds", "Work of requests as predicted.", _SECONDS)
         self._seconds = self._histogram(
             "http_request_duration_seconds", "From the head of a request to its answer.", _SECONDS, "route", "method"
         )
