@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule.arguments import fitting_targets
 from chainrule.backprop import Activity, StableBatches, closed_for_layer, forward, losses_at, outputs_at, stable_batches
 from chainrule.batches import Batch
 from chainrule.blocks import product
@@ -172,6 +173,7 @@ class Moved:
 
 def moved(network: Network, inputs: Array, targets: Array, loss: LossSpec, checkpoint: Checkpoint) -> Moved:
     """A network made ready to have its parameters moved."""
+    targets = fitting_targets(network, len(inputs), targets, loss)
     activities = forward(network, inputs, checkpoint=checkpoint)
     t = loss.dense_targets(targets, activities[-1].layer.units)
     return Moved(activities, t, loss, loss.divisor(t), stable_batches(activities[-1].layer, loss), checkpoint)

@@ -32,7 +32,8 @@ _EPSILON = float(np.finfo(np.float64).eps)
 _STEP = float(_EPSILON**0.2)  # where truncation, about h⁴, is as large as rounding, about ε/h
 _SHORTER, _STEPS = 32.0, 5  # down to 7e-10; at 2e-8, a bend of the slope leaves as much error as rounding does
 _CLOSE = 1e-11
-_SMALLEST = 5e-324  # a number below float64's normal range is off by up to this
+_SMALLEST = 5e-324  # a loss below float64's normal range is off by up to this
+_TINY = float(np.finfo(np.float64).tiny)  # derivatives below it have lost their digits
 _MOVES = np.array([-1.0, 1.0, -0.5, 0.5, -0.25, 0.25])  # in steps
 MOST_PASSES = len(_MOVES) * _STEPS  # forward passes for one parameter
 
@@ -126,11 +127,11 @@ def _noise_of_analytic(layers: tuple[LayerGradient, ...]) -> Array:
     """What rounding may do to the analytic derivatives themselves: to the sum of dE/da · da/dw over the samples."""
     parts = []
     for layer in layers:
-        by_unit = 16.0 * (_EPSILON * np.abs(layer.dE_da).sum(axis=0) + _SMALLEST)
+        by_unit = 16.0 * _EPSILON * np.abs(layer.dE_da).sum(axis=0)
         parts.append(np.outer(np.abs(layer.da_dw).max(axis=0), by_unit).ravel())
         if layer.dE_db is not None:
             parts.append(by_unit)
-    return np.concatenate(parts)
+    return np.concatenate(parts) + 16.0 * _TINY
 
 
 class _Estimates(NamedTuple):
@@ -181,8 +182,8 @@ def _doubted(base: Moved, parameters: Parameters, best: _Estimates, noise_of_los
     """The noise of estimates that the analytic derivative is not within: larger where other steps tell otherwise.
 
     Steps nearly as long show an agreement by chance: where a slope bends at 0.27 h, the two extrapolations are equal,
-    and both wrong. Much shorter steps show what all longer ones jump over, such as the waves of a sine; there they
-    disagree by more than rounding explains.
+    and both wrong. Much shorter steps show what all longer ones jump over: the waves of a sine, on which they disagree
+    by more than rounding explains, or kinks. Beyond kinks, nothing is known: the noise is infinite.
     """
     for factor in (0.7, 0.4):
         found = _estimates(base, parameters, best.step * factor)
@@ -192,7 +193,7 @@ def _doubted(base: Moved, parameters: Parameters, best: _Estimates, noise_of_los
         found = _estimates(base, parameters, best.step / _SHORTER**shorter)
         apart = 4.0 * (np.abs(found.value - best.value) + found.truncation)
         jumped = found.known & (found.truncation > found.without_truncation(noise_of_loss))
-        noise = np.where(jumped, np.maximum(noise, apart), noise)
+        noise = np.where(jumped, np.maximum(noise, apart), np.where(found.known, noise, np.inf))
     return noise
 
 
