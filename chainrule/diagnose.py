@@ -122,7 +122,7 @@ class Trial:
 
 def trial(case: Case, right: Sequence[LayerGradient], given: Sequence[Given], relative: float, budget: Budget) -> Trial:
     """Everything that replays share. `right` and `given` are first layer to last."""
-    found = judged(given, right, relative)
+    found = judged(given, right, relative, checkpoint=budget.checkpoint)
     above: list[float | None] = [0.0]
     for k in reversed(range(len(right))):
         worst, own = above[-1], found.residual(k, right[k])
@@ -141,7 +141,7 @@ def replay(
     rules = variant.rules(shared, case, theta)
     slopes = rules.do_da is not shared.do_da
     above = right[top + 1] if top + 1 < len(right) else None
-    layers = backward(case.activities[: top + 1], case.top, rules, above)
+    layers = backward(case.activities[: top + 1], case.top, rules, above, checkpoint=budget.checkpoint)
     for k in range(top, -1, -1):
         budget.take(operations_of_layer(case.activities[k].layer, case.samples, slopes))
         yield next(layers)

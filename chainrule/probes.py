@@ -114,7 +114,7 @@ def better_probe(
 def _revealing(
     probe: Probe, asked: Case, hidden: Sequence[Mistake], tolerance: Tolerance, budget: Budget
 ) -> Probe | None:
-    result = gradients(probe.network, probe.inputs, probe.targets, asked.loss)
+    result = gradients(probe.network, probe.inputs, probe.targets, asked.loss, checkpoint=budget.checkpoint)
     if first_non_finite(result) is not None:
         return None
     activities = [layer.activity for layer in result.layers]
