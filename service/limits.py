@@ -97,6 +97,12 @@ def enforce(limits: Mapping[str, float], cost: Cost) -> Cost:
     return cost
 
 
+def allows(limits: Mapping[str, float], cost: Cost, body: int) -> bool:
+    """Whether a request of this cost, with a body of so many bytes, is within all limits."""
+    within = all(limit.measure(cost) <= limits[limit.name] for limit in LIMITS if limit.measure)
+    return within and body <= limits[BODY_BYTES]
+
+
 def _complaint(limit: Limit, allowed: float, cost: Cost) -> dict[str, str]:
     """Where the part stands that takes most of what is limited, and the limit in words, with the way out."""
     assert limit.measure is not None, "a limit of the body"  # noqa: S101

@@ -48,9 +48,7 @@ class Metrics:
             "http_requests_rejected", "Requests refused, by type of problem or by what was short.", "reason"
         )
         self._multiply_adds = self._counter("multiply_adds", "Multiply-adds of the matrix products asked for.")
-        self._work_seconds = self._histogram(
-            "predicted_work_seconds", "Work of requests as predicted, in seconds of the reference core.", _SECONDS
-        )
+        self._work_seconds = self._histogram("predicted_work_seconds", "Work of requests as predicted.", _SECONDS)
         self._seconds = self._histogram(
             "http_request_duration_seconds", "From the head of a request to its answer.", _SECONDS, "route", "method"
         )

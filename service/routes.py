@@ -1,6 +1,7 @@
 """The endpoints, one view each: load, enforce, compute, dump."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, current_app, g, request
@@ -26,6 +27,7 @@ from schemas.explanations_markdown import markdown
 from schemas.fields import array_members
 from schemas.gradients import GradientRequest, GradientRequestSchema
 from schemas.gradients_answer import Computed, answer
+from schemas.known_costs import endpoints_document
 from schemas.non_finite import members, place, sentence
 from schemas.strict import StrictSchema
 from schemas.words import did_you_mean, shown
@@ -35,8 +37,7 @@ from service.body import read_body
 from service.codec import Outline, decode, encode
 from service.deadline import checkpoint
 from service.examples import EXAMPLES
-from service.known_costs import endpoints_document
-from service.limits import BODY_BYTES, LIMITS, enforce, enforce_on_body
+from service.limits import BODY_BYTES, LIMITS, allows, enforce, enforce_on_body
 from service.problems import NON_FINITE_RESULT, NOT_FOUND, Refusal
 from service.requests import JSON, choose_form, stage
 
@@ -168,7 +169,7 @@ def get_limits() -> Response:
         {"name": row.name, "value": limits[row.name], "meaning": row.meaning, "setting": row.setting} for row in LIMITS
     ]
     if _KNOWN_COSTS not in kept:
-        kept[_KNOWN_COSTS] = endpoints_document(limits)  # takes 20 ms
+        kept[_KNOWN_COSTS] = endpoints_document(partial(allows, limits))  # takes 20 ms
     return _json({"limits": rows, "endpoints": kept[_KNOWN_COSTS]})
 
 

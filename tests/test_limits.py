@@ -4,6 +4,7 @@ import json
 import tracemalloc
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,10 +14,10 @@ from werkzeug.test import TestResponse
 from chainrule.cost import Cost, Part, cost_of
 from schemas.cost import gradients_cost, posted
 from schemas.gradients import GradientRequestSchema
+from schemas.known_costs import KNOWN, Known
 from service.app import create_app
 from service.codec import Outline
-from service.known_costs import KNOWN, Known
-from service.limits import BODY_BYTES, DEFAULTS, LIMITS, Limit, enforce, enforce_on_body
+from service.limits import BODY_BYTES, DEFAULTS, LIMITS, Limit, allows, enforce, enforce_on_body
 from service.problems import Refusal
 from service.settings import Settings, read_settings
 from tests.costs import CHECKS, EXPLANATIONS, GRADIENTS, Asked
@@ -286,7 +287,7 @@ def test_the_cost_of_known_requests_is_told_beforehand(client: FlaskClient) -> N
 def test_the_most_samples_told_are_the_most_that_pass(known: Known) -> None:
     """One more is over a limit, with limits that are small enough for a few hundred samples."""
     limits = DEFAULTS | {"work_seconds": 0.3, "memory_bytes": 30e6}
-    most = known.document(limits)["most_samples"]
+    most = known.document(partial(allows, limits))["most_samples"]
     costs = [known.cost_of(most), known.cost_of(most + 1)] if most else [known.cost_of(1)]
     within = [c.seconds <= 0.3 and c.memory <= 30e6 and size <= limits[BODY_BYTES] for c, size in costs]
     assert within == ([True, False] if most else [False])

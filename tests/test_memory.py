@@ -14,6 +14,7 @@ import pytest
 
 from service import malloc
 from service.app import create_app
+from tests.costs import GRADIENTS, Asked
 from tests.serving import REQUEST, post, serving, wait_until
 
 BODIES: dict[str, Any] = {
@@ -23,7 +24,7 @@ BODIES: dict[str, Any] = {
     "of unequal rows": REQUEST | {"inputs": [[1.0], [2.0, 3.0]]},
     "of shapes that do not fit": REQUEST | {"inputs": [1.0, 2.0]},
     "of no base64": REQUEST | {"inputs": {"shape": [1], "base64": "!"}},
-    "over a limit": REQUEST | {"inputs": [[1.0]] * 20_000, "targets": [[1.0]] * 20_000},
+    "over a limit": Asked(GRADIENTS, (60, 60), ("softmax",), 600, breakdown="per_unit").document,
     "without a finite answer": REQUEST | {"inputs": [1e200]},
     "too deep": b"[" * 50,
     "malformed": b'{"inputs": [1.5, ',

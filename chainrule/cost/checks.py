@@ -20,5 +20,5 @@ def search(network: Network, samples: int) -> Work:
     numbers = sum(layer.weights.size + layer.units for layer in network.layers)
     widest = max(layer.weights.size for layer in network.layers)
     units = max(sum(layer.weights.shape) for layer in network.layers)
-    replayed = _OF_SEARCH + FLOAT * (12 * samples * units + 6 * widest)
+    replayed = _OF_SEARCH + FLOAT * (16 * samples * units + 6 * widest)
     return Work(_OPERATION * operations + numbers * RATES.work["written"].number * 12, _OF_NUMBER * numbers, replayed)

@@ -4161,7 +4161,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "the most samples told are one too many",
-        "service/known_costs.py",
+        "schemas/known_costs.py",
         "        return within\n",
         "        return within + 1\n",
         _LIMITS,

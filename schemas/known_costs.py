@@ -18,7 +18,8 @@ from schemas.checks import CheckRequest
 from schemas.cost import NUMBER_TEXT, Posted, check_cost, explanation_cost, gradients_cost
 from schemas.explanations import ExplanationRequest
 from schemas.gradients import GradientRequest
-from service.limits import BODY_BYTES, LIMITS
+
+Allows = Callable[[Cost, int], bool]  # whether a request of this cost, with a body of so many bytes, is allowed
 
 _MOST_SAMPLES = 2**24
 
@@ -67,8 +68,8 @@ class Known:
             packed=frozenset(),
         )
 
-    def document(self, limits: Mapping[str, float]) -> dict[str, Any]:
-        """The shapes, the cost, and how many samples the limits allow at most."""
+    def document(self, allows: Allows) -> dict[str, Any]:
+        """The shapes, the cost, and how many samples are allowed at most."""
         cost, _ = self.cost_of(self.samples)
         return {
             "units": list(self.units),
@@ -77,21 +78,16 @@ class Known:
             "verify": self.verify,
             "work_seconds": float(f"{cost.seconds:.3g}"),
             "memory_bytes": cost.memory,
-            "most_samples": self._most_samples(limits),
+            "most_samples": self._most_samples(allows),
         }
 
-    def _most_samples(self, limits: Mapping[str, float]) -> int:
-        """The largest batch that is within the limits, by halving."""
+    def _most_samples(self, allows: Allows) -> int:
+        """The largest batch that is allowed, by halving."""
         within, beyond = 0, _MOST_SAMPLES
         while beyond - within > 1:
             middle = (within + beyond) // 2
-            within, beyond = (middle, beyond) if self._is_within(middle, limits) else (within, middle)
+            within, beyond = (middle, beyond) if allows(*self.cost_of(middle)) else (within, middle)
         return within
-
-    def _is_within(self, samples: int, limits: Mapping[str, float]) -> bool:
-        cost, size = self.cost_of(samples)
-        measured = [(limit.measure(cost), limits[limit.name]) for limit in LIMITS if limit.measure]
-        return size <= limits[BODY_BYTES] and all(asked <= allowed for asked, allowed in measured)
 
 
 def _zeros(*shape: int) -> Any:
@@ -129,8 +125,8 @@ KNOWN: tuple[Known, ...] = (
 )
 
 
-def endpoints_document(limits: Mapping[str, float]) -> list[dict[str, Any]]:
+def endpoints_document(allows: Allows) -> list[dict[str, Any]]:
     """Every endpoint that is limited, with what requests of known shapes cost there."""
     return [
-        {"path": path, "examples": [known.document(limits) for known in KNOWN if known.path == path]} for path in _FORMS
+        {"path": path, "examples": [known.document(allows) for known in KNOWN if known.path == path]} for path in _FORMS
     ]
