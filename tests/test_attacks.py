@@ -150,11 +150,12 @@ HEAD = b"HTTP/1.1 422 X\r\nContent-Length: %d\r\nContent-Type: application/%b\r\
     [
         (2 * (HEAD % (len(PROBLEM), b"problem+json") + PROBLEM), [422, 422]),
         (b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD % (0, b"problem+json"), [422]),
+        (HEAD % (0, b"problem+json") + 2 * hostile.INTERIM, [422]),
         (HEAD % (2, b"json") + b"{}", [hostile.UNREADABLE]),
         (HEAD % (9, b"problem+json") + b"{}", [hostile.UNREADABLE]),
         (b"<html>", [hostile.UNREADABLE]),
     ],
-    ids=["two", "after a 100", "no problem document", "cut short", "no HTTP"],
+    ids=["two", "after a 100", "before a 100", "no problem document", "cut short", "no HTTP"],
 )
 def test_what_is_no_answer_of_the_service_is_told(received: bytes, statuses: list[int]) -> None:
     """Answers are read one after the other from what came."""

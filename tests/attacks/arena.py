@@ -74,7 +74,9 @@ class Arena:
     sound: bool = True  # whether all attacks so far were fended off
 
     def learn(self) -> None:
-        """Measure what good clients alone take."""
+        """Measure what good clients alone take, once the service has answered a few."""
+        with witness(self.server):
+            time.sleep(0.5)
         before = self._cpu
         with witness(self.server) as seen:
             time.sleep(1.5)

@@ -26,6 +26,7 @@ from tests.serving import BODY, Server
 
 SEED = 1
 STATUSES = frozenset({200, 204, 400, 401, 404, 405, 406, 408, 411, 413, 414, 415, 417, 422, 431, 501, 503, 505})
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
 UNREADABLE = -1  # the status of what is no HTTP, or no problem document
 CPU = 0.1  # seconds of a stream of some requests, on average
 _QUIET = 1.0  # seconds without a byte, after which no answer comes any more
@@ -185,7 +186,9 @@ class _Received:
 
 
 def answers(data: bytes, start: float) -> Sequence[Answer]:
-    """The answers of a connection, one after the other. Those behind an answer that goes on until the end are none."""
+    """The answers of a connection, one after the other. Interim ones at the end are of an answer that did not come."""
+    while data.endswith(INTERIM):
+        data = data.removesuffix(INTERIM)
     source, found = _Received(data), []
     while source.file.tell() < len(data):
         response = HTTPResponse(source)  # type: ignore[arg-type]

@@ -146,13 +146,14 @@ class Crowd:
 
     beginning: bytes
     per_worker: int = 1100
-    seconds: float = 4.0
+    seconds: float = 2.0
+    pause: float = 0.001  # between two connections: how many are open is what counts, not how fast they come
 
     def __call__(self, server: Server, until: float) -> list[Answer]:
         """Nothing that is answered is asked."""
         with contextlib.ExitStack() as stack:
             for _ in connections(server, self.per_worker * len(server.workers), stack, self.beginning):
-                pass
+                time.sleep(self.pause)
             time.sleep(self.seconds)
         return []
 

@@ -18,6 +18,7 @@ class Fault:
     tests: tuple[str, ...]  # the small and fast first
 
 
+_ATTACKS = ("tests/test_attacks.py",)
 _EXPLAIN = ("tests/test_explain.py",)
 _EXPLANATIONS = ("tests/test_explanations.py",)
 _ACTIVATIONS = ("tests/test_activations.py",)
@@ -137,6 +138,48 @@ def _planted(*bugs: str) -> tuple[str, ...]:
 
 
 FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "an attacker may get any answer",
+        "tests/attacks/arena.py",
+        "if answer.status not in attack.statuses:",
+        "if answer.status < 0:",
+        _ATTACKS,
+    ),
+    Fault(
+        "a machine that is a little late excuses every wait",
+        "tests/attacks/arena.py",
+        "seen.slowest > SLOWEST + seen.late",
+        "seen.slowest > SLOWEST + 100 * seen.late",
+        _ATTACKS,
+    ),
+    Fault(
+        "the attacks measure the first process alone",
+        "tests/attacks/processes.py",
+        "found += [int(child) for",
+        "_ = [int(child) for",
+        _ATTACKS,
+    ),
+    Fault(
+        "what is no problem document passes for one",
+        "tests/attacks/hostile.py",
+        "if is_problem or response.status < 400",
+        "if is_problem or response.status < 600",
+        _ATTACKS,
+    ),
+    Fault(
+        "the fuzzer takes every refusal for a quick one",
+        "tests/fuzz/run.py",
+        "seconds = time.thread_time() - start",
+        "seconds = start - start",
+        ("tests/test_fuzz.py::test_a_refusal_that_takes_long_is_found",),
+    ),
+    Fault(
+        "the fuzzer lets large refusals pass",
+        "tests/fuzz/checker.py",
+        "if len(answer.body) > LARGEST_REFUSAL:",
+        "if len(answer.body) > 2 * LARGEST_REFUSAL:",
+        ("tests/test_fuzz.py::test_a_large_refusal_is_found",),
+    ),
     Fault(
         "the slope of the sigmoid has the wrong sign",
         "chainrule/elementwise.py",

@@ -28,6 +28,8 @@ Send = Callable[[Case], Answer]
 Found = tuple[Counter[str], dict[str, list[str]]]
 SEED = 1
 REFUSAL_SECONDS = 0.05  # of CPU, for a body of up to 100 kB
+_REFUSED_LATE = "non-finite-result"  # what is found when it has been computed
+_TRIES = 4
 _STEP = 1000  # cases between two lines of progress
 
 
@@ -70,28 +72,29 @@ class Judge:
     def judge(self, seed: int, index: int) -> tuple[Case, Answer, list[str]]:
         """A case, its answer, and what is wrong with it."""
         made = case(seed, index)
-        answer, seconds = self._timed(made)
-        words = complaints(made, answer)
-        words += self._about_cost(made, answer, seconds)
-        words += self._about_schema(made, answer)
-        if not words and (other := other_form(made, seed, index)) is not None:
-            second, seconds = self._timed(other)
-            words += self._about_cost(other, second, seconds) + differences(other, answer, second)
+        answer = self._send(made)
+        words = complaints(made, answer) + self._about_schema(made, answer)
+        other = other_form(made, seed, index)
+        if other is not None and not words:
+            words += differences(other, answer, self._send(other))
+        if answer.status != 200 and _REFUSED_LATE not in _kind(made, answer):
+            words += self.about_refusal(other or made)
         return made, answer, words
 
-    def _timed(self, made: Case) -> tuple[Answer, float]:
-        start = time.thread_time()
-        return self._send(made), time.thread_time() - start
+    def about_refusal(self, made: Case) -> list[str]:
+        """Whether a refusal takes too long: the best of some, as others may have left garbage to collect."""
+        seconds = min(self._seconds(made))
+        return [f"refused after {seconds:.3f} s of CPU"] if seconds > REFUSAL_SECONDS else []
 
-    def _about_cost(self, made: Case, answer: Answer, seconds: float) -> list[str]:
-        """Judged by the best of several, as another test may just have left garbage to collect."""
-        if answer.status == 200 or answer.headers.get("content-type") is None:
-            return []
-        for _ in range(3):
+    def _seconds(self, made: Case) -> Iterator[float]:
+        """The CPU time of one answer after the other; none is asked for any more after one that is quick."""
+        for _ in range(_TRIES):
+            start = time.thread_time()
+            self._send(made)
+            seconds = time.thread_time() - start
+            yield seconds
             if seconds <= REFUSAL_SECONDS:
-                return []
-            seconds = min(seconds, self._timed(made)[1])
-        return [f"refused after {seconds:.3f} s of CPU"] if "non-finite" not in _kind(made, answer) else []
+                return
 
     def _about_schema(self, made: Case, answer: Answer) -> list[str]:
         """Whether the OpenAPI document knows such an answer."""
