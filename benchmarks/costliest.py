@@ -13,10 +13,11 @@ import numpy as np
 
 from chainrule.losses import LOSSES
 from service.problems import Refusal
-from tests.costs import COUPLED, ELEMENTWISE, ENDPOINTS, GRADIENTS, Asked, random_request
+from tests.costs import CHECKS, COUPLED, ELEMENTWISE, ENDPOINTS, EXPLANATIONS, GRADIENTS, Asked, random_request
 
-_MOST_SECONDS = 0.5  # predicted; larger ones take the search too long
+_MOST_SECONDS = 1.0  # predicted; larger ones take the search too long
 _RESTART = 0.2
+_SIZES = {GRADIENTS: 1e4, EXPLANATIONS: 100.0, CHECKS: 100.0}  # numbers in one array of a request
 
 
 def changed(asked: Asked, random: np.random.Generator) -> Asked:
@@ -45,11 +46,11 @@ def costliest(
     ratio: Callable[[Asked], float], random: np.random.Generator, rounds: int, endpoint: str = GRADIENTS
 ) -> Asked:
     """The request with the largest ratio that so many rounds find."""
-    best = here = random_request(random, endpoint, 1e4)
+    best = here = random_request(random, endpoint, _SIZES[endpoint])
     highest = level = ratio(here)
     for _ in range(rounds):
         fresh = random.random() < _RESTART and level < highest
-        there = random_request(random, endpoint, 1e4) if fresh else changed(here, random)
+        there = random_request(random, endpoint, _SIZES[endpoint]) if fresh else changed(here, random)
         found = ratio(there)
         if found >= level or fresh:
             here, level = there, found

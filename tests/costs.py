@@ -174,7 +174,7 @@ SOMETIMES_UNDEFINED = {"gaussian_nll", "squared_log_error", "poisson", "kl_diver
 def random_request(random: np.random.Generator, endpoint: str = GRADIENTS, most: float = 1e6) -> Asked:
     """A request of random shapes: numbers of units and samples over all magnitudes, `most` numbers in one array."""
     layers = int(random.choice([1, 1, 2, 2, 3, 5, 10, 30]))
-    samples = _magnitude(random, 5000)
+    samples = _magnitude(random, min(5000.0, most))
     widths = tuple(_magnitude(random, min(600, most / samples)) for _ in range(layers + 1))
     losses = [name for name in LOSSES if name not in SOMETIMES_UNDEFINED and "log_likelihood" not in name]
     fits = [name for name in losses if widths[-1] % LOSSES[name].outputs_per_target == 0]
