@@ -4,10 +4,11 @@ import ctypes
 
 _LIBC = ctypes.CDLL(None)
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of mallopt(3)
+KEPT = 128 * 2**20  # bytes
 _MAPPED = 32 * 2**20  # bytes; the most that glibc takes
 
 
-def keep_freed(most: int) -> None:
+def keep_freed(most: int = KEPT) -> None:
     """Have glibc keep up to `most` bytes that an array leaves for the next one, until `give_back`.
 
     By itself it asks the system for each large array and returns it at once, and every page of it is cleared when it is

@@ -38,7 +38,6 @@ _PAUSE = 0.02  # seconds between two attempts of a request that waits for memory
 _TICK = 0.1  # seconds between two looks at whether somebody waits
 _TICKS = 50  # between two times that freed memory goes back to the system
 _SMALLEST_CHUNK, _LARGEST_CHUNK = 64 * 1024, 4 * 2**20
-_MOST_KEPT = 128 * 2**20
 _SMALL_DOCUMENT = 256 * 1024  # bytes of decoding that do not count with large documents
 _SMALL_REQUEST = 4 * 2**20  # bytes that do not count with big requests
 _NOTHING = (0,) * len(STAGES)
@@ -46,7 +45,7 @@ _NOTHING = (0,) * len(STAGES)
 
 def kept_bytes(total: int, processes: int) -> int:
     """The freed bytes that each process may keep for its next request."""
-    return min(_MOST_KEPT, total // (4 * processes))
+    return min(malloc.KEPT, total // (4 * processes))
 
 
 class Slow(Protocol):

@@ -58,6 +58,9 @@ class Metrics:
         self._request_bytes = self._histogram("http_request_body_bytes", "Bodies of requests.", _BYTES)
         self._response_bytes = self._histogram("http_response_body_bytes", "Bodies of answers.", _BYTES)
         self._parameters = self._histogram("network_parameters", "Weights and biases of networks.", _PARAMETERS)
+        self._add_gauges()
+
+    def _add_gauges(self) -> None:
         self._in_flight = self._gauge("requests_in_flight", "Requests being computed in a slot.", "work")
         self._waiting = self._gauge("requests_waiting", "Requests that wait for a slot.")
         self._limit = self._gauge("requests_in_flight_limit", "Slots: requests that may be computed at a time.")
