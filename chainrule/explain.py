@@ -101,7 +101,7 @@ def explain(
     dense = loss.dense_targets(targets, result.outputs.shape[1])
     divisor = loss.divisor(dense)
     steps: list[Step] = []
-    batch, allowance = len(targets) > 1, _Allowance(_MOST_EVALUATED_ALONE)
+    batch, allowance = len(targets) > 1, _Allowance()
     for s in samples:
         own = _Sample(network, result, targets[s], dense[s], loss, divisor, place, s, batch, allowance, checkpoint)
         steps += [replace(step, sample=s) for step in own.steps()]

@@ -1114,7 +1114,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "hidden layers pass dE/do on as dE/da",
         "chainrule/backprop.py",
-        "dE_da = do_da.dE_da(dE_do)",
+        "dE_da = do_da.dE_da(dE_do, checkpoint=place.checkpoint)",
         "dE_da = dE_do",
         _BACKPROP,
     ),
