@@ -114,7 +114,7 @@ def _made(parent: Path, limit: int) -> Cgroup | None:
 
 def _remove(folder: Path) -> None:
     """Remove a cgroup as soon as its last process is gone."""
-    for _ in range(100):
+    for _ in range(400):
         try:
             folder.rmdir()
         except OSError:
