@@ -48,15 +48,22 @@ def peak_bytes(run: Callable[[], Any]) -> tuple[int, int]:
     return peak, kept
 
 
-def by_shape(run_on: Callable[[tuple[int, int]], Callable[[], Any]]) -> Numbers:
-    """Call, row and number of a function of arrays of these shapes, and its bytes for each number."""
+RunOn = Callable[[tuple[int, int]], Callable[[], Any]]
+
+
+def by_shape(run_on: RunOn, *others: RunOn) -> Numbers:
+    """Call, row and number of a function of arrays of these shapes, and its bytes for each number.
+
+    `others` run the same function on other numbers, for which it may take more bytes.
+    """
     tiny, rows, wide = (least(run_on(shape)) for shape in (TINY, ROWS, WIDE))
     # tiny = call; rows = call + 10,000 row + 20,000 number; wide = call + 60 row + 90,000 number
     matrix = np.array([[ROWS[0], ROWS[0] * ROWS[1]], [WIDE[0], WIDE[0] * WIDE[1]]], dtype=float)
     row, number = np.linalg.solve(matrix, np.array([rows, wide]) - tiny)
     if row < 0.0:  # no matter how the numbers are grouped
         row, number = 0.0, max(rows / (ROWS[0] * ROWS[1]), wide / (WIDE[0] * WIDE[1]))
-    sizes = [(*peak_bytes(run_on(shape)), shape[0] * shape[1]) for shape in (ROWS, WIDE)]
+    runs = [(run(shape), shape[0] * shape[1]) for run in (run_on, *others) for shape in (ROWS, WIDE)]
+    sizes = [(*peak_bytes(run), size) for run, size in runs]
     peak, kept = (max(size[which] / size[2] for size in sizes) for which in (0, 1))
     return {
         "call": round(tiny),
@@ -67,24 +74,25 @@ def by_shape(run_on: Callable[[tuple[int, int]], Callable[[], Any]]) -> Numbers:
     }
 
 
-def pre_activations(shape: tuple[int, int]) -> np.ndarray:
-    """Numbers as networks have them, some of them far from 0, where functions take other ways."""
+def pre_activations(shape: tuple[int, int], spread: float = 2.0) -> np.ndarray:
+    """Numbers as networks have them; with the usual spread some are far from 0, where functions take other ways."""
     random = np.random.default_rng(5)
-    a = random.normal(0.0, 2.0, shape)
-    a[:, -1] *= 20.0
+    a = random.normal(0.0, spread, shape)
+    if spread == 2.0:
+        a[:, -1] *= 20.0
     return a
 
 
-def value_of(phi: ActivationSpec) -> Callable[[tuple[int, int]], Callable[[], Any]]:
+def value_of(phi: ActivationSpec, spread: float = 2.0) -> Callable[[tuple[int, int]], Callable[[], Any]]:
     """Runs the value of an activation."""
-    return lambda shape: partial(phi.value, pre_activations(shape))
+    return lambda shape: partial(phi.value, pre_activations(shape, spread))
 
 
-def derivative_of(phi: ActivationSpec) -> Callable[[tuple[int, int]], Callable[[], Any]]:
+def derivative_of(phi: ActivationSpec, spread: float = 2.0) -> Callable[[tuple[int, int]], Callable[[], Any]]:
     """Runs the derivative of an activation, and its product."""
 
     def run_on(shape: tuple[int, int]) -> Callable[[], Any]:
-        a, dE_do = pre_activations(shape), pre_activations(shape)
+        a, dE_do = pre_activations(shape, spread), pre_activations(shape)
 
         def run() -> Any:
             do_da = phi.jacobian(a)
@@ -93,6 +101,11 @@ def derivative_of(phi: ActivationSpec) -> Callable[[tuple[int, int]], Callable[[
         return run
 
     return run_on
+
+
+def _at_spreads(run: Callable[[ActivationSpec, float], RunOn], name: str) -> list[RunOn]:
+    """A function of an activation on numbers spread as usual, and on numbers nearer to 0 and farther from it."""
+    return [run(activation_spec(name), spread) for spread in (2.0, 0.1, 0.5, 1.0, 8.0, 1000.0)]
 
 
 def targets_of(loss: LossSpec, shape: tuple[int, int]) -> np.ndarray:
@@ -241,8 +254,8 @@ def _core(
 
 def measured() -> Table:
     """All constants, measured once."""
-    values = {name: by_shape(value_of(activation_spec(name))) for name in ACTIVATIONS}
-    derivatives = {name: by_shape(derivative_of(activation_spec(name))) for name in ACTIVATIONS}
+    values = {name: by_shape(*_at_spreads(value_of, name)) for name in ACTIVATIONS}
+    derivatives = {name: by_shape(*_at_spreads(derivative_of, name)) for name in ACTIVATIONS}
     losses = {name: by_shape(loss_of(loss_spec(name))) for name in LOSSES}
     pairs = {f"{loss} {activation}": by_shape(pair_of(loss, activation)) for loss, activation in STABLE_PAIRS}
     work = {**dict(_products()), "look": _look(), "yardstick": {"call": round(least(yardstick))}}
