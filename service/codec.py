@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from chainrule.checkpoint import Checkpoint, unlimited
 from schemas import ValidationError
 from schemas.arrays import BEYOND_FLOAT64
 from schemas.problem import pointer
@@ -37,7 +38,8 @@ _LARGE = 4096  # bytes of a body, or numbers of an array; below, what is saved i
 _MANY = 20_000  # values of a document that the standard library reads in some 10 ms
 _NOT_JSON = re.compile(r"NaN|-?Infinity")
 _BEFORE_KEYS = {dict, str}
-_HOLD_ARRAYS = {dict, list, np.ndarray}
+_HOLD_ARRAYS = {dict, list, np.ndarray, WeightRecords}
+_PIECE = 32 * 1024  # numbers that are written at a time: some milliseconds
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATACLASS
 _OVERFLOW = "number is infinity when parsed as double"  # orjson's words for 1e400
 _LONGEST_INTEGER = 310  # characters; beyond, float64 has no number for it, and Python takes long to read it
@@ -102,17 +104,36 @@ def _refuse_keys_twice(body: bytes) -> None:
         raise MalformedJSON(f"at {pointer(path)}: {_given_twice(key)}")
 
 
-def encode(document: Any) -> bytes:
+def encode(document: Any, checkpoint: Checkpoint = unlimited) -> bytes:
     """`document` as JSON, NumPy arrays included. A number that is not finite becomes null: check beforehand.
 
-    An array that stands in it twice, as the o of one layer and the da_dw of the next, is written once.
+    An array that stands in it twice, as the o of one layer and the da_dw of the next, is written once. Large arrays and
+    records are written in pieces, with a look at the checkpoint between: one piece keeps other threads waiting.
     """
-    arrays = _large_arrays(document)
-    if not arrays:
+    large = _large_parts(document)
+    if not large:
         return _dumps(document, orjson.OPT_APPEND_NEWLINE)
-    times = Counter(map(id, arrays))
-    texts = {id(array): orjson.Fragment(_dumps(array)) for array in arrays if times[id(array)] > 1}
+    times = Counter(map(id, large))
+    by_id = {id(part): part for part in large if times[id(part)] > 1 or _size(part) > _PIECE}
+    texts = {key: orjson.Fragment(_text(part, checkpoint)) for key, part in by_id.items()}
     return _dumps(_with_texts(document, texts) if texts else document, orjson.OPT_APPEND_NEWLINE)
+
+
+def _text(part: Any, checkpoint: Checkpoint) -> bytes:
+    """An array or records as JSON, in pieces."""
+
+    def write(value: Any) -> bytes:
+        checkpoint()
+        return _dumps(value)
+
+    if isinstance(part, WeightRecords):
+        return part.as_json(write)
+    if part.size <= _PIECE:
+        return write(part)
+    if len(part) == 1:
+        return b"[" + _text(part[0], checkpoint) + b"]"
+    step = max(1, _PIECE * len(part) // part.size)
+    return b"[" + b",".join(_text(part[at : at + step], checkpoint)[1:-1] for at in range(0, len(part), step)) + b"]"
 
 
 def _dumps(document: Any, option: int = 0) -> bytes:
@@ -128,16 +149,21 @@ def _written(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def _large_arrays(document: Any) -> list[Any]:
-    """The arrays of a document that are worth a look; lists are entered that begin with an object."""
-    if type(document) is np.ndarray:
-        return [document] if document.size >= _LARGE else []
+def _large_parts(document: Any) -> list[Any]:
+    """The arrays and records of a document that are worth a look; lists are entered that begin with an object."""
+    if type(document) is np.ndarray or type(document) is WeightRecords:
+        return [document] if _size(document) >= _LARGE else []
     values: Iterable[Any] = ()
     if type(document) is dict:
         values = document.values()
     elif type(document) is list and document and type(document[0]) is dict:
         values = document
-    return [array for value in values if type(value) in _HOLD_ARRAYS for array in _large_arrays(value)]
+    return [part for value in values if type(value) in _HOLD_ARRAYS for part in _large_parts(value)]
+
+
+def _size(part: Any) -> int:
+    """The numbers of an array; those of records, roughly."""
+    return int(part.size if type(part) is np.ndarray else 8 * part.weights.size)
 
 
 def _with_texts(document: Any, texts: dict[int, orjson.Fragment]) -> Any:

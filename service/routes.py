@@ -229,7 +229,7 @@ def _account(asked: GradientRequest, cost: Cost) -> None:
 
 
 def _json(document: Any) -> Response:
-    return Response(encode(document), content_type="application/json")
+    return Response(encode(document, checkpoint()), content_type="application/json")
 
 
 def _row(table: Table[Any], name: str, noun: str) -> Any:

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -305,3 +306,40 @@ def test_an_array_that_stands_twice_in_a_document_is_written_twice() -> None:
     whole, half, turned = o.tolist(), o[25:].tolist(), o.T.tolist()
     expected = {"layers": [{"o": whole, "half": half}, {"factors": {"da_dw": whole}, "a": whole}], "outputs": turned}
     assert json.loads(encode(document)) == expected
+
+
+PIECES = {
+    "a list": np.arange(100_000.0),
+    "a matrix": np.arange(120_000.0).reshape(1200, 100) / 7,
+    "one long row": np.arange(100_000.0).reshape(1, 100_000),
+    "long rows": np.arange(200_000.0).reshape(2, 100_000),
+    "three axes": np.arange(120_000.0).reshape(40, 3000, 1) - 0.5,
+    "a transposed matrix": np.arange(120_000.0).reshape(1200, 100).T,
+    "not finite": np.full((70_000,), np.nan),
+}
+
+
+@pytest.mark.parametrize("array", PIECES.values(), ids=PIECES)
+def test_an_array_is_written_in_pieces_as_it_would_be_in_one(array: np.ndarray) -> None:
+    """To the byte; the checkpoint is looked at between the pieces."""
+    looks: list[None] = []
+    document = {"a": [1.5], "b": [{"array": array}, {"array": array[:2]}]}
+    whole = orjson.dumps(
+        {"a": [1.5], "b": [{"array": array.tolist()}, {"array": array[:2].tolist()}]}, option=orjson.OPT_APPEND_NEWLINE
+    )
+    assert encode(document, lambda: looks.append(None)) == whole
+    assert len(looks) >= 2
+
+
+def test_what_a_checkpoint_raises_while_an_answer_is_written_comes_out() -> None:
+    """As it is: orjson would make a TypeError of it."""
+
+    class Stop(Exception):
+        pass
+
+    def stop() -> None:
+        raise Stop
+
+    for part in (np.ones(100_000), np.ones((300, 300))):
+        with pytest.raises(Stop):
+            encode({"layers": [{"part": part}]}, stop)
