@@ -41,7 +41,6 @@ ONLY_IN = {  # within the service
     "orjson": {"service/codec.py"},
     "numpy": {
         "service/codec.py",
-        "service/known_costs.py",
         "service/number_lists.py",
         "service/outline.py",
         "service/structure.py",

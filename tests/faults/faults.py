@@ -4128,8 +4128,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "arrays of one size are taken for one that stands twice",
         "service/codec.py",
-        "times = Counter(map(id, arrays))\n    texts = {id(array)",
-        "times = Counter(map(id, arrays * 2))\n    texts = {id(arrays[0])",
+        "by_id = {id(part): part for part",
+        "by_id = {id(part): large[0] for part",
         _CODEC,
     ),
     Fault(
