@@ -110,8 +110,8 @@ class ActivationSpec:
 
 
 def activation_spec(name: str, group: str | None = None, **parameters: Any) -> ActivationSpec:
-    """The activation of that name or alias, defaults filled in. Raises KeyError or ValueError."""
-    activation = ACTIVATIONS[name]
+    """The activation of that name or alias, defaults filled in. Raises ValueError."""
+    activation = ACTIVATIONS.row("activation", name)
     return ActivationSpec(activation, parameter_values(activation, parameters), group)
 
 

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.backprop import LayerGradient
+from chainrule.blocks import product
 from chainrule.catalogue import Array, quietly
+from chainrule.checkpoint import Checkpoint, unlimited
 
 _MOST_DIGITS = 9  # of numbers that somebody may have rounded; float32 is written in 9
 _FEWEST_DIGITS = 3  # 0.5 may be exact, and may be 0.50 or 0.500: rounding to fewer is not supposed
@@ -155,7 +157,13 @@ class Judged:
         return worst
 
 
-def judged(given: Sequence[Given], right: Sequence[LayerGradient], relative: float) -> Judged:
+def judged(
+    given: Sequence[Given],
+    right: Sequence[LayerGradient],
+    relative: float,
+    *,
+    checkpoint: Checkpoint = unlimited,
+) -> Judged:
     """The client's gradients with their margins: rounding, noise, and the last bits of what cancels in a sum.
 
     No margin is less than what the client calls near enough, so much `relative` to the number.
@@ -173,7 +181,8 @@ def judged(given: Sequence[Given], right: Sequence[LayerGradient], relative: flo
 
     layers = []
     for layer, gradient, above in zip(given, right, [*right[1:], None], strict=True):
-        summed = _without_signs(gradient, above).sum(axis=0)
+        checkpoint()
+        summed = _without_signs(gradient, above, checkpoint).sum(axis=0)
         layers.append((judge(layer.dE_dw, np.abs(gradient.da_dw).max() * summed), judge(layer.dE_db, summed)))
     margins = tuple(Given(of_w[0], of_b[0]) for of_w, of_b in layers)
     return Judged(tuple(given), margins, tuple((of_w[1], of_b[1]) for of_w, of_b in layers), rounded)
@@ -195,11 +204,12 @@ def _noise(rounded: bool, array: Array, summed: Array, largest: float) -> Array:
     return noise
 
 
-def _without_signs(gradient: LayerGradient, above: LayerGradient | None) -> Array:
+def _without_signs(gradient: LayerGradient, above: LayerGradient | None, checkpoint: Checkpoint) -> Array:
     """|dE/da|, (s, j), as if nothing cancelled in the sum over the units of the layer above."""
     own = np.abs(gradient.dE_da)
     if above is None:
         return own
-    terms, total = np.abs(above.dE_da) @ np.abs(above.activity.layer.weights).T, np.abs(gradient.dE_do)
+    terms = product(np.abs(above.dE_da), np.abs(above.activity.layer.weights).T, checkpoint)
+    total = np.abs(gradient.dE_do)
     magnitude: Array = own * np.divide(terms, total, out=np.ones_like(own), where=total > 0.0)
     return magnitude

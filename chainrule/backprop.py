@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule.arguments import fitting_inputs, fitting_targets
 from chainrule.batches import Batch, Group, Units, lone_batch
 from chainrule.blocks import BLOCK, Parts, in_blocks, product
 from chainrule.catalogue import Array, quietly
@@ -49,9 +50,20 @@ class LayerJacobian(NamedTuple):
         """The Jacobian of each group of the layer, in their order."""
         return tuple(_columns(self.whole, group) for group in self.layer.groups)
 
-    def dE_da(self, dE_do: Array) -> Array:
+    def dE_da(self, dE_do: Array, *, checkpoint: Checkpoint = unlimited) -> Array:
         """Σ_m dE/do_m · do_m/da_j, (s, j)."""
-        if self.whole.left is None or self.whole.right is None or self.layer.batches[0].is_layer:
+        if dE_do.size <= BLOCK or self.whole.left is None:
+            return self._dE_da(dE_do)
+
+        def of_samples(rows: slice) -> Parts:
+            some = Jacobian(*(None if array is None else array[rows] for array in self.whole))  # type: ignore[arg-type]
+            return (LayerJacobian(self.layer, some)._dE_da(dE_do[rows]),)
+
+        (dE_da,) = in_blocks(of_samples, len(dE_do), self.layer.units, checkpoint)
+        return dE_da  # type: ignore[no-any-return]
+
+    def _dE_da(self, dE_do: Array) -> Array:
+        if self.whole.left is None or self.whole.right is None or self.layer.lone is not None:
             return self.whole.dE_da(dE_do)
         dE_da = dE_do * self.whole.diagonal
         for batch in self.layer.batches:
@@ -69,7 +81,7 @@ class LayerJacobian(NamedTuple):
     def array(self) -> Array:
         """do/da: (s, j) where all activations are elementwise, else the matrices `[s, j, m]` = do_j/da_m."""
         diagonal, left, right = self.whole
-        if left is None or right is None or self.layer.batches[0].is_layer:
+        if left is None or right is None or self.layer.lone is not None:
             return self.whole.array()
         every = np.arange(self.layer.units)
         matrix = np.zeros((len(diagonal), self.layer.units, self.layer.units))
@@ -151,9 +163,12 @@ def gradients(
 ) -> Gradients:
     """The loss of a network and its derivative by every weight, bias and input.
 
-    `inputs` (s, i); `targets` (s, j), or (s,) where the loss takes class indices. Raises ValueError where shapes do
-    not fit. Numbers that are not finite are left in the result, for `first_non_finite` to find.
+    `inputs` (s, i); `targets` (s, j), or (s,) where the loss takes class indices. Raises ValueError where they do not
+    fit: shapes, classes that there are not, numbers that are not real. Numbers that are not finite are left in the
+    result, for `first_non_finite` to find.
     """
+    inputs = fitting_inputs(network, inputs)
+    targets = fitting_targets(network, len(inputs), targets, loss)
     activities = forward(network, inputs, checkpoint=checkpoint)
     top = loss_gradient(activities[-1], targets, loss, checkpoint=checkpoint)
     layers = tuple(backward(activities, top, checkpoint=checkpoint))[::-1]
@@ -186,8 +201,8 @@ def outputs_at(layer: Layer, a: Array, *, checkpoint: Checkpoint = unlimited) ->
 
 
 def _outputs(layer: Layer, a: Array) -> Array:
-    if layer.batches[0].is_layer:
-        return layer.batches[0].value(a)
+    if layer.lone is not None:
+        return layer.lone.value(a)
     o = np.empty_like(a)
     for batch in layer.batches:
         batch.put(batch.value(batch.take(a)), o)
@@ -223,7 +238,7 @@ def layer_jacobian(place: Place) -> LayerJacobian:
 
 def times_jacobian(place: Place, do_da: LayerJacobian, dE_do: Array) -> Array:
     """dE/da, (s, j): dE/do · do/da, and the closed form where the loss makes a stable pair with the last layer."""
-    dE_da = do_da.dE_da(dE_do)
+    dE_da = do_da.dE_da(dE_do, checkpoint=place.checkpoint)
     if place.above is None:
         for units, closed in place.top.closed:
             dE_da[:, units] = closed
@@ -290,8 +305,8 @@ def jacobian_at(layer: Layer, a: Array, *, checkpoint: Checkpoint = unlimited) -
 
 
 def _jacobian(layer: Layer, a: Array) -> Jacobian:
-    if layer.batches[0].is_layer:
-        return layer.batches[0].jacobian(a)
+    if layer.lone is not None:
+        return layer.lone.jacobian(a)
     parts = ((batch, batch.jacobian(batch.take(a))) for batch in layer.batches)
     return _put_together(layer, len(a), parts)
 
@@ -323,7 +338,11 @@ def loss_gradient(
     def of_samples(rows: slice) -> Parts:
         return _loss_arrays(pairs, last.a[rows], last.o[rows], t[rows], loss, divisor)
 
-    losses, dE_do, *closed = in_blocks(of_samples, len(t), last.layer.units, checkpoint)
+    if last.o.size <= BLOCK:
+        found = _loss_arrays(pairs, last.a, last.o, t, loss, divisor)
+    else:
+        found = in_blocks(of_samples, len(t), last.layer.units, checkpoint)
+    losses, dE_do, *closed = found
     units = (batch.units for batch, _ in pairs)
     return LossGradient(losses, dE_do, tuple(zip(units, closed, strict=True)))
 
@@ -337,15 +356,23 @@ def stable_batches(layer: Layer, loss: LossSpec) -> StableBatches:
     return [(batch, pair) for batch, pair in found if pair is not None]
 
 
+def closed_for_layer(pairs: StableBatches) -> bool:
+    """Whether the closed form of a pair holds for all units of the layer, so that the loss needs no outputs."""
+    return bool(pairs) and pairs[0][0].is_layer
+
+
 def losses_at(pairs: StableBatches, a: Array, o: Array, t: Array, loss: LossSpec) -> Array:
     """The single losses, (s, j), before the reduction; (s, 1) where outputs have no share of their own."""
+    if closed_for_layer(pairs):
+        ((batch, pair),) = pairs
+        return pair.value(*_given(batch, a, t, loss))
     losses = loss.value(o, t)
     for batch, pair in pairs:
         batch.put(pair.value(*_given(batch, a, t, loss)), losses)
     return losses
 
 
-def _loss_arrays(pairs: StableBatches, a: Array, o: Array, t: Array, loss: LossSpec, divisor: int) -> Parts:
+def _loss_arrays(pairs: StableBatches, a: Array, o: Array, t: Array, loss: LossSpec, divisor: int) -> tuple[Any, ...]:
     """The losses, dE/do, and dE/da of each batch that has a closed form, all over the divisor."""
     losses, dE_do, closed = losses_at(pairs, a, o, t, loss), loss.derivative(o, t), []
     for batch, pair in pairs:

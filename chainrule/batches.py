@@ -98,12 +98,12 @@ class Batch:
     @quietly
     def value(self, a: Array) -> Array:
         """o = φ(a), for a as `take` gives it."""
-        return self.activation.value(a, *self.parameters(len(a)))
+        return self.activation.value(a, *(self.values if self.members is None else self.parameters(len(a))))
 
     @quietly
     def jacobian(self, a: Array) -> Jacobian:
         """do/da, for a as `take` gives it."""
-        row, values = self.activation, self.parameters(len(a))
+        row, values = self.activation, self.values if self.members is None else self.parameters(len(a))
         if row.jacobian is not None:
             return row.jacobian(a, *values)
         assert row.slope is not None, f"{row.name} has no derivative"  # noqa: S101  a row has one of the two

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from chainrule.catalogue import Array
 from chainrule.checkpoint import Checkpoint
 
-BLOCK = 2**16  # numbers of one array in a block: half a megabyte, which stays in the cache between two operations
+BLOCK = 2**17  # numbers of one array in a block: a megabyte, which stays in the cache between two operations
 LARGEST_PRODUCT = 5e8  # multiply-adds of one matrix product: 0.1 s or so
 
 Parts = Sequence[NDArray[Any] | None]
@@ -37,12 +37,21 @@ def in_blocks(compute: Callable[[slice], Parts], samples: int, width: int, check
         if rows.stop - rows.start == samples:
             return tuple(parts)
         if whole is None:
-            whole = tuple(None if part is None else np.empty((samples, *part.shape[1:]), part.dtype) for part in parts)
-        for array, part in zip(whole, parts, strict=True):
+            whole = _room(parts, samples)
+        for array, part in {id(pair[0]): pair for pair in zip(whole, parts, strict=True)}.values():
             if array is not None and part is not None:
                 array[rows] = part
     assert whole is not None  # noqa: S101  there is at least one block
     return tuple(whole)
+
+
+def _room(parts: Parts, samples: int) -> Parts:
+    """Empty arrays for all samples. Parts that are one array, as two of softmax's Jacobian are, share one."""
+    shared: dict[int, NDArray[Any]] = {}
+    for part in parts:
+        if part is not None and id(part) not in shared:
+            shared[id(part)] = np.empty((samples, *part.shape[1:]), part.dtype)
+    return tuple(None if part is None else shared[id(part)] for part in parts)
 
 
 def product(x: Array, y: Array, checkpoint: Checkpoint) -> Array:

@@ -3,12 +3,13 @@
 One operation is about one number of an elementwise NumPy call, about a nanosecond of a fast core.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.network import Layer
 
-SEARCH, BLIND_SPOTS, PROBES = 3e9, 1.5e9, 1.5e9  # operations: to find mistakes, what stays hidden, a better request
+SEARCH, BLIND_SPOTS, PROBES = 5e9, 2e9, 2e9  # operations: to find mistakes, what stays hidden, a better request
 
 _OF_LAYER = 40_000.0  # the Python and the NumPy calls of one replayed layer
 _OF_GROUP = 10_000.0  # the same for each group of its units
@@ -37,9 +38,15 @@ class Budget:
             raise BudgetSpent
 
 
+def operations_of_pass(layers: Sequence[Layer], samples: int) -> float:
+    """The operations of a replay of all layers, the derivatives of their activations included."""
+    return sum(operations_of_layer(layer, samples, slopes=True) for layer in layers)
+
+
 def operations_of_layer(layer: Layer, samples: int, slopes: bool = False) -> float:
     """The operations of one replayed layer; `slopes` where its derivatives are computed anew."""
     n_in, n_out = layer.weights.shape
     of_sample = _OF_ELEMENT + (_OF_SLOPE if slopes else 0.0) + 2.0 * _OF_MULTIPLY_ADD * n_in
-    of_unit: float = samples * of_sample + _OF_WEIGHT * n_in
-    return _OF_LAYER + _OF_GROUP * len(layer.groups) + of_unit * n_out
+    of_unit = samples * of_sample + _OF_WEIGHT * n_in
+    own: float = _OF_LAYER + _OF_GROUP * len(layer.groups) + of_unit * n_out
+    return own

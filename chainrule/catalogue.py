@@ -136,6 +136,12 @@ class Table(Mapping[str, R]):
     def __getitem__(self, name: str) -> R:
         return self._rows[name] if name in self._rows else self._aliases[name]
 
+    def row(self, noun: str, name: object) -> R:
+        """The row of that name or alias. Raises ValueError, with the names that there are, where there is none."""
+        if not isinstance(name, str) or name not in self:
+            raise ValueError(f"there is no {noun} {name!r}; there are {', '.join(self.all_names)}")
+        return self[name]
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
 

@@ -9,11 +9,11 @@ from chainrule.agreement import Agreement, Given, Tolerance, agreement
 from chainrule.backprop import Gradients
 from chainrule.catalogue import Array
 from chainrule.checkpoint import Checkpoint, unlimited
-from chainrule.diagnose import Search, diagnose
+from chainrule.diagnose import Search, diagnose, most_for_search
 from chainrule.losses import LossSpec
 from chainrule.mistakes import Mistake
 from chainrule.network import Network
-from chainrule.probes import Probe, better_probe, blind_to
+from chainrule.probes import Probe, better_probe, blind_to, most_for_blind_spots, most_for_probes
 from chainrule.wrong_rules import Case
 
 
@@ -78,6 +78,30 @@ def check(
     hidden = blind_to(case, result.layers, tolerance, checkpoint=checkpoint)
     probe = better_probe(network, case, hidden.mistakes, tolerance, checkpoint=checkpoint) if hidden.mistakes else None
     return Check(layers, search, hidden.mistakes, probe, hidden.left_out)
+
+
+@dataclass(frozen=True)
+class CheckWork:
+    """No fewer operations than the three parts of a check take beside the gradient; see `budget.py`."""
+
+    search: float
+    blind_spots: float
+    probes: float
+
+    @property
+    def operations(self) -> float:
+        """All of them."""
+        return self.search + self.blind_spots + self.probes
+
+
+def most_work(network: Network, samples: int) -> CheckWork:
+    """What a check takes at most, known from the shapes. Most checks take far less: mistakes fail at their first layer.
+
+    The search is left out where the client's gradients agree, the probes where nothing stays hidden.
+    """
+    return CheckWork(
+        most_for_search(network, samples), most_for_blind_spots(network, samples), most_for_probes(network)
+    )
 
 
 def _verdict(given: Array | None, right: Array | None, tolerance: Tolerance) -> Agreement | None:

@@ -14,10 +14,11 @@ import numpy as np
 
 from chainrule.agreement import Given, Judged, judged
 from chainrule.backprop import RIGHT, LayerGradient, LayerJacobian, Place, Rules, backward
-from chainrule.budget import SEARCH, Budget, BudgetSpent, operations_of_layer
+from chainrule.budget import SEARCH, Budget, BudgetSpent, operations_of_layer, operations_of_pass
 from chainrule.catalogue import Array, quietly
 from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.mistakes import MISTAKES, Mistake
+from chainrule.network import Network
 from chainrule.wrong_rules import Case, within
 
 ROUNDING = "rounding"  # the cause where nothing is wrong but the last digits
@@ -121,7 +122,7 @@ class Trial:
 
 def trial(case: Case, right: Sequence[LayerGradient], given: Sequence[Given], relative: float, budget: Budget) -> Trial:
     """Everything that replays share. `right` and `given` are first layer to last."""
-    found = judged(given, right, relative)
+    found = judged(given, right, relative, checkpoint=budget.checkpoint)
     above: list[float | None] = [0.0]
     for k in reversed(range(len(right))):
         worst, own = above[-1], found.residual(k, right[k])
@@ -140,7 +141,7 @@ def replay(
     rules = variant.rules(shared, case, theta)
     slopes = rules.do_da is not shared.do_da
     above = right[top + 1] if top + 1 < len(right) else None
-    layers = backward(case.activities[: top + 1], case.top, rules, above)
+    layers = backward(case.activities[: top + 1], case.top, rules, above, checkpoint=budget.checkpoint)
     for k in range(top, -1, -1):
         budget.take(operations_of_layer(case.activities[k].layer, case.samples, slopes))
         yield next(layers)
@@ -182,6 +183,12 @@ def residual(tried: Trial, variant: Variant, theta: float, lowest: int) -> tuple
 def most_singles(layers: int) -> int:
     """How many replays the single mistakes take at most, for a network of so many layers."""
     return len(MISTAKES) * (min(layers, _MOST_LAYERS_ALONE) + 2)
+
+
+def most_for_search(network: Network, samples: int) -> float:
+    """No fewer than the operations that `diagnose` takes."""
+    variants = most_singles(len(network.layers)) + MOST_PAIRS
+    return min(SEARCH, variants * operations_of_pass(network.layers, samples))
 
 
 def _affordable_pairs(case: Case) -> int:

@@ -351,13 +351,13 @@ def slope_of_gaussian(a: Array) -> Array:
 
 def squareplus(a: Array, b: Number) -> Array:
     """(a + √(a² + b)) / 2; for a < 0, where the terms cancel, b/2 / (√(a² + b) - a)."""
-    half = np.hypot(0.5 * a, 0.5 * np.sqrt(b))
+    half = np.hypot(0.5 * a, 0.5 * exact.root(b))
     return np.where(a < 0, 0.25 * b / (half + 0.5 * np.abs(a)), half + 0.5 * a)
 
 
 def slope_of_squareplus(a: Array, b: Number) -> Array:
     """½·(1 + a / √(a² + b))."""
-    half = np.hypot(0.5 * a, 0.5 * np.sqrt(b))
+    half = np.hypot(0.5 * a, 0.5 * exact.root(b))
     return np.where(a < 0, 0.125 * b / half / (half + 0.5 * np.abs(a)), 0.5 + 0.25 * a / half)
 
 

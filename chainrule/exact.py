@@ -54,6 +54,11 @@ def quotient(x: Array, y: Number, x_rest: Number = 0.0) -> Pair:
     return value, _near(value, ((x - product) - product_rest + x_rest) / y)
 
 
+def root(x: Number) -> Number:
+    """√x: of a number a number, with which operations on arrays are faster than with a NumPy scalar."""
+    return np.sqrt(x) if isinstance(x, np.ndarray) else math.sqrt(x)
+
+
 def product(x: Array, y: Number) -> Pair:
     """x · y as value and rest; the rest is 0 where the value is far beyond what e can be raised to."""
     value, rest = two_product(x, y)

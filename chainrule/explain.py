@@ -25,6 +25,9 @@ from chainrule.losses import LossSpec
 from chainrule.network import Group, Layer, Network
 from chainrule.stable_pairs import STABLE_PAIRS, StablePair
 
+_MOST_EVALUATED_ALONE = 20_000  # terms of a derivation that are computed for one line alone
+_SUMS_OF_LOSS = 6  # over all outputs, that its formula and its derivative have, at most
+
 SECTIONS = ("forward", "loss", "backward", "result")
 QUANTITIES = ("a", "o", "loss", "dE_do", "do_da", "product", "dE_da", "da_dw", "da_db", "dE_dw", "dE_db")
 
@@ -98,7 +101,7 @@ def explain(
     dense = loss.dense_targets(targets, result.outputs.shape[1])
     divisor = loss.divisor(dense)
     steps: list[Step] = []
-    batch, allowance = len(targets) > 1, _Allowance()
+    batch, allowance = len(targets) > 1, _Allowance(_MOST_EVALUATED_ALONE)
     for s in samples:
         own = _Sample(network, result, targets[s], dense[s], loss, divisor, place, s, batch, allowance, checkpoint)
         steps += [replace(step, sample=s) for step in own.steps()]
@@ -109,16 +112,65 @@ def explain(
     return Derivation(place, sample, value, tuple(steps))
 
 
+@dataclass(frozen=True)
+class DerivationWork:
+    """How much a derivation is, at most. Each of these takes about the same time wherever it occurs."""
+
+    lines: int  # steps
+    terms: int  # lines of their own within a step
+    evaluated: int  # terms of sums that all lines of a group share, each computed once with 60 digits
+    added: int  # numbers that are only added up, in float64 or with 60 digits
+    named: int  # units that notes list, where a group is not all units of its layer
+
+    def __add__(self, other: "DerivationWork") -> "DerivationWork":
+        return DerivationWork(*(x + y for x, y in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+    def times(self, samples: int) -> "DerivationWork":
+        """The same for each of so many samples."""
+        return DerivationWork(*(samples * x for x in vars(self).values()))
+
+
 def most_lines(network: Network, place: Place, samples: int) -> int:
     """No fewer than the steps, and the terms in them, of a derivation: known before the work is done."""
+    work = most_work(network, place, samples)
+    return work.lines + work.terms
+
+
+def most_work(network: Network, place: Place, samples: int) -> DerivationWork:
+    """No less than a derivation takes, known from the shapes."""
     layers = network.layers
-    total = 2 * sum(layer.units for layer in layers) + layers[-1].units + 1
-    for k, layer in enumerate(layers[place.layer :], start=place.layer):
-        above = layers[k + 1].units if k + 1 < len(layers) else 0
-        group = 0 if all(spec.activation.elementwise for spec in layer.activations) else layer.units
-        derived = 1 if k == place.layer else layer.units
-        total += max(derived, group) * (above + 1) + derived * (3 + 2 * group)
-    return samples * (total + 3) + 1
+    outputs = layers[-1].units
+    own = DerivationWork(outputs + 4, 0, _SUMS_OF_LOSS * outputs, outputs, 0)
+    for k, layer in enumerate(layers):
+        own += _forward_work(layer)
+        if k >= place.layer:
+            derived = 1 if k == place.layer else layer.units
+            own += _backward_work(layer, derived, layers[k + 1].units if k + 1 < len(layers) else 0)
+    across = DerivationWork(1, samples if samples > 1 else 0, 0, samples, 0)
+    return own.times(samples) + across + DerivationWork(0, 0, _MOST_EVALUATED_ALONE, 0, 0)
+
+
+def _sizes(layer: Layer) -> list[int]:
+    """Of the groups that act together, how many units each has."""
+    every_unit = np.arange(layer.units)
+    return [len(every_unit[g.units]) for g in layer.groups if not g.activation.activation.elementwise]
+
+
+def _forward_work(layer: Layer) -> DerivationWork:
+    sizes = _sizes(layer)
+    named = sum(size * size for size in sizes if size < layer.units)
+    return DerivationWork(2 * layer.units, 0, 2 * sum(sizes), layer.weights.size, named)
+
+
+def _backward_work(layer: Layer, derived: int, above: int) -> DerivationWork:
+    """Of so many units of a layer; where a group acts together, of all its units what the layer above hands down."""
+    sizes = _sizes(layer)
+    widest = max(sizes, default=0)
+    together = min(derived * widest, sum(size * size for size in sizes))  # pairs of units in one group
+    asked = max(derived, min(layer.units, derived * widest))
+    named = 2 * (together if any(size < layer.units for size in sizes) else 0)
+    terms = asked * above + 2 * together
+    return DerivationWork(asked + 3 * derived, terms, 2 * sum(sizes), asked * above + 2 * together, named)
 
 
 # LaTeX of the quantities.
@@ -396,7 +448,7 @@ class _Allowance:
     Only the longer form of a closed form is such a line. It is tried where the shorter form has lost all its digits.
     """
 
-    terms: int = 20_000
+    terms: int
 
     def cheap(self, nodes: Iterator[Node], units: int) -> Iterator[Node]:
         """The first form, which shares its sums, and the others while the allowance lasts."""

@@ -61,6 +61,10 @@ class LossSpec:
     values: tuple[Value, ...] = ()
     reduction: Reduction = "sum"
 
+    def __post_init__(self) -> None:
+        if self.reduction not in REDUCTIONS:
+            raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}, not {self.reduction!r}")
+
     @quietly
     def value(self, o: Array, t: Array) -> Array:
         """The single losses ℓ(o, t), (s, j); (s, 1) where a sample's loss has no parts."""
@@ -116,9 +120,9 @@ def _smoothed(t: Array, smoothing: float) -> Array:
 def loss_spec(name: str, reduction: Reduction | None = None, **parameters: Any) -> LossSpec:
     """The loss of that name or alias, defaults filled in. A given reduction goes before the one an alias implies.
 
-    Raises KeyError or ValueError.
+    Raises ValueError.
     """
-    loss = LOSSES[name]
+    loss = LOSSES.row("loss", name)
     return LossSpec(loss, parameter_values(loss, parameters), reduction or loss.aliases.get(name, "sum"))
 
 

@@ -24,7 +24,7 @@ from chainrule.backprop import (
 )
 from chainrule.catalogue import Array, parameter_values
 from chainrule.losses import LOSSES, LossSpec
-from chainrule.wrong_rules import Case, Change
+from chainrule.wrong_rules import Case, Change, Times
 
 
 @dataclass(frozen=True)
@@ -204,11 +204,11 @@ def _top_of_defaults(case: Case) -> LossGradient:
 
 
 def _slopes_at_o(place: Place, _case: Case) -> LayerJacobian:
-    return jacobian_at(place.activity.layer, place.activity.o)
+    return jacobian_at(place.activity.layer, place.activity.o, checkpoint=place.checkpoint)
 
 
 def _slopes_at_the_a_below(place: Place, _case: Case) -> LayerJacobian:
-    return jacobian_at(place.activity.layer, place.activities[place.k - 1].a)
+    return jacobian_at(place.activity.layer, place.activities[place.k - 1].a, checkpoint=place.checkpoint)
 
 
 def _as_in_layer(which: int) -> Change:
@@ -216,8 +216,7 @@ def _as_in_layer(which: int) -> Change:
 
     def do_da(place: Place, case: Case) -> LayerJacobian:
         spec = case.activities[which].layer.groups[0].activation
-        layer, a = place.activity.layer, place.activity.a
-        return LayerJacobian.of_groups(layer, tuple(spec.jacobian(a[:, group.units]) for group in layer.groups))
+        return wrong.of_each_group(place, lambda _, a: spec.jacobian(a))
 
     return wrong.by_do_da(do_da)
 
@@ -227,23 +226,23 @@ def _unlike_layer(which: int, case: Case, k: int) -> bool:
     return any(other != spec for other in _specs(case, k))
 
 
-def _by_diagonal(above: LayerGradient, _: float) -> Array:
+def _by_diagonal(above: LayerGradient, _: float, times: Times) -> Array:
     """Unit i is given w_ii alone; a unit beyond the smaller width, nothing."""
     n_in, n_out = above.activity.layer.weights.shape
     kept = above.activity.layer.weights * np.eye(n_in, n_out)
-    return above.dE_da @ kept.T
+    return times(above.dE_da, kept.T)
 
 
-def _by_reshaped_weights(above: LayerGradient, _: float) -> Array:
+def _by_reshaped_weights(above: LayerGradient, _: float, times: Times) -> Array:
     weights = above.activity.layer.weights
-    return above.dE_da @ weights.reshape(weights.shape[::-1])
+    return times(above.dE_da, weights.reshape(weights.shape[::-1]))
 
 
-def _by_updated_weights(above: LayerGradient, learning_rate: float) -> Array:
-    return above.dE_da @ (above.activity.layer.weights - learning_rate * above.dE_dw).T
+def _by_updated_weights(above: LayerGradient, learning_rate: float, times: Times) -> Array:
+    return times(above.dE_da, (above.activity.layer.weights - learning_rate * above.dE_dw).T)
 
 
-def _unweighted(above: LayerGradient, _: float) -> Array:
+def _unweighted(above: LayerGradient, _: float, _times: Times) -> Array:
     return np.tile(above.dE_da.sum(axis=1, keepdims=True), above.activity.layer.weights.shape[0])
 
 
@@ -422,19 +421,19 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         "dE_do_handed_down",
         "dE/do of the layer above is handed down instead of its dE/da",
-        wrong.from_above(lambda above, _: above.dE_do @ above.activity.layer.weights.T),
+        wrong.from_above(lambda above, _, times: times(above.dE_do, above.activity.layer.weights.T)),
         _below_the_output,
     ),
     Mistake(
         "first_unit_only",
         "the sum over the units of the next layer has only the term of its first unit",
-        wrong.from_above(lambda above, _: _of_one_unit(above, 0)),
+        wrong.from_above(lambda above, *_: _of_one_unit(above, 0)),
         _under_several,
     ),
     Mistake(
         "last_unit_only",
         "the sum over the units of the next layer has only the term of its last unit",
-        wrong.from_above(lambda above, _: _of_one_unit(above, -1)),
+        wrong.from_above(lambda above, *_: _of_one_unit(above, -1)),
         _under_several,
     ),
     Mistake(
@@ -446,7 +445,9 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         "hidden_sum_averaged",
         "dE/do is the mean over the units of the next layer instead of the sum",
-        wrong.from_above(lambda above, _: above.dE_da @ above.activity.layer.weights.T / above.dE_da.shape[1]),
+        wrong.from_above(
+            lambda above, _, times: times(above.dE_da, above.activity.layer.weights.T) / above.dE_da.shape[1]
+        ),
         _under_several,
     ),
     Mistake(
@@ -458,7 +459,7 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         "weights_not_transposed_on_the_way_down",
         "dE/da is handed down through the weights w instead of wᵀ",
-        wrong.from_above(lambda above, _: above.dE_da @ above.activity.layer.weights),
+        wrong.from_above(lambda above, _, times: times(above.dE_da, above.activity.layer.weights)),
         _under_a_square,
     ),
     Mistake(

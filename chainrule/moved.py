@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.backprop import Activity, forward, losses_at, outputs_at, stable_batches
+from chainrule.arguments import fitting_targets
+from chainrule.backprop import Activity, StableBatches, closed_for_layer, forward, losses_at, outputs_at, stable_batches
 from chainrule.batches import Batch
 from chainrule.blocks import product
 from chainrule.catalogue import Array
@@ -88,6 +89,7 @@ class Moved:
     t: Array  # dense targets, (s, j)
     loss: LossSpec
     divisor: int  # of the reduction
+    pairs: StableBatches
     checkpoint: Checkpoint
 
     def losses(self, parameters: Parameters, moves: Array) -> Losses:
@@ -102,8 +104,7 @@ class Moved:
     def single_losses(self) -> Array:
         """The losses of the network as it is, (s, j), reduction included."""
         last = self.activities[-1]
-        pairs = stable_batches(last.layer, self.loss)
-        return losses_at(pairs, last.a, last.o, self.t, self.loss) / self.divisor
+        return losses_at(self.pairs, last.a, last.o, self.t, self.loss) / self.divisor
 
     def _blocks(self, parameters: Parameters, moves: int) -> Iterator[tuple[slice, slice]]:
         """Slices of the parameters and of the samples, of which no array has many more numbers than BLOCK_NUMBERS."""
@@ -112,6 +113,8 @@ class Moved:
         widths = np.array([max(units[k + alone[k] :], default=units[k]) for k in range(len(units))])
         together = max(1, min(len(self.t), BLOCK_NUMBERS // (moves * int(widths.max()))))
         in_block = np.cumsum(widths[parameters.layer] * (moves * together)) // BLOCK_NUMBERS
+        if not len(parameters.layer):
+            return
         edges = [0, *(np.flatnonzero(np.diff(in_block)) + 1).tolist(), len(in_block)]
         for start, stop in pairwise(edges):
             for first in range(0, len(self.t), together):
@@ -151,6 +154,8 @@ class Moved:
         for batch in layer.batches:
             if batch.kinks or batch.activation.border is not None:
                 crossed[a.of] |= _cross(a.numbers, partial(_distances, batch))
+        if layer is self.activities[-1].layer and closed_for_layer(self.pairs) and not self.loss.loss.borders:
+            return a  # the loss is computed from a
         o = outputs_at(layer, a.numbers.reshape(-1, layer.units), checkpoint=self.checkpoint)
         return _Rows(a.of, o.reshape(a.numbers.shape))
 
@@ -160,8 +165,7 @@ class Moved:
         t = np.broadcast_to(self.t[samples], (n * m, s, self.t.shape[1])).reshape(n * m * s, -1)
         if self.loss.loss.borders:
             crossed[o.of] |= _cross(o.numbers, lambda o: self.loss.distances(o, t[: len(o)]))
-        pairs = stable_batches(self.activities[-1].layer, self.loss)
-        losses = losses_at(pairs, a.numbers.reshape(-1, j), o.numbers.reshape(-1, j), t, self.loss)
+        losses = losses_at(self.pairs, a.numbers.reshape(-1, j), o.numbers.reshape(-1, j), t, self.loss)
         values = np.empty((n, m))
         values[o.of] = (losses / self.divisor).reshape(n, m, -1).sum(axis=2)
         return values
@@ -169,9 +173,10 @@ class Moved:
 
 def moved(network: Network, inputs: Array, targets: Array, loss: LossSpec, checkpoint: Checkpoint) -> Moved:
     """A network made ready to have its parameters moved."""
+    targets = fitting_targets(network, len(inputs), targets, loss)
     activities = forward(network, inputs, checkpoint=checkpoint)
     t = loss.dense_targets(targets, activities[-1].layer.units)
-    return Moved(activities, t, loss, loss.divisor(t), checkpoint)
+    return Moved(activities, t, loss, loss.divisor(t), stable_batches(activities[-1].layer, loss), checkpoint)
 
 
 def _of_samples(activity: Activity, samples: slice) -> Activity:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from chainrule.activations import ActivationSpec, activation_spec
 from chainrule.batches import Batch, Group, Units, batches
 from chainrule.catalogue import Array
+from chainrule.numbers import real_array
 
 __all__ = ["Group", "Layer", "Network", "Units", "dense"]
 
@@ -29,16 +30,29 @@ class Layer:
     activation: ActivationSpec | tuple[ActivationSpec, ...]
     groups: tuple[Group, ...] = field(init=False, repr=False)
     batches: tuple[Batch, ...] = field(init=False, repr=False)  # the same groups, as they are computed
+    lone: Batch | None = field(init=False, repr=False)  # the only batch, where it is all of the layer, column by column
 
     def __post_init__(self) -> None:
+        self._take_arrays()
         if self.weights.ndim != 2:
             raise ValueError(f"weights must be a matrix, not an array of {self.weights.ndim} axes")
         if self.biases is not None and self.biases.shape != (self.units,):
             raise ValueError(f"biases must have the shape ({self.units},), not {self.biases.shape}")
+        if not self.weights.size:
+            raise ValueError(f"weights must have at least one row and one column, not the shape {self.weights.shape}")
         if isinstance(self.activation, tuple) and len(self.activation) != self.units:
             raise ValueError(f"{len(self.activation)} activations for {self.units} units")
+        _check_specs(self.activation)
         object.__setattr__(self, "groups", _groups(self.activation))
         object.__setattr__(self, "batches", batches(self.groups))
+        object.__setattr__(self, "lone", self.batches[0] if self.batches[0].is_layer else None)
+
+    def _take_arrays(self) -> None:
+        """Weights and biases as float64. Raises ValueError where they hold no real numbers."""
+        for name in ("weights", "biases"):
+            given = getattr(self, name)
+            if given is not None and (array := real_array(name, given)) is not given:
+                object.__setattr__(self, name, array)
 
     @property
     def units(self) -> int:
@@ -49,6 +63,15 @@ class Layer:
     def activations(self) -> tuple[ActivationSpec, ...]:
         """The activation of every unit."""
         return self.activation if isinstance(self.activation, tuple) else (self.activation,) * self.units
+
+
+def _check_specs(activation: object) -> None:
+    specs = activation if isinstance(activation, tuple) else (activation,)
+    for spec in specs:
+        if not isinstance(spec, ActivationSpec):
+            raise ValueError(
+                f"activation must be an ActivationSpec, or a tuple of them, not {spec!r}; dense takes names"
+            )
 
 
 def _groups(activation: ActivationSpec | tuple[ActivationSpec, ...]) -> tuple[Group, ...]:
@@ -87,8 +110,8 @@ def dense(
     An activation with parameters is written as on the wire, `{"name": "leaky_relu", "negative_slope": 0.2}`.
     """
     return Layer(
-        np.array(weights, dtype=np.float64),
-        None if biases is None else np.array(biases, dtype=np.float64),
+        real_array("weights", np.array(weights)),
+        None if biases is None else real_array("biases", np.array(biases)),
         tuple(map(_spec, activation)) if isinstance(activation, list | tuple) else _spec(activation),
     )
 

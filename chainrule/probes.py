@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.agreement import Tolerance
 from chainrule.backprop import LayerGradient, gradients
-from chainrule.budget import BLIND_SPOTS, PROBES, Budget, BudgetSpent, operations_of_layer
+from chainrule.budget import BLIND_SPOTS, PROBES, Budget, BudgetSpent, operations_of_pass
 from chainrule.catalogue import Array, quietly
 from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.diagnose import Variant, replay
@@ -114,7 +114,7 @@ def better_probe(
 def _revealing(
     probe: Probe, asked: Case, hidden: Sequence[Mistake], tolerance: Tolerance, budget: Budget
 ) -> Probe | None:
-    result = gradients(probe.network, probe.inputs, probe.targets, asked.loss)
+    result = gradients(probe.network, probe.inputs, probe.targets, asked.loss, checkpoint=budget.checkpoint)
     if first_non_finite(result) is not None:
         return None
     activities = [layer.activity for layer in result.layers]
@@ -137,8 +137,18 @@ def _probes(network: Network, loss: LossSpec, budget: Budget) -> Iterator[Probe]
 def _operations_of_probe(network: Network) -> float:
     """Those of making a network and of its gradient."""
     weights = sum(layer.weights.size for layer in network.layers)
-    passes = sum(operations_of_layer(layer, _SAMPLES, slopes=True) for layer in network.layers)
-    return _OF_RANDOM_NUMBER * weights + 3.0 * passes
+    return _OF_RANDOM_NUMBER * weights + 3.0 * operations_of_pass(network.layers, _SAMPLES)
+
+
+def most_for_blind_spots(network: Network, samples: int) -> float:
+    """No fewer than the operations that `blind_to` takes."""
+    return min(BLIND_SPOTS, len(MISTAKES) * operations_of_pass(network.layers, samples))
+
+
+def most_for_probes(network: Network) -> float:
+    """No fewer than the operations that `better_probe` takes."""
+    of_probe = _operations_of_probe(network) + len(MISTAKES) * operations_of_pass(network.layers, _SAMPLES)
+    return min(PROBES, 2 * len(_SEEDS) * of_probe)
 
 
 def _seeded(layer: Layer, random: np.random.Generator) -> Layer:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from chainrule.activations import ActivationSpec, Kink
 from chainrule.backprop import Gradients
-from chainrule.blocks import in_blocks
+from chainrule.blocks import BLOCK, in_blocks
 from chainrule.catalogue import Array, Border
 from chainrule.checkpoint import unlimited
 from chainrule.losses import LossSpec
@@ -91,7 +91,12 @@ def units_on_kinks(result: Gradients) -> Iterator[OnKink]:
     """Every unit that sits on a kink in at least one sample: layer by layer, group by group, kink by kink."""
     for k, layer in enumerate(result.layers):
         masks = _kink_masks(layer.activity.layer, layer.a)
-        hits = [(rank, unit) for rank, mask in enumerate(masks) for unit in np.flatnonzero(mask.any(axis=0)).tolist()]
+        hits = [
+            (rank, unit)
+            for rank, mask in enumerate(masks)
+            if np.count_nonzero(mask)
+            for unit in np.flatnonzero(mask.any(axis=0)).tolist()
+        ]
         if hits:
             groups = _group_of_each(layer.activity.layer)
             for rank, unit in sorted(hits, key=lambda hit: (groups[hit[1]], *hit)):
@@ -102,6 +107,8 @@ def units_on_kinks(result: Gradients) -> Iterator[OnKink]:
 
 def _kink_masks(layer: Layer, a: Array) -> list[NDArray[np.bool_]]:
     """Which units sit on their first kink, on their second, and so on, in which samples, each (s, j)."""
+    if layer.lone is not None and a.size <= BLOCK:
+        return [distance == 0.0 for distance in layer.lone.distances(a)]
     most = max(len(batch.kinks) + (batch.activation.border is not None) for batch in layer.batches)
     if not most:
         return []

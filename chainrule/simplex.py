@@ -55,7 +55,7 @@ def softmax_and_complement(a: Array, temperature: Number = 1.0, scale: Number = 
 
 def jacobian_of_softmax(a: Array, temperature: Number = 1.0) -> Jacobian:
     """o_j · (δ_jm - o_m) / T; each factor takes its share of 1 / T before it is rounded."""
-    o, rest = softmax_and_complement(a, temperature, scale=1.0 / np.sqrt(temperature))
+    o, rest = softmax_and_complement(a, temperature, scale=1.0 / exact.root(temperature))
     return Jacobian(o * rest, o, o)
 
 

@@ -13,6 +13,8 @@ import numpy as np
 
 from chainrule.activations import ActivationSpec, Kink
 from chainrule.backprop import Activity, LayerGradient, LayerJacobian, LossGradient, Place, Rules
+from chainrule.blocks import in_blocks
+from chainrule.blocks import product as matrix_product
 from chainrule.catalogue import Array
 from chainrule.jacobian import Jacobian
 from chainrule.losses import LossSpec
@@ -110,7 +112,9 @@ def by_dE_da(formula: Callable[[Place, LayerJacobian, Array], Array]) -> Change:
 
 def by_x(formula: Callable[[Place], Array]) -> Change:
     """Other numbers, (s, i), as da/dw."""
-    return lambda rules, case, _: replace(rules, dE_dw=lambda place, dE_da: formula(place).T @ dE_da)
+    return lambda rules, case, _: replace(
+        rules, dE_dw=lambda place, dE_da: matrix_product(formula(place).T, dE_da, place.checkpoint)
+    )
 
 
 def by_top(formula: Callable[[Case], LossGradient]) -> Change:
@@ -127,9 +131,19 @@ def by_top(formula: Callable[[Case], LossGradient]) -> Change:
     return change
 
 
-def from_above(formula: Callable[[LayerGradient, float], Array]) -> Change:
-    """Another way to hand down: dE/do from the derivatives of the layer above, and the number left open."""
-    return lambda rules, case, theta: replace(rules, dE_do=lambda place: formula(_above(place), theta))
+Times = Callable[[Array, Array], Array]
+
+
+def from_above(formula: Callable[[LayerGradient, float, Times], Array]) -> Change:
+    """Another way to hand down: dE/do from the derivatives of the layer above, and the number left open.
+
+    The formula is given the product of two matrices as a function, which looks at the checkpoint.
+    """
+
+    def dE_do(place: Place, theta: float) -> Array:
+        return formula(_above(place), theta, lambda x, y: matrix_product(x, y, place.checkpoint))
+
+    return lambda rules, case, theta: replace(rules, dE_do=lambda place: dE_do(place, theta))
 
 
 def _above(place: Place) -> LayerGradient:
@@ -190,12 +204,30 @@ def both(first: Change, second: Change) -> Change:
 # Wrong forms of do/da
 
 
+def _in_blocks(place: Place, jacobian: Callable[[slice], LayerJacobian]) -> LayerJacobian:
+    """do/da of all samples, from what `jacobian` gives for a slice of them."""
+    layer, samples = place.activity.layer, len(place.activity.a)
+    arrays = in_blocks(lambda rows: jacobian(rows).whole, samples, layer.units, place.checkpoint)
+    return LayerJacobian(layer, Jacobian(*arrays))
+
+
+def of_each_group(place: Place, jacobian: Callable[[ActivationSpec, Array], Jacobian]) -> LayerJacobian:
+    """do/da from a formula for the activation and the pre-activations of a group."""
+    layer, a = place.activity.layer, place.activity.a
+
+    def of_samples(rows: slice) -> LayerJacobian:
+        parts = tuple(jacobian(group.activation, a[rows][:, group.units]) for group in layer.groups)
+        return LayerJacobian.of_groups(layer, parts)
+
+    return _in_blocks(place, of_samples)
+
+
 def same_slope(slope: Callable[[Array], Array], of: Callable[[Activity], Array]) -> Change:
     """One derivative for all units of a layer, of their a or of their o."""
 
     def do_da(place: Place, _case: Case) -> LayerJacobian:
         layer, numbers = place.activity.layer, of(place.activity)
-        return LayerJacobian.of_groups(layer, tuple(Jacobian(slope(numbers[:, group.units])) for group in layer.groups))
+        return _in_blocks(place, lambda rows: LayerJacobian(layer, Jacobian(slope(numbers[rows]))))
 
     return by_do_da(do_da)
 
@@ -204,8 +236,7 @@ def respecified(respec: Callable[[ActivationSpec], ActivationSpec]) -> Change:
     """The derivative of each activation with other parameters."""
 
     def do_da(place: Place, _case: Case) -> LayerJacobian:
-        layer, a = place.activity.layer, place.activity.a
-        return LayerJacobian.of_groups(layer, tuple(respec(g.activation).jacobian(a[:, g.units]) for g in layer.groups))
+        return of_each_group(place, lambda phi, a: respec(phi).jacobian(a))
 
     return by_do_da(do_da)
 
@@ -221,8 +252,7 @@ def at_kinks(weight_of_right: float) -> Change:
         return right._replace(diagonal=diagonal)
 
     def do_da(place: Place, _case: Case) -> LayerJacobian:
-        layer, a = place.activity.layer, place.activity.a
-        return LayerJacobian.of_groups(layer, tuple(jacobian(g.activation, a[:, g.units]) for g in layer.groups))
+        return of_each_group(place, jacobian)
 
     return by_do_da(do_da)
 

@@ -10,7 +10,7 @@ from marshmallow import fields, validate
 from chainrule.agreement import Agreement, Given, Tolerance
 from chainrule.catalogue import Array
 from chainrule.checking import Check
-from chainrule.diagnose import ROUNDING, Diagnosis, Search, most_singles
+from chainrule.diagnose import ROUNDING, Diagnosis, most_singles
 from chainrule.network import Network
 from chainrule.probes import Probe
 from schemas.arrays import as_base64
@@ -161,7 +161,7 @@ def check_answer(request: CheckRequest, checked: Check) -> dict[str, Any]:
             _diagnosis_document(diagnosis, checked.search.diagnoses, request.network)
             for diagnosis in checked.search.diagnoses
         ],
-        "searched": _searched(checked.search),
+        "searched": _searched(checked),
         "tolerance": asdict(request.tolerance),
         "blind_to": [mistake.cause for mistake in checked.blind_to],
     }
@@ -177,8 +177,9 @@ def _verdict(checked: Check) -> str:
     if checked.agrees:
         return "Everything given agrees with the right gradient."
     if not diagnoses:
-        left_out = checked.search.pairs_left_out
-        rest = f" ({left_out} pairs were not tried)" if left_out else ""
+        singles, pairs = checked.search.singles_left_out, checked.search.pairs_left_out
+        both = f"{counted(singles, 'mistake')} and {counted(pairs, 'pair')}"
+        rest = f" ({both if singles else f'{pairs} pairs'} were not tried)" if pairs else ""
         return f"No known mistake reproduces these numbers, neither alone nor in a pair{rest}."
     if not diagnoses[0].variant.parts:
         return "The numbers are the right ones but for rounding, which is coarser than the tolerance."
@@ -188,8 +189,12 @@ def _verdict(checked: Check) -> str:
     return f"{what} reproduces these numbers: {_name(diagnoses[0])}{others}."
 
 
-def _searched(search: Search) -> dict[str, int]:
-    return {"singles": search.singles, "pairs": search.pairs, "pairs_left_out": search.pairs_left_out}
+def _searched(checked: Check) -> dict[str, int]:
+    """How much was tried; what was left out beside pairs is there only where something was."""
+    search = checked.search
+    document = {"singles": search.singles, "pairs": search.pairs, "pairs_left_out": search.pairs_left_out}
+    left_out = {"singles_left_out": search.singles_left_out, "blind_to_left_out": checked.blind_to_left_out}
+    return document | {name: count for name, count in left_out.items() if count}
 
 
 def _array_document(verdict: Agreement | None, layout: str) -> dict[str, Any] | None:

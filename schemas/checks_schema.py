@@ -47,7 +47,10 @@ def _answer(encoding: str) -> JSONSchema:
             "layers": listed(ref("LayerCheck"), least=1),
             "first_wrong_layer": {"anyOf": [COUNT, {"type": "null"}]},
             "diagnoses": listed(ref("Diagnosis"), most=MOST_DIAGNOSES),
-            "searched": strict(dict.fromkeys(("singles", "pairs", "pairs_left_out"), COUNT)),
+            "searched": strict(
+                dict.fromkeys(("singles", "pairs", "pairs_left_out"), COUNT),
+                dict.fromkeys(("singles_left_out", "blind_to_left_out"), COUNT),
+            ),
             "tolerance": strict({"relative": NUMBER, "absolute": NUMBER}),
             "blind_to": listed(ref("MistakeName")),
         },

@@ -8,6 +8,7 @@ from marshmallow import fields
 
 from chainrule.backprop import Gradients
 from chainrule.catalogue import Array
+from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.explain import Derivation, Place, Step, Term, most_lines
 from schemas.fields import MESSAGES, IndexField, resolved_loss
 from schemas.gradients import GradientRequest, GradientRequestSchema
@@ -128,8 +129,10 @@ def _range(count: int, why: str) -> str:
 # The answer.
 
 
-def explanation(asked: ExplanationRequest, result: Gradients, derivation: Derivation) -> dict[str, Any]:
-    """The answer to a request."""
+def explanation(
+    asked: ExplanationRequest, result: Gradients, derivation: Derivation, checkpoint: Checkpoint = unlimited
+) -> dict[str, Any]:
+    """The answer to a request. The checkpoint is called before each step."""
     request = asked.gradients
     return {
         **place_document(asked),
@@ -137,7 +140,7 @@ def explanation(asked: ExplanationRequest, result: Gradients, derivation: Deriva
         "value": derivation.value,
         "loss": result.loss,
         "loss_function": resolved_loss(request.loss),
-        "steps": [_step_document(step, request.one_sample) for step in derivation.steps],
+        "steps": list(_step_documents(derivation, request.one_sample, checkpoint)),
         "warnings": warnings(request, result),
     }
 
@@ -150,6 +153,12 @@ def place_document(asked: ExplanationRequest) -> dict[str, Any]:
         return {"weight": {**ends, "value": float(layer.weights[place.unit_before, place.unit])}}
     assert layer.biases is not None, "a bias that is not there was refused"  # noqa: S101
     return {"bias": {"layer": place.layer, "to": place.unit, "value": float(layer.biases[place.unit])}}
+
+
+def _step_documents(derivation: Derivation, one_sample: bool, checkpoint: Checkpoint) -> Iterator[dict[str, Any]]:
+    for step in derivation.steps:
+        checkpoint()
+        yield _step_document(step, one_sample)
 
 
 def _step_document(step: Step, one_sample: bool) -> dict[str, Any]:

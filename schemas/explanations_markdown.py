@@ -4,10 +4,11 @@ Both take `$$` on lines of their own, and tables. Inside `$$`, GitHub treats a b
 an underscore behind a bracket as emphasis, and refuses \\operatorname: the LaTeX of a derivation has none of these.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from chainrule.backprop import Gradients
+from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.explain import Derivation, Place, Step, Term, parameter_latex
 from schemas.explanations import ExplanationRequest
 from schemas.warnings import warnings
@@ -20,12 +21,18 @@ _HEADINGS = {
 }
 
 
-def markdown(asked: ExplanationRequest, result: Gradients, derivation: Derivation) -> str:
-    """The whole derivation."""
-    return "\n\n".join(_paragraphs(asked, result, derivation)) + "\n"
+def markdown(
+    asked: ExplanationRequest, result: Gradients, derivation: Derivation, checkpoint: Checkpoint = unlimited
+) -> str:
+    """The whole derivation. The checkpoint is called before each step."""
+    paragraphs = list(_paragraphs(asked, result, derivation, checkpoint))
+    paragraphs[-1] += "\n"
+    return "\n\n".join(paragraphs)
 
 
-def _paragraphs(asked: ExplanationRequest, result: Gradients, derivation: Derivation) -> Iterator[str]:
+def _paragraphs(
+    asked: ExplanationRequest, result: Gradients, derivation: Derivation, checkpoint: Checkpoint
+) -> Iterator[str]:
     yield f"# {_title(derivation)}"
     yield _display(rf"\frac{{dE}}{{d{parameter_latex(derivation.place)}}}")
     yield (
@@ -39,7 +46,7 @@ def _paragraphs(asked: ExplanationRequest, result: Gradients, derivation: Deriva
     for sample, steps in groupby(derivation.steps, lambda step: step.sample):
         if batch:
             yield "## All samples" if sample is None else f"## Sample {sample}"
-        yield from _sections(list(steps), "###" if batch else "##")
+        yield from _sections(steps, "###" if batch else "##", checkpoint)
 
 
 def _title(derivation: Derivation) -> str:
@@ -56,10 +63,11 @@ def _named(place: Place) -> str:
     return f"weight from {before} to unit {place.unit} of layer {place.layer}"
 
 
-def _sections(steps: list[Step], level: str) -> Iterator[str]:
+def _sections(steps: Iterable[Step], level: str, checkpoint: Checkpoint) -> Iterator[str]:
     for section, own in groupby(steps, lambda step: step.section):
         yield f"{level} {_HEADINGS[section]}"
         for step in own:
+            checkpoint()
             yield from _step(step)
 
 

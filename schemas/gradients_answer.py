@@ -74,21 +74,24 @@ def network_document(network: Network, layout: str) -> dict[str, Any]:
 
 
 def _verification_document(verification: Verification) -> dict[str, Any]:
-    worst = verification.worst
+    worst, beyond = verification.worst, verification.worst_beyond_noise
     return {
         "method": METHOD,
         "checked": verification.checked,
         "left_out": verification.left_out,
         "max_relative_error": None if worst is None else worst.relative_error,
         "worst": None if worst is None else _comparison_document(worst),
+        "agrees": verification.agrees,
+        "disagreeing": verification.disagreeing,
+        "worst_beyond_noise": None if beyond is None else _comparison_document(beyond),
     }
 
 
-def _comparison_document(worst: Comparison) -> dict[str, Any]:
-    """The derivative that agrees least, named as `weight` and `bias` are named elsewhere in the contract."""
-    ends = {"to": worst.unit} if worst.unit_before is None else {"from": worst.unit_before, "to": worst.unit}
-    numbers = {"analytic": worst.analytic, "numeric": worst.numeric, "relative_error": worst.relative_error}
-    return {"layer": worst.layer, **ends, **numbers}
+def _comparison_document(found: Comparison) -> dict[str, Any]:
+    """One derivative in two ways, named as `weight` and `bias` are named elsewhere in the contract."""
+    ends = {"to": found.unit} if found.unit_before is None else {"from": found.unit_before, "to": found.unit}
+    numbers = {"analytic": found.analytic, "numeric": found.numeric, "relative_error": found.relative_error}
+    return {"layer": found.layer, **ends, **numbers, "noise": found.noise}
 
 
 def mirrored(array: Array, request: GradientRequest) -> Any:

@@ -127,17 +127,18 @@ def _network(encoding: str) -> JSONSchema:
 
 
 def _verification() -> JSONSchema:
-    """Nothing is worst where nothing could be checked; an error beyond float64 is null."""
-    worst = strict(
-        {"layer": COUNT, "to": COUNT, "analytic": NUMBER, "numeric": NUMBER, "relative_error": NUMBER_OR_NULL},
-        {"from": COUNT},
-    )
+    """Nothing is worst where nothing could be checked; an error or a noise beyond float64 is null."""
+    numbers = {"analytic": NUMBER, "numeric": NUMBER, "relative_error": NUMBER_OR_NULL, "noise": NUMBER_OR_NULL}
+    comparison = {"anyOf": [strict({"layer": COUNT, "to": COUNT, **numbers}, {"from": COUNT}), {"type": "null"}]}
     return strict(
         {
             "method": TEXT | {"examples": [METHOD]},
             "checked": COUNT,
             "left_out": COUNT,
             "max_relative_error": NUMBER_OR_NULL,
-            "worst": {"anyOf": [worst, {"type": "null"}]},
+            "worst": comparison,
+            "agrees": {"type": "boolean"},
+            "disagreeing": COUNT,
+            "worst_beyond_noise": comparison,
         }
     )

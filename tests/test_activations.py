@@ -341,8 +341,8 @@ def test_parameters_that_do_not_fit_each_other_are_refused(given: dict[str, floa
 
 
 def test_unknown_names_and_parameters_are_refused() -> None:
-    """KeyError for a name, ValueError for a parameter that is unknown or out of bounds."""
-    with pytest.raises(KeyError):
+    """A ValueError, for a name as for a parameter that is unknown or out of bounds."""
+    with pytest.raises(ValueError, match="there is no activation 'tann'"):
         activation_spec("tann")
     with pytest.raises(ValueError, match="tanh has no parameter 'self'"):
         activation_spec("tanh", **{"self": 1})

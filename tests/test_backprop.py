@@ -199,5 +199,5 @@ def test_the_mean_is_over_every_sample_but_those_of_the_ignored_class() -> None:
 
 def test_targets_of_another_shape_are_refused() -> None:
     """NumPy would broadcast a column of targets over the outputs without a word."""
-    with pytest.raises(ValueError, match="targets of the shape"):
+    with pytest.raises(ValueError, match="targets must have the shape"):
         gradients(MIXED, INPUTS, TARGETS[:, :1], loss_spec("squared_error"))

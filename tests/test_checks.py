@@ -307,3 +307,16 @@ def test_every_cause_of_the_contract_is_one_of_the_table(client: FlaskClient) ->
     """In the OpenAPI document too."""
     document = json.loads(client.get("/openapi.json").text)
     assert document["components"]["schemas"]["MistakeName"]["enum"] == [mistake.cause for mistake in MISTAKES]
+
+
+def test_what_a_large_check_leaves_out_is_told(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the pairs: single mistakes, and those of which it is not known whether the request reveals them."""
+    monkeypatch.setattr("chainrule.diagnose.SEARCH", 1e6)
+    monkeypatch.setattr("chainrule.probes.BLIND_SPOTS", 1e6)
+    wrong = right(client)
+    wrong[1]["dE_dw"][0][0] += 1.0
+    answer = check(client, wrong)
+    searched = answer["searched"]
+    assert searched["singles_left_out"] > 0
+    assert searched["blind_to_left_out"] > 0
+    assert f"({searched['singles_left_out']} mistakes and {searched['pairs_left_out']} pairs were" in answer["verdict"]

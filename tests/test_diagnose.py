@@ -1,6 +1,7 @@
 """The diagnosis of a client's gradients: every known mistake, planted by other code, is named for what it is."""
 
 import itertools
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from chainrule import Network, dense, loss_spec
 from chainrule.agreement import Given, Rounding, Tolerance, rounding
 from chainrule.backprop import gradients as right_gradients
-from chainrule.checking import Check, check
+from chainrule.budget import Budget
+from chainrule.checking import Check, check, most_work
 from chainrule.mistakes import MISTAKES
 from tests import planted_bugs as plain
 from tests.planted_bugs import Net
@@ -504,3 +506,92 @@ def test_a_number_is_given_up_to_its_own_digits() -> None:
     in_float32 = exact.astype(np.float32).astype(np.float64)
     assert rounding([Given(None, in_float32)]) == Rounding(float(np.finfo(np.float32).eps), 0.0)
     assert rounding([Given(None, np.array([0.5, 0.25]))]).relative == 0.005
+
+
+# How much work a check is.
+
+
+def _noisy(net: Net) -> list[Given]:
+    random = np.random.default_rng(8)
+    return as_given([(w * random.uniform(0.8, 1.2, w.shape), b) for w, b in plain.gradients(net)])
+
+
+def test_what_the_budget_does_not_cover_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that may compute little tries some single mistakes and no pairs, and says how many it leaves out."""
+    net = draw(np.random.default_rng(8), (2,))
+    whole = checked(net, _noisy(net))
+    assert (whole.search.singles_left_out, whole.blind_to_left_out) == (0, 0)
+    monkeypatch.setattr("chainrule.diagnose.SEARCH", 3e6)
+    monkeypatch.setattr("chainrule.probes.BLIND_SPOTS", 1e6)
+    monkeypatch.setattr("chainrule.probes.PROBES", 1e6)
+    part = checked(net, _noisy(net))
+    assert 0 < part.search.singles < whole.search.singles
+    assert part.search.singles + part.search.singles_left_out == whole.search.singles
+    assert part.search.pairs == 0
+    assert part.search.pairs_left_out == whole.search.pairs + whole.search.pairs_left_out
+    assert 0 < part.blind_to_left_out < len(MISTAKES)
+    assert {*part.blind_to} <= {*whole.blind_to}
+    assert part.better_probe is None
+
+
+def test_a_mistake_that_is_found_within_the_budget_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although the budget does not cover all single mistakes."""
+    monkeypatch.setattr("chainrule.diagnose.SEARCH", 3e6)
+    net = next(showing(("no dE/do",), 0.05, (2,), reduction="sum"))
+    found = checked(net, as_given(plain.gradients(net, ["no dE/do"])))
+    assert ("loss_derivative_missing",) in causes(found)
+    assert found.search.singles_left_out > 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_check_takes_no_more_operations_than_foreseen(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the numbers: those that no mistake explains take the most."""
+    taken = 0.0
+
+    def take(self: Budget, operations: float) -> None:
+        nonlocal taken
+        taken += operations
+        self.operations -= operations
+
+    monkeypatch.setattr(Budget, "take", take)
+    net = draw(np.random.default_rng(seed))
+    network = Network(tuple(dense(w, act, b) for w, b, act in net.layers))
+    checked(net, _noisy(net))
+    assert 0.0 < taken <= most_work(network, len(net.x)).operations
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_checkpoint_is_called_for_each_replayed_layer_and_ends_the_check(right: bool) -> None:
+    """Also where the numbers are right, and only what stays hidden is looked for."""
+    net = draw(np.random.default_rng(8), (2,))
+    network = Network(tuple(dense(w, act, b) for w, b, act in net.layers))
+    loss = loss_spec(net.loss, net.reduction)  # type: ignore[arg-type]
+    result = right_gradients(network, net.x, net.t, loss)
+    given = [Given(layer.dE_dw, layer.dE_db) for layer in result.layers] if right else _noisy(net)
+    calls: list[int] = []
+    check(network, result, net.t, loss, given, Tolerance(), checkpoint=lambda: calls.append(1))
+    assert len(calls) > (len(MISTAKES) if right else 1000)
+    left = iter(range(20))
+
+    def end() -> None:
+        if next(left, None) is None:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        check(network, result, net.t, loss, given, Tolerance(), checkpoint=end)
+
+
+def test_the_search_keeps_no_arrays_of_what_it_has_tried() -> None:
+    """For 16 units and 4,096 samples it takes less than 20 arrays of that size, however many mistakes are replayed."""
+    random = np.random.default_rng(2)
+    network = Network((dense(random.normal(size=(2, 16)), "tanh"), dense(random.normal(size=(16, 16)), "softmax")))
+    x, t, loss = random.normal(size=(4096, 2)), random.random((4096, 16)), loss_spec("half_squared_error")
+    result = right_gradients(network, x, t, loss)
+    given = [Given(np.ones_like(result.layers[0].dE_dw), None), Given(None, None)]
+    tracemalloc.start()
+    try:
+        check(network, result, t, loss, given, Tolerance())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * x.shape[0] * 16 * 8

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from chainrule import figures
 from chainrule.activations import ACTIVATIONS, activation_spec
 from chainrule.backprop import Gradients, gradients
 from chainrule.catalogue import Array
@@ -500,3 +501,88 @@ def test_what_is_put_into_a_formula_is_what_the_code_computes(name: str) -> None
     formula = read(loss.loss.formula)
     numbers = settled(formula, replace(Numbers(scalars, vectors), indices=indices))
     assert float(computed(put_in(formula.equations[0].members[-1], numbers))) == pytest.approx(wanted, rel=1e-12)
+
+
+# How much work a derivation is.
+
+
+def _wide(width: int, activation: str = "softmax", loss: str = "categorical_cross_entropy") -> Derivation:
+    """The derivation of one weight under a layer of so many units, which is the last."""
+    rng = np.random.default_rng(7)
+    network = Network((dense(rng.normal(size=(2, width)), activation),))
+    inputs, targets, spec = rng.normal(size=(1, 2)), np.eye(width)[[1]], loss_spec(loss)
+    return explain(network, gradients(network, inputs, targets, spec), targets, spec, Place(0, 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss"),
+    [
+        ("softmax", "categorical_cross_entropy"),
+        ("log_softmax", "half_squared_error"),
+        ("softmin", "half_squared_error"),
+        ("sparsemax", "half_squared_error"),
+        ("softmax", "binary_cross_entropy"),
+        ("softmax", "categorical_focal"),
+        ("identity", "categorical_cross_entropy_with_logits"),
+        ("identity", "cosine_similarity"),
+        ("identity", "categorical_hinge"),
+    ],
+)
+def test_twice_the_units_take_twice_the_exact_computations(
+    activation: str, loss: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sums over a group are computed once for all its lines. Anew for each, they would take four times as many."""
+    exact_value, calls, counts = figures._value, list[object](), []
+
+    def counted_value(node: Any, digits: int) -> Any:
+        calls.append(node)
+        return exact_value(node, digits)
+
+    monkeypatch.setattr(figures, "_value", counted_value)
+    for width in (30, 60):
+        calls.clear()
+        _wide(width, activation, loss)
+        counts.append(len(calls))
+    assert counts[1] < 2.5 * counts[0]
+
+
+def test_a_checkpoint_is_called_before_each_line_and_ends_the_work() -> None:
+    """As often as there are lines and terms but those of the loss alone; what it raises goes to the caller."""
+    rng = np.random.default_rng(1)
+    network = Network((dense(rng.normal(size=(2, 5)), "softmax"), dense(rng.normal(size=(5, 3)), "tanh")))
+    inputs, targets = rng.normal(size=(2, 2)), rng.normal(size=(2, 3))
+    result, calls = gradients(network, inputs, targets, HALF), list[int]()
+    derivation = explain(network, result, targets, HALF, Place(0, 1, 0), checkpoint=lambda: calls.append(1))
+    lines = sum(1 + len(step.terms) for step in derivation.steps)
+    assert lines / 2 < len(calls) <= lines
+
+    def end() -> None:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        explain(network, result, targets, HALF, Place(0, 1, 0), checkpoint=end)
+
+
+def test_a_sum_of_numbers_beyond_a_million_digits_is_derived() -> None:
+    """Of 14 logits of up to e^20, e^o has 200 million digits: the largest terms are still found."""
+    network = Network((dense(np.linspace(1.0, 20.0, 14)[None], "exponential"),))
+    spec, targets = loss_spec("categorical_cross_entropy_with_logits"), np.eye(14)[[3]]
+    result = gradients(network, np.ones((1, 1)), targets, spec)
+    derivation = explain(network, result, targets, spec, Place(0, 1, 0))
+    assert only(derivation, "loss").value == result.loss
+
+
+def test_few_lines_are_computed_term_by_term(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a unit is certain, o - t has no digit left, and the longer form is taken, which shares nothing.
+
+    It is taken as long as the derivation may compute so many terms; then the line says why it has no numbers.
+    """
+    network = Network((dense([[50.0, 0.0, -50.0]], "softmax"),))
+    targets, spec = np.array([[1.0, 0.0, 0.0]]), loss_spec("categorical_cross_entropy")
+    result = gradients(network, np.ones((1, 1)), targets, spec)
+    assert only(explain(network, result, targets, spec, Place(0, 0, 0)), "dE_da").numbers is not None
+    monkeypatch.setattr("chainrule.explain._MOST_EVALUATED_ALONE", 2)
+    step = only(explain(network, result, targets, spec, Place(0, 0, 0)), "dE_da")
+    assert step.numbers is None
+    assert step.note is not None
+    assert step.note.startswith("No numbers are put in")

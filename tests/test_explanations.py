@@ -15,6 +15,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from werkzeug.test import TestResponse
 
+from chainrule.backprop import gradients
+from chainrule.explain import explain
+from schemas.explanations import ExplanationRequestSchema, explanation
+from schemas.explanations_markdown import markdown
 from service.app import create_app
 from service.examples import EXAMPLES
 from service.limits import DEFAULTS
@@ -413,3 +417,21 @@ def test_both_forms_are_told() -> None:
     content = DOCUMENT["paths"][URL]["post"]["responses"]["200"]["content"]
     assert list(content) == ["application/json", "text/markdown"]
     assert content["text/markdown"]["schema"]["type"] == "string"
+
+
+def test_a_checkpoint_is_called_for_each_step_of_an_answer() -> None:
+    """In JSON and in Markdown; what it raises goes to the caller."""
+    asked = ExplanationRequestSchema().load(BATCH)
+    request = asked.gradients
+    result = gradients(request.network, request.inputs, request.targets, request.loss)
+    derivation = explain(request.network, result, request.targets, request.loss, asked.place)
+
+    def end() -> None:
+        raise TimeoutError
+
+    for answer in (explanation, markdown):
+        calls: list[int] = []
+        answer(asked, result, derivation, lambda calls=calls: calls.append(1))
+        assert len(calls) == len(derivation.steps)
+        with pytest.raises(TimeoutError):
+            answer(asked, result, derivation, end)

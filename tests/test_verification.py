@@ -1,11 +1,14 @@
 """Verification by differences: it agrees with what is right, sees what is wrong, and leaves kinks alone."""
 
+import tracemalloc
+from itertools import count, pairwise
 from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
+from mpmath import mp
 
 from chainrule.activations import ACTIVATIONS, activation_spec
 from chainrule.backprop import gradients
@@ -13,7 +16,7 @@ from chainrule.catalogue import Array
 from chainrule.losses import LOSSES, LossSpec, loss_spec
 from chainrule.network import Network, dense
 from chainrule.remarks import first_non_finite
-from chainrule.verification import Verification, verify
+from chainrule.verification import Comparison, Verification, verify
 from schemas.gradients import GradientRequestSchema
 from tests.fuzz import mutator
 
@@ -256,3 +259,162 @@ def test_a_verification_warns_of_nothing() -> None:
     assert (found.checked, found.left_out) == (3, 0)
     assert found.worst is not None
     assert found.worst.relative_error < 1e-9
+
+
+def _of_layers(sizes: list[int], activation: str, seed: int, loss: LossSpec, samples: int = 3) -> Any:
+    """A network of random weights, with a batch, and its gradients."""
+    rng = np.random.default_rng(seed)
+    layers = [dense(rng.normal(size=(i, j)), activation, rng.normal(size=j) / 4) for i, j in pairwise(sizes)]
+    x, network = rng.normal(size=(samples, sizes[0])), Network(tuple(layers))
+    t = np.full((samples, sizes[-1]), 0.5)
+    return network, gradients(network, x, t, loss), t
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_right_gradients_agree(activation: str) -> None:
+    """No derivative is off by more than its noise, in networks of any activation, shallow and deep."""
+    for sizes, seed in (([3, 4, 2], 1), ([2, 3, 3, 3, 3, 3, 2], 2)):
+        network, result, t = _of_layers(sizes, activation, seed, loss_spec("half_squared_error", "mean"))
+        if first_non_finite(result) is None:
+            found = verify(network, result.layers, t, loss_spec("half_squared_error", "mean"))
+            assert found.agrees
+            assert (found.disagreeing, found.worst_beyond_noise) == (0, None)
+
+
+def test_twenty_sigmoids_agree_within_a_noise_that_is_said() -> None:
+    """Derivatives of the first layer are 1e-10 and less, of a loss near 1: off by thousandths, and said to be."""
+    network, result, t = _of_layers([3] * 21, "sigmoid", 0, LOSS_OF_SQUARES)
+    found = verify(network, result.layers, t, LOSS_OF_SQUARES)
+    assert found.worst is not None
+    assert 1e-5 < found.worst.relative_error < found.worst.noise
+    assert found.agrees
+
+
+LOSS_OF_SQUARES = loss_spec("squared_error")
+
+
+@pytest.mark.parametrize("depth", [1, 3, 8])
+@pytest.mark.parametrize("factor", [-1.0, 0.0, 0.5, 1.01, 1.0 + 1e-6, 2.0])
+def test_a_wrong_derivative_above_the_noise_disagrees(depth: int, factor: float) -> None:
+    """One derivative of a layer is multiplied: it is found where the change is more than its noise, and named."""
+    network, result, t = _of_layers([3] * (depth + 1), "tanh", depth, LOSS_OF_SQUARES)
+    for k in range(depth):
+        layers = list(result.layers)
+        wrong = layers[k].dE_dw.copy()
+        place = np.unravel_index(np.abs(wrong).argmax(), wrong.shape)
+        wrong[place] *= factor
+        layers[k] = layers[k]._replace(dE_dw=wrong)
+        found = verify(network, tuple(layers), t, LOSS_OF_SQUARES)
+        assert not found.agrees
+        assert found.disagreeing == 1
+        named = found.worst_beyond_noise
+        assert named is not None
+        assert (named.layer, named.unit_before, named.unit) == (k, *place)
+        assert named.relative_error > named.noise
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "softplus"])
+@pytest.mark.parametrize("depth", [1, 6, 12])
+def test_the_noise_is_at_least_what_differences_are_off_by(activation: str, depth: int) -> None:
+    """The derivative by one weight after another, from 60-digit arithmetic: no quotient is off by more."""
+    network, result, t = _of_layers([2] * (depth + 1), activation, depth, LOSS_OF_SQUARES, samples=1)
+    found = verify(network, result.layers, t, LOSS_OF_SQUARES)
+    assert found.worst is not None
+    with mp.workdps(60):
+        exact = _by_differences_of_mpmath(network, result.layers[0].da_dw[0], found.worst)
+    scale = float(np.abs(result.layers[found.worst.layer].dE_dw).max())
+    assert abs(found.worst.numeric - exact) / scale <= 1.01 * found.worst.noise
+
+
+FUNCTIONS = {
+    "sigmoid": lambda a: 1 / (1 + mp.exp(-a)),
+    "tanh": mp.tanh,
+    "softplus": lambda a: mp.log(1 + mp.exp(a)),
+}
+
+
+def _by_differences_of_mpmath(network: Network, x: Array, place: Comparison) -> float:
+    """dE/dw or dE/db from E(w + h) - E(w - h), h = 1e-20, of E = Σ (o - ½)²."""
+
+    def loss(step: Any) -> Any:
+        o = [mp.mpf(float(number)) for number in x]
+        for k, layer in enumerate(network.layers):
+            assert layer.biases is not None
+            a = []
+            for j in range(layer.units):
+                total = mp.mpf(float(layer.biases[j]))
+                total += step if (k, None, j) == (place.layer, place.unit_before, place.unit) else 0
+                for i, before in enumerate(o):
+                    moved = step if (k, i, j) == (place.layer, place.unit_before, place.unit) else 0
+                    total += before * (mp.mpf(float(layer.weights[i, j])) + moved)
+                a.append(total)
+            o = [FUNCTIONS[layer.activations[0].activation.name](number) for number in a]
+        return sum((number - mp.mpf("0.5")) ** 2 for number in o)
+
+    h = mp.mpf(10) ** -20
+    return float((loss(h) - loss(-h)) / (2 * h))
+
+
+def test_waves_that_every_step_jumps_over_are_not_called_wrong() -> None:
+    """A sine of 1e9 periods a unit: no difference finds its slope, and the noise says so."""
+    network = Network((dense([[1.0]], "sin"), dense([[1e-7]], "identity")))
+    x, t = np.array([[3e9]]), np.array([[1e5]])
+    found = verify(network, gradients(network, x, t, LOSS_OF_SQUARES).layers, t, LOSS_OF_SQUARES)
+    assert found.agrees
+
+
+def test_parameters_in_blocks_have_the_derivatives_of_parameters_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block of one parameter and one sample, or all in one: equal to the digits that the noise leaves."""
+    whole = verify(NETWORK, gradients(NETWORK, INPUTS, CLASSES, LOSS).layers, CLASSES, LOSS)
+    monkeypatch.setattr("chainrule.moved._NUMBERS", 1)
+    alone = verify(NETWORK, gradients(NETWORK, INPUTS, CLASSES, LOSS).layers, CLASSES, LOSS)
+    assert (alone.checked, alone.left_out, alone.agrees) == (whole.checked, whole.left_out, True)
+    assert whole.worst is not None
+    assert alone.worst is not None
+    assert abs(alone.worst.relative_error - whole.worst.relative_error) <= alone.worst.noise
+
+
+class Ended(Exception):
+    """Raised by a checkpoint."""
+
+
+@pytest.mark.parametrize("passes", [0, 1, 5, 20])
+def test_a_checkpoint_ends_the_verification(passes: int) -> None:
+    """Whatever it raises goes to the caller, from any of the passes."""
+    calls = count()
+
+    def checkpoint() -> None:
+        if next(calls) >= passes:
+            raise Ended
+
+    network, result, t = _of_layers([3] * 8, "tanh", 1, LOSS_OF_SQUARES)
+    with pytest.raises(Ended):
+        verify(network, result.layers, t, LOSS_OF_SQUARES, checkpoint=checkpoint)
+
+
+def test_the_work_between_two_checkpoints_is_bounded() -> None:
+    """A batch of 3,000 samples through layers of 64 units: 12 arrays of the batch are enough."""
+    network, result, t = _of_layers([64] * 3, "tanh", 1, LOSS_OF_SQUARES, samples=3000)
+    calls = count()
+
+    def checkpoint() -> None:
+        if next(calls) > 40:
+            raise Ended
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(Ended):
+            verify(network, result.layers, t, LOSS_OF_SQUARES, checkpoint=checkpoint)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 12 * 8 * max(2**18, 3000 * 64)
+
+
+def test_the_answer_says_whether_the_gradients_agree(client: FlaskClient) -> None:
+    """`agrees` and `disagreeing`, the noise beside each error, and nothing beyond it."""
+    layers = [{"activation": "tanh", "weights": [[0.5], [1.0]], "biases": [0.25]}]
+    body = {"network": {"layers": layers}, "inputs": [2.0, -1.0], "targets": [1.0], "verify": True}
+    found = client.post("/v1/gradients", json=body).get_json()["verification"]
+    assert (found["agrees"], found["disagreeing"], found["worst_beyond_noise"]) == (True, 0, None)
+    assert 0.0 < found["worst"]["relative_error"] < found["worst"]["noise"] < 1e-8

@@ -1,0 +1,105 @@
+"""What the core refuses of those who use it without the service: a ValueError whose sentence says what would fit."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chainrule.activations import activation_spec
+from chainrule.backprop import gradients
+from chainrule.catalogue import Array
+from chainrule.losses import LOSSES, LossSpec, loss_spec
+from chainrule.network import Layer, Network, dense
+from chainrule.verification import verify
+
+NETWORK = Network((dense([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], "softmax"),))
+X = np.array([[1.0, 2.0], [3.0, 4.0]])
+CLASSES = loss_spec("sparse_categorical_cross_entropy")
+IGNORING = loss_spec("sparse_categorical_cross_entropy", "mean", ignore_index=-100)
+SQUARES = loss_spec("squared_error")
+
+
+@pytest.mark.parametrize(
+    ("targets", "words"),
+    [
+        ([7.0, 0.0], "target 0 is 7, but classes are whole numbers from 0 to 2"),
+        ([0.0, -1.0], "target 1 is -1, but"),
+        ([0.0, 1.5], "target 1 is 1.5, but"),
+        ([0.0, np.nan], "target 1 is nan, but"),
+        ([0.0], r"must have the shape \(2,\)"),
+        ([[0.0, 1.0]], r"must have the shape \(2,\)"),
+    ],
+)
+def test_class_indices_that_there_are_not_are_refused(targets: Any, words: str) -> None:
+    """Class 7 of three would have the loss 0 and the gradient 0. `verify` refuses it as well."""
+    with pytest.raises(ValueError, match=words):
+        gradients(NETWORK, X, np.array(targets), CLASSES)
+    layers = gradients(NETWORK, X, np.array([0.0, 1.0]), CLASSES).layers
+    with pytest.raises(ValueError, match=words):
+        verify(NETWORK, layers, np.array(targets), CLASSES)
+
+
+def test_the_ignored_class_is_taken_unless_there_is_no_other() -> None:
+    """-100 beside a class, but no mean over no sample."""
+    assert gradients(NETWORK, X, np.array([-100.0, 1.0]), IGNORING).sample_losses[0] == 0.0
+    with pytest.raises(ValueError, match="there is no mean over no sample"):
+        gradients(NETWORK, X, np.array([-100.0, -100.0]), IGNORING)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets", "words"),
+    [
+        (np.array([1.0, 2.0]), np.zeros((2, 3)), "inputs must be a matrix, samples × 2, not an array of 1 axes"),
+        (np.zeros((2, 3)), np.zeros((2, 3)), "inputs have 3 numbers a sample, but the first layer takes 2"),
+        (np.zeros((0, 2)), np.zeros((0, 3)), "inputs must have at least one sample"),
+        (np.array([["1", "2"]]), np.zeros((1, 3)), "inputs must hold real numbers, not <U1"),
+        (np.array([[1j, 2.0]]), np.zeros((1, 3)), "inputs must hold real numbers, not complex128"),
+        (np.array([[None, 2.0]]), np.zeros((1, 3)), "inputs must hold real numbers, not object"),
+        (X, np.array([["a", "b", "c"]]), "targets must hold real numbers, not <U1"),
+        (X, np.zeros((2, 4)), r"targets must have the shape \(2, 3\), not \(2, 4\)"),
+        (X, np.zeros(3), r"targets must have the shape \(2, 3\), not \(3,\)"),
+        (X, np.zeros((1, 3)), r"targets must have the shape \(2, 3\), not \(1, 3\)"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(inputs: Array, targets: Array, words: str) -> None:
+    """Rank, width, samples, and what is no real number."""
+    with pytest.raises(ValueError, match=words):
+        gradients(NETWORK, inputs, targets, SQUARES)
+
+
+def test_pairs_of_outputs_have_to_be_pairs() -> None:
+    """A mean and a variance for each target: three outputs are none."""
+    with pytest.raises(ValueError, match="takes outputs in pairs, but the network has 3"):
+        gradients(NETWORK, X, np.zeros((2, 1)), loss_spec("gaussian_nll"))
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.float32, np.bool_])
+def test_other_real_numbers_are_taken_as_float64(kind: type) -> None:
+    """Whole numbers, short ones, and masks have the gradients of the same numbers in float64."""
+    given = gradients(NETWORK, X.astype(kind), np.eye(3, dtype=kind)[:2], SQUARES)
+    wanted = gradients(NETWORK, X.astype(kind).astype(np.float64), np.eye(3)[:2], SQUARES)
+    assert given.loss == wanted.loss
+    assert given.layers[0].da_dw.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: loss_spec("squared"), "there is no loss 'squared'; there are half_squared_error, "),
+        (lambda: loss_spec(["mse"]), "there is no loss"),  # type: ignore[arg-type]
+        (lambda: activation_spec("rleu"), "there is no activation 'rleu'; there are identity, "),
+        (lambda: dense([[1.0]], "rleu"), "there is no activation 'rleu'"),
+        (lambda: loss_spec("mse", "median"), "reduction must be one of sum, mean, batch_mean, not 'median'"),  # type: ignore[arg-type]
+        (lambda: LossSpec(LOSSES["poisson"], (), "avg"), "reduction must be one of"),  # type: ignore[arg-type]
+        (lambda: Layer(np.zeros((1, 1)), None, "tanh"), "activation must be an ActivationSpec"),  # type: ignore[arg-type]
+        (lambda: dense([["a"]], "tanh"), "weights must hold real numbers, not <U1"),
+        (lambda: dense([[1.0 + 1j]], "tanh"), "weights must hold real numbers, not complex128"),
+        (lambda: dense([[1.0]], "tanh", ["b"]), "biases must hold real numbers"),
+        (lambda: dense([[], []], "tanh"), r"at least one row and one column, not the shape \(2, 0\)"),
+    ],
+)
+def test_what_there_is_not_is_refused_by_name(build: Callable[[], Any], words: str) -> None:
+    """Names, reductions, and what weights cannot be."""
+    with pytest.raises(ValueError, match=words):
+        build()
