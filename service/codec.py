@@ -163,7 +163,7 @@ def _large_parts(document: Any) -> list[Any]:
 
 def _size(part: Any) -> int:
     """The numbers of an array; those of records, roughly."""
-    return int(part.size if type(part) is np.ndarray else 8 * part.weights.size)
+    return int(part.size if type(part) is np.ndarray else 8 * part.gradient.dE_dw.size)
 
 
 def _with_texts(document: Any, texts: dict[int, orjson.Fragment]) -> Any:

@@ -101,9 +101,9 @@ def post_explanations() -> Response:
         result, derivation = compute_explanation(asked, checkpoint())
     with stage("encode"):
         if g.form == JSON:
-            response = _json(explanation(asked, result, derivation))
+            response = _json(explanation(asked, result, derivation, checkpoint()))
         else:
-            response = Response(markdown(asked, result, derivation), content_type=MARKDOWN)
+            response = Response(markdown(asked, result, derivation, checkpoint()), content_type=MARKDOWN)
     response.vary.add("Accept")
     return response
 

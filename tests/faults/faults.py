@@ -4128,9 +4128,9 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "arrays of one size are taken for one that stands twice",
         "service/codec.py",
-        "by_id = {id(part): part for part",
-        "by_id = {id(part): large[0] for part",
-        _CODEC,
+        "times = Counter(map(id, large))\n    by_id = {id(part): part for part in large if times[id(part)] > 1 or",
+        "times = Counter(map(_size, large))\n    by_id = {id(part): large[0] for part in large if times[_size(part)] > 1 or",
+        ("tests/test_codec.py",),
     ),
     Fault(
         "objects of any size are read member by member",
