@@ -12,7 +12,6 @@ from flask import g, request
 
 from service.concurrency import Slots, Work
 from service.deadline import Deadline
-from service.ledger import LAST
 from service.memory_budget import Budget, Holding
 
 ADMISSION = "chainrule.admission"  # the key of an environ
@@ -103,7 +102,7 @@ class InThread:
 
     def end(self, answer_bytes: int) -> None:
         """Free the slot, and all memory but that of the answer."""
-        self._holding.become(LAST, answer_bytes, beyond=True)
+        self._holding.hold_answer(answer_bytes, beyond=True)
         if self._work is not None:
             self._slots.give_back(self._work)
         self._budget.settle_after_work()

@@ -226,6 +226,10 @@ class Holding:
         """Hold so many bytes, all in one stage."""
         return self._become(tuple(size if each == stage else 0 for each in STAGES), beyond)
 
+    def hold_answer(self, size: int, beyond: bool = False) -> bool:
+        """Hold an answer in place of everything held so far; a large one does not take the room of small requests."""
+        return self.become(LAST if size <= _SMALL_REQUEST else COMPUTING, size, beyond)
+
     def release(self) -> None:
         """Hold nothing any more."""
         if self._amounts != _NOTHING:

@@ -68,8 +68,9 @@ class Transfer:
 
     def hold_answer(self, size: int) -> None:
         """Hold an answer that is there already, and nothing else."""
-        if not self._become(LAST, size):
-            self.holding.become(LAST, size, beyond=True)
+        hold = self.holding.hold_answer
+        if not (hold(size) or (self._budget.give_up_slowest() and hold(size))):
+            hold(size, beyond=True)
 
     def _become(self, stage: int, size: int) -> bool:
         """Hold so many bytes, at the cost of the slowest client if need be. False where there is no room."""
