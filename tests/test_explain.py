@@ -586,3 +586,13 @@ def test_few_lines_are_computed_term_by_term(monkeypatch: pytest.MonkeyPatch) ->
     assert step.numbers is None
     assert step.note is not None
     assert step.note.startswith("No numbers are put in")
+
+
+@pytest.mark.parametrize("loss", ["binary_cross_entropy", "categorical_focal", "categorical_cross_entropy"])
+def test_a_long_sum_that_leaves_its_own_unit_out_is_derived(loss: str) -> None:
+    """Of 16 units, more than are written out: what is added up has all units but the line's own."""
+    rng = np.random.default_rng(5)
+    network = Network((dense(rng.normal(size=(2, 16)), "softmax"),))
+    targets = rng.uniform(0.1, 0.9, (1, 16))
+    _, derivation = derived(network, rng.normal(size=(1, 2)), targets, loss_spec(loss), Place(0, 1, 0))
+    all_shown(derivation)
