@@ -25,9 +25,13 @@ class WeightRecords:
     checkpoint: Checkpoint = unlimited
 
     def as_json(self, write: Write) -> bytes:
-        """The list of them, `from` unit by unit: rows of the matrices fill the gaps of one template, some at a time.
+        """The list of them."""
+        return b"".join(self.pieces(write))
 
-        The checkpoint is called for each unit and for each of these parts.
+    def pieces(self, write: Write) -> Iterator[bytes]:
+        """The same in pieces, `from` unit by unit: rows of the matrices fill the gaps of one template, some at a time.
+
+        The checkpoint is called for each unit and for each piece.
         """
         weights, derivatives = self.gradient.activity.layer.weights, self.gradient.dE_dw
         row = b",".join(
@@ -36,17 +40,16 @@ class WeightRecords:
         )
         n_in, n_out = weights.shape
         step = max(1, _AT_A_TIME // n_out)
-        written = []
+        before = b"["
         for first in range(0, n_in, step):
             self.checkpoint()
             some = slice(first, first + step)
             inputs = enumerate(self._inputs(some), first)
             rows = b",".join(row.replace(_FROM, b"%d" % i).replace(_DA_DW, write(o)) for i, o in inputs)
             numbers = (write(m[some].ravel())[1:-1].split(b",") for m in (weights, derivatives))
-            written.append(rows % tuple(chain.from_iterable(zip(*numbers, strict=True))))
-        written[0] = b"[" + written[0]
-        written[-1] += b"]"
-        return b",".join(written)
+            yield before + rows % tuple(chain.from_iterable(zip(*numbers, strict=True)))
+            before = b","
+        yield b"]"
 
     def _inputs(self, some: slice) -> list[Any]:
         """da_dw of these units of the layer before: over the samples, or of the one."""

@@ -7,7 +7,6 @@ and a key given twice in one object, of which every fast parser would keep the l
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ _MANY = 20_000  # values of a document that the standard library reads in some 1
 _NOT_JSON = re.compile(r"NaN|-?Infinity")
 _BEFORE_KEYS = {dict, str}
 _HOLD_ARRAYS = {dict, list, np.ndarray, WeightRecords}
+_GAP = b"\0"  # stands for a part that is written apart; no JSON text has this byte
 _PIECE = 32 * 1024  # numbers that are written at a time: some milliseconds
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATACLASS
 _OVERFLOW = "number is infinity when parsed as double"  # orjson's words for 1e400
@@ -107,33 +107,43 @@ def _refuse_keys_twice(body: bytes) -> None:
 def encode(document: Any, checkpoint: Checkpoint = unlimited) -> bytes:
     """`document` as JSON, NumPy arrays included. A number that is not finite becomes null: check beforehand.
 
-    An array that stands in it twice, as the o of one layer and the da_dw of the next, is written once. Large arrays and
-    records are written in pieces, with a look at the checkpoint between: one piece keeps other threads waiting.
+    Large arrays and records are written apart, in pieces, with a look at the checkpoint between: one piece keeps other
+    threads waiting. All pieces are copied once, into the answer. An array that stands in the document twice, as the o
+    of one layer and the da_dw of the next, is written once.
     """
     large = _large_parts(document)
     if not large:
         return _dumps(document, orjson.OPT_APPEND_NEWLINE)
-    times = Counter(map(id, large))
-    by_id = {id(part): part for part in large if times[id(part)] > 1 or _size(part) > _PIECE}
-    texts = {key: orjson.Fragment(_text(part, checkpoint)) for key, part in by_id.items()}
-    return _dumps(_with_texts(document, texts) if texts else document, orjson.OPT_APPEND_NEWLINE)
+    outline = _dumps(_with_gaps(document, {id(part) for part in large}), orjson.OPT_APPEND_NEWLINE).split(_GAP)
+    texts: dict[int, list[bytes]] = {}
+    written: list[bytes] = [outline[0]]
+    for part, behind in zip(large, outline[1:], strict=True):
+        if id(part) not in texts:
+            texts[id(part)] = list(_pieces(part, checkpoint))
+        written += texts[id(part)]
+        written.append(behind)
+    return b"".join(written)
 
 
-def _text(part: Any, checkpoint: Checkpoint) -> bytes:
-    """An array or records as JSON, in pieces."""
+def _pieces(part: Any, checkpoint: Checkpoint) -> Iterator[bytes]:
+    """The text of an array or of records."""
 
     def write(value: Any) -> bytes:
         checkpoint()
         return _dumps(value)
 
     if isinstance(part, WeightRecords):
-        return part.as_json(write)
-    if part.size <= _PIECE:
-        return write(part)
-    if len(part) == 1:
-        return b"[" + _text(part[0], checkpoint) + b"]"
-    step = max(1, _PIECE * len(part) // part.size)
-    return b"[" + b",".join(_text(part[at : at + step], checkpoint)[1:-1] for at in range(0, len(part), step)) + b"]"
+        yield from part.pieces(write)
+        return
+    step, before = max(1, _PIECE * len(part) // part.size), b"["
+    for at in range(0, len(part), step):
+        yield before
+        if step > 1 or part.ndim == 1:
+            yield write(part[at : at + step])[1:-1]  # a copy: what orjson returns has up to as much again reserved
+        else:
+            yield from _pieces(part[at], checkpoint)
+        before = b","
+    yield b"]"
 
 
 def _dumps(document: Any, option: int = 0) -> bytes:
@@ -166,13 +176,13 @@ def _size(part: Any) -> int:
     return int(part.size if type(part) is np.ndarray else 8 * part.gradient.dE_dw.size)
 
 
-def _with_texts(document: Any, texts: dict[int, orjson.Fragment]) -> Any:
-    """The document with the text of an array in its place."""
+def _with_gaps(document: Any, apart: set[int]) -> Any:
+    """The document with a gap in the place of each part that is written apart."""
     if type(document) is dict:
-        return {key: _with_texts(value, texts) for key, value in document.items()}
+        return {key: _with_gaps(value, apart) for key, value in document.items()}
     if type(document) is list and document and type(document[0]) is dict:
-        return [_with_texts(value, texts) for value in document]
-    return texts.get(id(document), document)
+        return [_with_gaps(value, apart) for value in document]
+    return orjson.Fragment(_GAP) if id(document) in apart else document
 
 
 def _number_of_keys(document: Any, depth: int = 0) -> int:

@@ -4128,8 +4128,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "arrays of one size are taken for one that stands twice",
         "service/codec.py",
-        "    by_id = {id(part): part for part",
-        "    by_id = {id(part): large[0] for part",
+        "texts[id(part)] = list(_pieces(part, checkpoint))",
+        "texts[id(part)] = list(_pieces(large[0], checkpoint))",
         ("tests/test_codec.py",),
     ),
     Fault(
