@@ -140,7 +140,7 @@ def most_work(network: Network, place: Place, samples: int) -> DerivationWork:
     """No less than a derivation takes, known from the shapes."""
     layers = network.layers
     outputs = layers[-1].units
-    own = DerivationWork(outputs + 4, 0, _SUMS_OF_LOSS * outputs, outputs, 0)
+    own = DerivationWork(outputs + 3, 0, _SUMS_OF_LOSS * outputs, outputs, 0)
     for k, layer in enumerate(layers):
         own += _forward_work(layer)
         if k >= place.layer:
