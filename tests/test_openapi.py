@@ -329,7 +329,7 @@ def test_a_factor_beyond_float64_and_warnings_are_told(client: FlaskClient) -> N
 def _refused(client: FlaskClient) -> Iterator[tuple[str, str, TestResponse]]:
     post, network = "/v1/gradients", {"layers": [{"activation": "exp", "weights": [[1000.0]]}]}
     right = {"network": network, "inputs": [1.0], "targets": [1.0]}
-    much = Asked(GRADIENTS, (60, 60), ("softmax",), 600, breakdown="per_unit").document  # 2 million derivatives
+    much = Asked(GRADIENTS, (100, 100), ("softmax",), 600, breakdown="per_unit").document  # 6 million derivatives
     yield post, "post", client.post(post, data=b"{", content_type="application/json")
     yield post, "post", client.post(post, data=b"[" * 100, content_type="application/json")
     yield post, "post", client.post(post, json={})
