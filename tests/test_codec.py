@@ -12,6 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chainrule.backprop import gradients
+from chainrule.losses import loss_spec
+from chainrule.network import Network, dense
+from schemas.records import weight_records
 from service.codec import MalformedJSON, decode, encode
 
 SAME = settings(derandomize=True, deadline=None, database=None)
@@ -343,3 +347,16 @@ def test_what_a_checkpoint_raises_while_an_answer_is_written_comes_out() -> None
     for part in (np.ones(100_000), np.ones((300, 300))):
         with pytest.raises(Stop):
             encode({"layers": [{"part": part}]}, stop)
+
+
+def test_few_records_are_written_whole_though_the_time_is_over() -> None:
+    """orjson turns what is raised within it into an error of its own, which would be a 500."""
+
+    def over() -> None:
+        raise TimeoutError
+
+    layer = dense([[0.5]], "tanh")
+    result = gradients(Network((layer,)), np.ones((1, 1)), np.ones((1, 1)), loss_spec("half_squared_error"))
+    only = result.layers[0]
+    records = weight_records(only, only.do_da.array(), True, over)
+    assert json.loads(encode({"weights": records}))["weights"][0]["value"] == 0.5
