@@ -13,11 +13,12 @@ from service.logs import trace
 from service.problems import INTERNAL_ERROR, Refusal
 from service.request_head import UNREADABLE, Head, HeadReader
 
-_HEAD = 64 * 1024  # bytes read at a time while a head is expected
+_HEAD = 32 * 1024  # bytes read at a time while a head is expected
 _AHEAD = 16 * 1024  # bytes of further requests that are read while one is answered
 _UNSENT = 256 * 1024  # bytes of an answer that the kernel takes beyond what is on its way; else megabytes, uncounted
 _DISCARDED = 4 * 2**20  # bytes that a refused client may still send before the connection is broken
 _PROBE = 0.5  # seconds between two looks at whether a client that has ended its side is still there
+_CLOSED = 7  # state of a socket in TCP_INFO: tcp(7)
 _NO_LINGERING = struct.pack("ii", 1, 0)  # of SO_LINGER: a reset instead of what waits to be sent
 
 _log = logging.getLogger("chainrule.connections")
@@ -191,7 +192,7 @@ class Connection(asyncio.BufferedProtocol):
         elif cycle.body.ended or cycle.full:
             self._connections.serve(self)
             if cycle.full or len(self._ahead) >= _AHEAD:
-                self._transport.pause_reading()
+                self._pause(cycle)
         else:
             self._connections.expect(self)
 
@@ -254,6 +255,24 @@ class Connection(asyncio.BufferedProtocol):
         if self._cycle is cycle and not cycle.started:
             self.write(CONTINUE)
             self._watch_presence(cycle)
+
+    def _pause(self, cycle: Cycle) -> None:
+        """Read no more until `read_on`."""
+        if self._transport.is_reading():
+            self._transport.pause_reading()
+            self._watch_reset(cycle)
+
+    def _watch_reset(self, cycle: Cycle) -> None:
+        """From time to time look whether a client that is not read from has gone: nothing else would tell."""
+        asyncio.get_running_loop().call_later(_PROBE, self._look_for_reset, cycle)
+
+    def _look_for_reset(self, cycle: Cycle) -> None:
+        if self._cycle is not cycle or self._transport.is_reading() or self._transport.is_closing():
+            return
+        if self._transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _CLOSED:
+            self.abort()
+        else:
+            self._watch_reset(cycle)
 
     def _stop_waiting(self) -> None:
         if self._drained is not None and not self._drained.done():

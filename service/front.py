@@ -20,13 +20,13 @@ from flask import Flask
 
 from service.admission import ADMISSION, InThread, OnLoop, Postponed
 from service.concurrency import Slots, Work
-from service.deadline import DEADLINE, Deadline, client_gone
+from service.deadline import DEADLINE, Deadline
 from service.environ import CONNECTION, REFUSAL, STAGES, Environ, Scope, environ_of
 from service.limits import BODY_BYTES
 from service.memory_budget import Budget, Holding
 from service.problems import REQUEST_TIMEOUT, Refusal
 from service.request_body import ClientGone, Receive, RequestBody
-from service.requests import Timed
+from service.requests import Timed, tell_of_gone
 from service.settings import Settings
 from service.transfers import Transfer
 
@@ -69,6 +69,7 @@ class Front:
         self._slots = slots
         self._budget = budget
         self._looked_after = False
+        self._refusing = asyncio.Lock()
         self._pool = ThreadPoolExecutor(slots.threads)
         rules = (rule for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ()))
         self._with_body = {("POST", rule.rule) for rule in rules}
@@ -86,9 +87,9 @@ class Front:
             answer = await self._answer(environ, body, transfer, connection)
         except Refusal as refusal:
             transfer.holding.release()
-            answer = self.refuse(environ, refusal)
+            answer = await self._refuse_in_turn(environ, refusal)
         except ClientGone:
-            self.refuse(environ, client_gone())
+            tell_of_gone(self._app, environ, _path(environ))
             return
         finally:
             transfer.holding.release()
@@ -100,8 +101,14 @@ class Front:
         """The application's answer to a request that it need not look at."""
         return self._run(environ | {REFUSAL: refusal})
 
+    async def _refuse_in_turn(self, environ: Environ, refusal: Refusal) -> Answer:
+        """The refusal, one a turn of the loop: a thousand clients that end at once do not hold up the others."""
+        async with self._refusing:
+            await asyncio.sleep(0)
+            return self.refuse(environ, refusal)
+
     async def _answer(self, environ: Environ, body: RequestBody, transfer: Transfer, connection: Connection) -> Answer:
-        asked = environ["REQUEST_METHOD"], "/" + environ["PATH_INFO"].lstrip("/")  # as Flask reads a path
+        asked = environ["REQUEST_METHOD"], _path(environ)
         if asked not in self._with_body or not self._admits(environ):
             return self._run(environ)
         most = 0 if "HTTP_CONTENT_ENCODING" in environ else _ON_LOOP.get(asked[1], 0)  # it can become a thousandfold
@@ -198,6 +205,11 @@ class Front:
             connection.abort()
         finally:
             transfer.holding.release()
+
+
+def _path(environ: Environ) -> str:
+    """The path as Flask reads it; of those that take a body, the route too."""
+    return "/" + str(environ["PATH_INFO"]).lstrip("/")
 
 
 def _forget(holding: Holding, running: "asyncio.Future[Answer]") -> None:

@@ -14,8 +14,8 @@ MOST_HEADERS = 100
 LONGEST_LENGTH = 18  # digits of a Content-Length that is read as a number; whatever has more is over every limit
 
 _VERSIONS = {b" HTTP/1.1": "1.1", b" HTTP/1.0": "1.0"}  # the end of a request line
-_METHOD = re.compile(rb"[\r\n]*([A-Z][A-Z0-9_.$-]{2,19})(?= )")  # the application answers 405 to those it does not know
-_BEGUN_METHOD = re.compile(rb"[\r\n]*[A-Z0-9_.$-]{0,20}")
+_METHOD = re.compile(rb"([A-Z][A-Z0-9_.$-]{2,19})(?= )")  # the application answers 405 to those it does not know
+_BEGUN_METHOD = re.compile(rb"[A-Z0-9_.$-]{0,20}")
 _HUGE_LENGTH = re.compile(rb"(?i)(\r\ncontent-length:[ \t]*)[0-9]{19,}(?=[ \t]*\r\n)")
 _ANY_LENGTH = re.compile(rb"(?i)\r\ncontent-length:")
 _ENCODING = re.compile(rb"(?i)\r\ntransfer-encoding:[ \t]*[^ \t\r]")
@@ -49,7 +49,8 @@ class HeadReader:
 
     def __init__(self) -> None:
         self.head: Head | None = None
-        self._raw = bytearray()
+        self._raw = bytearray()  # without the empty lines in front of the request line
+        self._empty = 0  # bytes of them
         self._error: HttpParserError | None = None
         self._method: str | None = None  # one that httptools does not know
         self._begin()
@@ -75,7 +76,7 @@ class HeadReader:
 
     def feed(self, data: bytes) -> int:
         """Read on; return how many bytes belong to the head. Raises Refusal: then `head` is set if it was readable."""
-        at = 0
+        at = 0 if self._raw else self._pass_over_empty_lines(data)
         while self.head is None and at < len(data):
             end = end_of_section(self._raw[-3:], data, at)
             piece = data[at:end]
@@ -92,6 +93,17 @@ class HeadReader:
             at = end
         return at
 
+    def _pass_over_empty_lines(self, data: bytes) -> int:
+        """How many bytes of `data` are in front of the request line (section 2.2): in one piece, as each is a section.
+
+        httptools would pass over them, too.
+        """
+        found = len(data) - len(data.lstrip(b"\r\n"))
+        self._empty += found
+        if self._empty > LONGEST_HEAD:
+            raise Refusal(BAD_REQUEST, f"there are over {LONGEST_HEAD} bytes of empty lines before the request")
+        return found
+
     def _parse(self, piece: bytes) -> None:
         try:
             self._parser.feed_data(piece)
@@ -102,10 +114,10 @@ class HeadReader:
                 self._error = error
 
     def _check_sizes(self) -> None:
-        line_is_whole = b"\r\n" in self._raw.lstrip(b"\r\n")
-        if len(self._target) > LONGEST_TARGET or (len(self._raw) > LONGEST_HEAD and not line_is_whole):
+        too_long = len(self._raw) > LONGEST_HEAD
+        if len(self._target) > LONGEST_TARGET or (too_long and b"\r\n" not in self._raw):
             raise Refusal(URI_TOO_LONG, f"the target of the request is over {LONGEST_TARGET} bytes long")
-        if len(self._raw) > LONGEST_HEAD:
+        if too_long:
             raise Refusal(HEADERS_TOO_LARGE, f"the headers are over {LONGEST_HEAD} bytes long")
         if len(self._headers) > MOST_HEADERS:
             raise Refusal(HEADERS_TOO_LARGE, f"the request has over {MOST_HEADERS} headers")
@@ -146,7 +158,7 @@ class HeadReader:
         parser = self._parser
         del self._parser  # which holds the methods of this reader: only the garbage collector would find the two
         method = self._method or parser.get_method().decode("ascii")
-        line = self._raw.lstrip(b"\r\n").split(b"\r\n", 1)[0]
+        line = self._raw.split(b"\r\n", 1)[0]
         length, chunked, expects = None, False, False
         for name, value in self._headers:
             if name == b"content-length":

@@ -11,11 +11,12 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Flask, Request, Response, current_app, g, request
 
 from schemas.words import LONGEST_SHOWN, cut
-from service.deadline import checkpoint
+from service.deadline import CLIENT_GONE, checkpoint
 from service.operations import OPERATIONS
 from service.problems import NOT_ACCEPTABLE, Refusal
 
@@ -89,11 +90,42 @@ def choose_form() -> None:
     g.form = accepted.best_match(forms, JSON)
 
 
+def tell_of_gone(app: Flask, environ: Mapping[str, Any], route: str) -> None:
+    """Tell the observers of a request whose client has gone before its answer.
+
+    There is nobody to answer, so the application need not run: that would take ten times as long, and clients can go by
+    the thousand at once.
+    """
+    exchange = Exchange(
+        method=environ["REQUEST_METHOD"],
+        route=route,
+        status=CLIENT_GONE.status,
+        problem=CLIENT_GONE.name,
+        rejected=CLIENT_GONE.name,
+        request_bytes=environ.get("chainrule.received_bytes", 0),
+        response_bytes=0,
+        seconds=time.perf_counter() - environ["chainrule.received"],
+        stages=environ["chainrule.stages"],
+        request_id=_id_of(environ),
+        key=None,
+        parameters=None,
+        multiply_adds=None,
+        work_seconds=None,
+        exception=None,
+    )
+    for observe in app.extensions[OBSERVERS]:
+        observe(exchange)
+
+
+def _id_of(environ: Mapping[str, Any]) -> str:
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    return given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+
+
 def _begin() -> None:
     """The first of all: also a path that leads nowhere, which Flask complains of later, gives way to a refusal."""
     environ = request.environ
-    given = environ.get("HTTP_X_REQUEST_ID", "")
-    g.request_id = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+    g.request_id = _id_of(environ)
     g.received = environ.get("chainrule.received", time.perf_counter())
     g.stages = dict(environ.get("chainrule.stages", {}))
     refusal: Refusal | None = environ.get("chainrule.refusal")

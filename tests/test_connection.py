@@ -415,6 +415,26 @@ def test_a_flood_of_pipelined_requests_is_not_collected() -> None:
     _run(test)
 
 
+def test_a_client_that_resets_behind_pipelined_requests_is_gone() -> None:
+    """Nothing is read from it any more, so nothing but a look tells that nobody waits for the answer."""
+
+    async def test() -> None:
+        async def wait(scope: Any, *_: Any) -> None:
+            await asyncio.wait_for(scope[CONNECTION].gone.wait(), 10)
+
+        async with _served(wait) as served:
+            client = socket.create_connection(served.address)
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 2000)
+            await asyncio.sleep(0.1)
+            (scope,) = served.front.scopes
+            assert not scope[CONNECTION].gone.is_set()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            client.close()
+            await asyncio.wait_for(scope[CONNECTION].gone.wait(), 2)
+
+    _run(test)
+
+
 def test_a_body_is_asked_for_where_the_client_waits_for_that() -> None:
     """Expect: 100-continue; a client that is refused instead is told that the connection ends."""
 

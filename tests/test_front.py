@@ -139,3 +139,62 @@ def test_a_small_request_needs_no_slot(work: Work, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(Slots, "take", never)
     assert Asked("/v1/gradients", json.dumps(SMALL).encode()).status == 200
+
+
+def _scope(gone: asyncio.Event) -> dict[str, Any]:
+    """A request for gradients with a body of ten bytes."""
+    return {
+        "method": "POST",
+        "path": "/v1/gradients",
+        "query_string": b"",
+        "http_version": "1.1",
+        "scheme": "http",
+        "headers": [(b"content-type", b"application/json"), (b"content-length", b"10"), (b"x-request-id", b"mine")],
+        CONNECTION: type("Connected", (), {"cut_short": True, "gone": gone})(),
+    }
+
+
+def test_a_client_that_has_gone_is_told_of_without_the_application() -> None:
+    """A thousand can go at once: its line and its count are all that there is to do."""
+    exchanges: list[Exchange] = []
+    app = create_app()
+    app.extensions[OBSERVERS].append(exchanges.append)
+    app.before_request(lambda: pytest.fail("the application ran"))
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def go() -> None:
+        front = Front(app, read_settings(), Slots(2, 2, 1.0), Budget(Ledger(64 * 2**20)))
+        await front(_scope(asyncio.Event()), receive, lambda _: pytest.fail("something was sent"))
+
+    asyncio.run(go())
+    (told,) = exchanges
+    assert (told.method, told.route, told.status, told.problem) == ("POST", "/v1/gradients", 499, "client-gone")
+    assert (told.request_id, told.request_bytes, told.response_bytes, told.key) == ("mine", 0, 0, None)
+
+
+def test_refusals_take_turns_on_the_loop() -> None:
+    """Of many that are due at once, no two are written in the same turn: others are answered between them."""
+    turn, turns = 0, []
+    app = create_app()
+    app.extensions[OBSERVERS].append(lambda _: turns.append(turn))
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_: dict[str, Any]) -> None:
+        pass
+
+    async def count() -> None:
+        nonlocal turn
+        while len(turns) < 20:
+            turn += 1
+            await asyncio.sleep(0)
+
+    async def refuse() -> None:
+        front = Front(app, read_settings(), Slots(2, 2, 1.0), Budget(Ledger(64 * 2**20)))
+        await asyncio.gather(count(), *(front(_scope(asyncio.Event()), receive, send) for _ in range(20)))
+
+    asyncio.run(refuse())
+    assert len(set(turns)) == 20

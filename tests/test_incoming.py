@@ -121,3 +121,17 @@ def test_chunks_of_one_byte_cost_little_memory_and_never_much_time_at_once() -> 
     assert body.held == count
     assert peak < 3 * count
     assert longest < 0.1
+
+
+def test_one_read_of_chunks_takes_the_loop_a_moment() -> None:
+    """Of the worst: chunks full of empty lines, each of which could end the body."""
+    body = ChunkedBody()
+    body.feed(b"100000\r\n")
+    piece = b"\r\n\r\n" * (body.room // 4)
+    seconds = []
+    for _ in range(5):
+        start = time.process_time()
+        body.feed(piece)
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 0.05
+    assert body.held == 5 * len(piece)

@@ -1,5 +1,6 @@
 """The head of a request, by the letter of RFC 9112, in whatever pieces it comes."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -182,3 +183,15 @@ def _limits() -> Iterator[bytes]:
 def test_a_head_may_be_as_large_as_its_limits(raw: bytes) -> None:
     """And not refused for it."""
     assert _read(raw)[0].version == "1.1"
+
+
+def test_empty_lines_in_front_of_a_request_cost_next_to_nothing() -> None:
+    """As many as may come in one read: each looked at by itself, they took the event loop seconds. Too many are bad."""
+    start = time.process_time()
+    assert _read(b"\r\n" * (LONGEST_HEAD // 2) + LINE + HOST + b"\r\n")[0].method == "POST"
+    assert time.process_time() - start < 0.1
+    reader = HeadReader()
+    reader.feed(b"\r\n" * (LONGEST_HEAD // 2))
+    with pytest.raises(Refusal, match="empty lines") as refused:
+        reader.feed(b"\r\n")
+    assert refused.value.problem is BAD_REQUEST

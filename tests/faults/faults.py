@@ -4238,6 +4238,27 @@ FAULTS: tuple[Fault, ...] = (
         _PIECES,
     ),
     Fault(
+        "each empty line in front of a request is looked at by itself",
+        "service/request_head.py",
+        "at = 0 if self._raw else self._pass_over_empty_lines(data)",
+        "at = 0",
+        ("tests/test_request_head.py::test_empty_lines_in_front_of_a_request_cost_next_to_nothing",),
+    ),
+    Fault(
+        "a client that resets behind pipelined requests is computed for",
+        "service/connection.py",
+        "            self._transport.pause_reading()\n            self._watch_reset(cycle)\n",
+        "            self._transport.pause_reading()\n",
+        ("tests/test_connection.py::test_a_client_that_resets_behind_pipelined_requests_is_gone",),
+    ),
+    Fault(
+        "refusals that are due at once are written in one turn",
+        "service/front.py",
+        "            await asyncio.sleep(0)\n            return self.refuse",
+        "            return self.refuse",
+        ("tests/test_front.py::test_refusals_take_turns_on_the_loop",),
+    ),
+    Fault(
         "only one connection may wait to be accepted",
         "service/worker.py",
         "        listener.sock.listen(self.cfg.backlog)  # which asyncio has set to the other\n",
