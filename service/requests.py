@@ -1,9 +1,9 @@
 """What every request gets: an id, a look at what it accepts, the times of its stages, and an account of it at the end.
 
-The server's front may hand on what it knows, in the WSGI environment: `chainrule.received`, when the head had arrived
-(by time.perf_counter), `chainrule.stages`, the seconds that its own stages took, `chainrule.refusal`, a Refusal, and
-`chainrule.told`, a lock that whoever tells of the request takes, so that it is told of once: the answer that comes too
-late, or the refusal that was given in its place.
+The server's front may hand on what it knows, in the WSGI environment (`service.environ`): `RECEIVED`, when the head had
+arrived (by time.perf_counter), `STAGES`, the seconds that its own stages took, and `REFUSAL`, a Refusal. `REPORTED` is
+a lock, taken by what logs and counts the request. So it is counted once: as the answer that comes too late, or as the
+refusal that was given in its place.
 """
 
 import re
@@ -16,6 +16,7 @@ from flask import Flask, Request, Response, current_app, g, request
 
 from schemas.words import LONGEST_SHOWN, cut
 from service.deadline import checkpoint
+from service.environ import RECEIVED, RECEIVED_BYTES, REFUSAL, REPORTED, STAGES
 from service.operations import OPERATIONS
 from service.problems import NOT_ACCEPTABLE, Refusal
 
@@ -79,7 +80,7 @@ def stage(name: str) -> Timed:
 
 
 def choose_form() -> None:
-    """Choose the form of the answer that the client likes best; refuse a request that wants none that there is."""
+    """Negotiate the media type of the answer; 406 if none is acceptable."""
     operation = OPERATIONS.get(request.endpoint or "")
     forms = [JSON, *operation.also_as] if operation else [JSON]
     accepted = request.accept_mimetypes
@@ -90,13 +91,13 @@ def choose_form() -> None:
 
 
 def _begin() -> None:
-    """The first of all: also a path that leads nowhere, which Flask complains of later, gives way to a refusal."""
+    """Runs first. So a refusal of the front is answered before Flask answers 404 to a path that leads nowhere."""
     environ = request.environ
     given = environ.get("HTTP_X_REQUEST_ID", "")
     g.request_id = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
-    g.received = environ.get("chainrule.received", time.perf_counter())
-    g.stages = dict(environ.get("chainrule.stages", {}))
-    refusal: Refusal | None = environ.get("chainrule.refusal")
+    g.received = environ.get(RECEIVED, time.perf_counter())
+    g.stages = dict(environ.get(STAGES, {}))
+    refusal: Refusal | None = environ.get(REFUSAL)
     if refusal is not None:
         raise refusal
 
@@ -105,8 +106,8 @@ def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     if g.stages:
         response.headers["Server-Timing"] = ", ".join(f"{name};dur={1e3 * t:.3f}" for name, t in g.stages.items())
-    told = request.environ.get("chainrule.told")
-    if told is not None and not told.acquire(blocking=False):  # answered already, as work that took too long
+    reported = request.environ.get(REPORTED)
+    if reported is not None and not reported.acquire(blocking=False):  # answered already, as work that took too long
         return response
     exchange = _exchange(response)
     for observe in current_app.extensions[OBSERVERS]:
@@ -123,7 +124,7 @@ def _exchange(response: Response) -> Exchange:
         status=response.status_code,
         problem=known.get("problem"),
         rejected=known.get("rejected"),
-        request_bytes=known.get("request_bytes", asked.environ.get("chainrule.received_bytes", 0)),
+        request_bytes=known.get("request_bytes", asked.environ.get(RECEIVED_BYTES, 0)),
         response_bytes=_size(asked, response),
         seconds=time.perf_counter() - known.received,
         stages=known.stages,
