@@ -1,8 +1,8 @@
 """Search for the request that costs most for its predicted cost: `python -m benchmarks.costliest [ROUNDS] [SEED]`.
 
 A random walk over shapes, activations, losses, breakdowns and endpoints that keeps a change where it makes the ratio of
-measured and predicted larger. Prints the worst in time, then in memory. What is over 3 becomes a row of a test in
-tests/test_cost.py.
+measured and predicted larger. Prints the worst in time, then in memory. What is over 3 shows that the model is wrong:
+mend it, and add the request to TIMES in tests/costs.py or MEMORY in tests/test_cost.py.
 """
 
 import sys

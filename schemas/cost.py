@@ -156,7 +156,7 @@ def _verification(request: GradientRequest, shapes: Sequence[Shape]) -> Part:
 
 
 def _cause_of_passes(request: GradientRequest, shapes: Sequence[Shape]) -> tuple[Path, str]:
-    """Where it comes from that the passes take long, and the way out: the samples, or where there is one, a layer."""
+    """What makes the passes long, and the way out: the samples, or for a single sample the largest layer."""
     if len(request.inputs) > 1:
         return ("inputs",), FEWER_SAMPLES
     sizes = [shape.n_in * shape.n_out for shape in shapes]

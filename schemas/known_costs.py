@@ -44,7 +44,7 @@ class Known:
 
     @cached_property
     def network(self) -> Network:
-        """The network; its arrays take no memory, as all their numbers are one."""
+        """The network. Its arrays take no memory: all their numbers are the same zero."""
         last = len(self.units) - 2
         return Network(
             tuple(

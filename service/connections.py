@@ -45,7 +45,7 @@ class Connections:
         return len(self._open)
 
     def add(self, client: Client) -> None:
-        """Count a new connection and wait for its first request. Where it is one too many, close another one."""
+        """Wait for a new connection's first request. If it is one too many, close the one silent for longest."""
         self._open.add(client)
         self.expect_request(client)
         if len(self._open) > self._most:

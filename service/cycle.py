@@ -120,7 +120,7 @@ class Cycle:
     def _send_first(self, body: bytes | memoryview, length: int | None) -> None:
         """Send the head with the first part of the body."""
         self.started = True
-        if self._expects or self._wire.is_last():  # who waits for 100 may send the body or not: no one can tell which
+        if self._expects or self._wire.is_last():  # a client that waits for 100 may send the body or not
             self.keep_alive = False
         connection = ("keep-alive" if self.head.version == "1.0" else "") if self.keep_alive else "close"
         head = self._start(length, connection)

@@ -13,6 +13,7 @@ from service.request_head import Head
 CONNECTION = "chainrule.connection"  # the key of a scope
 RECEIVED, REFUSAL, STAGES = "chainrule.received", "chainrule.refusal", "chainrule.stages"  # keys of an environ
 RECEIVED_BYTES = "chainrule.received_bytes"  # of an environ: how much of the body has come so far
+REPORTED = "chainrule.reported"  # of an environ: a lock, taken to log and count the request once
 
 _WITHOUT_PREFIX = {"CONTENT_TYPE", "CONTENT_LENGTH"}
 

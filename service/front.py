@@ -1,10 +1,10 @@
 """What stands between the clients' connections and the Flask application, on the event loop of a worker.
 
-A request with a body is taken in whole, waits for a slot, is computed in a thread, and its answer is sent. So a
-client who sends or reads slowly holds up nobody: it has no thread. Everything else is answered on the loop at once; so
-is a small request, of which the way to a thread and back would take up to a sixth: it needs no slot, and is answered
-also while all slots are taken. What cannot be taken is refused by the application itself, as every other refusal:
-answer, log line, count are alike.
+The body of a request is received whole. Then the request waits for a slot, is computed in a thread, and its answer is
+sent. So a client that sends or reads slowly takes no thread. A request without a body is answered on the loop at once,
+and so is a small one: the way to a thread and back would take up to a sixth of its time. These need no slot, and are
+answered also while all slots are taken. The application itself answers every refusal, so that all of them are logged
+and counted alike.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from flask import Flask
 from service.admission import ADMISSION, InThread, OnLoop, Postponed
 from service.concurrency import Slots, Work
 from service.deadline import DEADLINE, Deadline
-from service.environ import CONNECTION, REFUSAL, STAGES, Environ, Scope, environ_of
+from service.environ import CONNECTION, REFUSAL, REPORTED, STAGES, Environ, Scope, environ_of
 from service.limits import BODY_BYTES
 from service.memory_budget import Budget, Holding
 from service.problems import REQUEST_TIMEOUT, Refusal
@@ -29,8 +29,6 @@ from service.request_body import ClientGone, Receive, RequestBody
 from service.requests import Timed, tell_of_gone
 from service.settings import Settings
 from service.transfers import Transfer
-
-TOLD = "chainrule.told"  # a key of an environ
 
 _AT_ONCE = OnLoop()
 _ON_LOOP: Mapping[str, int] = {"/v1/gradients": 16 * 1024}  # bytes of a body that is looked at on the loop; others: 0
@@ -146,9 +144,9 @@ class Front:
         self, environ: Environ, content: bytes, work: Work, transfer: Transfer, connection: Connection
     ) -> Answer:
         """Compute in a pool thread. The slot is freed when the thread ends, also if it is late and nobody waits."""
-        deadline, told = Deadline(self._settings.work_seconds), threading.Lock()
+        deadline, reported = Deadline(self._settings.work_seconds), threading.Lock()
         place = InThread(self._slots, work, self._budget, transfer.holding, deadline)
-        given = environ | {"wsgi.input": io.BytesIO(content), TOLD: told, ADMISSION: place, DEADLINE: deadline}
+        given = environ | {"wsgi.input": io.BytesIO(content), REPORTED: reported, ADMISSION: place, DEADLINE: deadline}
         loop = asyncio.get_running_loop()
         running = loop.run_in_executor(self._pool, self._run_in, place, given)
         gone = loop.create_task(connection.gone.wait())
@@ -163,7 +161,7 @@ class Front:
                 running.add_done_callback(partial(_forget, transfer.part_with_holding()))
         if running.done():
             return running.result()
-        if not told.acquire(blocking=False):  # it has been logged, and is about to be done
+        if not reported.acquire(blocking=False):  # the thread has logged its answer, and is about to end
             return await running
         raise ClientGone if gone.done() else deadline.refusal()
 

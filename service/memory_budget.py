@@ -48,7 +48,7 @@ def kept_bytes(total: int, processes: int) -> int:
     return min(malloc.KEPT, total // (4 * processes))
 
 
-class Slow(Protocol):
+class Client(Protocol):
     """A client that is sending or reading."""
 
     holding: "Holding"
@@ -71,7 +71,7 @@ class Budget:
         self._used, self._claimed = [0] * len(STAGES), [0] * len(STAGES)  # bytes up to each stage
         self._lines: tuple[deque[object], ...] = tuple(deque() for _ in STAGES)  # requests that wait, by stage
         self._wanting = self._ticks = 0
-        self.transfers: set[Slow] = set()  # clients that are sending or reading
+        self.transfers: set[Client] = set()  # clients that are sending or reading
 
     @property
     def used(self) -> int:

@@ -57,7 +57,7 @@ def get_problem(name: str) -> str:
 
 @pages.get("/troubleshooting")
 def get_troubleshooting() -> str:
-    """What troubles whoever runs the service, as a page: what is seen, why, and what to do."""
+    """Troubleshooting for operators, as a page: what is seen, why, and what to do."""
     return render_template("troubleshooting.html", troubles=TROUBLES)
 
 

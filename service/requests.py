@@ -1,9 +1,9 @@
 """What every request gets: an id, a look at what it accepts, the times of its stages, and an account of it at the end.
 
-The server's front may hand on what it knows, in the WSGI environment: `chainrule.received`, when the head had arrived
-(by time.perf_counter), `chainrule.stages`, the seconds that its own stages took, `chainrule.refusal`, a Refusal, and
-`chainrule.told`, a lock that whoever tells of the request takes, so that it is told of once: the answer that comes too
-late, or the refusal that was given in its place.
+The server's front may hand on what it knows, in the WSGI environment (`service.environ`): `RECEIVED`, when the head had
+arrived (by time.perf_counter), `STAGES`, the seconds that its own stages took, and `REFUSAL`, a Refusal. `REPORTED` is
+a lock, taken by what logs and counts the request. So it is counted once: as the answer that comes too late, or as the
+refusal that was given in its place.
 """
 
 import re
@@ -17,6 +17,7 @@ from flask import Flask, Request, Response, current_app, g, request
 
 from schemas.words import LONGEST_SHOWN, cut
 from service.deadline import CLIENT_GONE, checkpoint
+from service.environ import RECEIVED, RECEIVED_BYTES, REFUSAL, REPORTED, STAGES
 from service.operations import OPERATIONS
 from service.problems import NOT_ACCEPTABLE, Refusal
 
@@ -80,7 +81,7 @@ def stage(name: str) -> Timed:
 
 
 def choose_form() -> None:
-    """Choose the form of the answer that the client likes best; refuse a request that wants none that there is."""
+    """Negotiate the media type of the answer; 406 if none is acceptable."""
     operation = OPERATIONS.get(request.endpoint or "")
     forms = [JSON, *operation.also_as] if operation else [JSON]
     accepted = request.accept_mimetypes
@@ -102,10 +103,10 @@ def tell_of_gone(app: Flask, environ: Mapping[str, Any], route: str) -> None:
         status=CLIENT_GONE.status,
         problem=CLIENT_GONE.name,
         rejected=CLIENT_GONE.name,
-        request_bytes=environ.get("chainrule.received_bytes", 0),
+        request_bytes=environ.get(RECEIVED_BYTES, 0),
         response_bytes=0,
-        seconds=time.perf_counter() - environ["chainrule.received"],
-        stages=environ["chainrule.stages"],
+        seconds=time.perf_counter() - environ[RECEIVED],
+        stages=environ[STAGES],
         request_id=_id_of(environ),
         key=None,
         parameters=None,
@@ -123,12 +124,12 @@ def _id_of(environ: Mapping[str, Any]) -> str:
 
 
 def _begin() -> None:
-    """The first of all: also a path that leads nowhere, which Flask complains of later, gives way to a refusal."""
+    """Runs first. So a refusal of the front is answered before Flask answers 404 to a path that leads nowhere."""
     environ = request.environ
     g.request_id = _id_of(environ)
-    g.received = environ.get("chainrule.received", time.perf_counter())
-    g.stages = dict(environ.get("chainrule.stages", {}))
-    refusal: Refusal | None = environ.get("chainrule.refusal")
+    g.received = environ.get(RECEIVED, time.perf_counter())
+    g.stages = dict(environ.get(STAGES, {}))
+    refusal: Refusal | None = environ.get(REFUSAL)
     if refusal is not None:
         raise refusal
 
@@ -137,8 +138,8 @@ def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     if g.stages:
         response.headers["Server-Timing"] = ", ".join(f"{name};dur={1e3 * t:.3f}" for name, t in g.stages.items())
-    told = request.environ.get("chainrule.told")
-    if told is not None and not told.acquire(blocking=False):  # answered already, as work that took too long
+    reported = request.environ.get(REPORTED)
+    if reported is not None and not reported.acquire(blocking=False):  # answered already, as work that took too long
         return response
     exchange = _exchange(response)
     for observe in current_app.extensions[OBSERVERS]:
@@ -155,7 +156,7 @@ def _exchange(response: Response) -> Exchange:
         status=response.status_code,
         problem=known.get("problem"),
         rejected=known.get("rejected"),
-        request_bytes=known.get("request_bytes", asked.environ.get("chainrule.received_bytes", 0)),
+        request_bytes=known.get("request_bytes", asked.environ.get(RECEIVED_BYTES, 0)),
         response_bytes=_size(asked, response),
         seconds=time.perf_counter() - known.received,
         stages=known.stages,

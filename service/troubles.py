@@ -95,8 +95,9 @@ TROUBLES: tuple[Trouble, ...] = (
         "Clients get 413 though the body is under the limit that GET /v1/limits gives, or the answer is no problem "
         "document.",
         "A proxy has a smaller limit of its own (nginx: client_max_body_size, 1 MB by default). Or the body is "
-        "compressed, and over the limit once it is expanded.",
-        "Set the proxy's limit to CHAINRULE_MAX_BODY_BYTES. If you raise that, raise the memory too.",
+        "compressed, and over the limit once it is expanded, or takes too much memory to decode for its size.",
+        "Set the proxy's limit to CHAINRULE_MAX_BODY_BYTES. If you raise that, raise the memory too. Send a body that "
+        "compresses extremely well without Content-Encoding.",
         (TOO_LARGE,),
     ),
     Trouble(

@@ -205,7 +205,7 @@ def _activation(random: np.random.Generator, units: int) -> Any:
     return [names[k] for k in random.integers(0, 4, units)]
 
 
-TIMES = {  # the worst that the search has found are among them
+TIMES = {  # of every kind: small, wide, deep, many groups, many samples, verified, explained
     "the smallest": Asked(),
     "W3": Asked(GRADIENTS, (784, 128, 64, 10), ("relu", "tanh", "sigmoid"), 64, breakdown="per_unit"),
     "W5": Asked(GRADIENTS, (64, 64, 10), ("tanh", "sigmoid"), 1, breakdown="per_weight"),

@@ -1,7 +1,7 @@
 """The cost model held against what requests take: within a factor of 3, for every endpoint and every row of the tables.
 
 Memory is measured by tracemalloc, which is exact. Time is CPU time, the least of several runs beside a yardstick: other
-processes disturb it, so the requests are few, their sizes far apart, and the worst found by the search are kept.
+processes disturb it, so the requests are few, and their sizes far apart.
 """
 
 import json
@@ -149,16 +149,19 @@ def test_memory_is_foreseen_from_above_and_not_more_than_thrice(asked: Asked) ->
     assert taken <= foreseen <= FACTOR * taken + 100_000
 
 
+def _answered(asked: Asked) -> bool:
+    """Whether a request is within the limits, and its result is finite."""
+    answer = create_app().test_client().post("/v1/gradients", data=asked.body, content_type="application/json")
+    return answer.status_code == 200
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_memory_of_requests_at_random_is_foreseen(seed: int) -> None:
-    """Shapes over all magnitudes."""
-    asked = random_request(np.random.default_rng(seed), GRADIENTS, 1e5)
-    if (
-        create_app().test_client().post("/v1/gradients", data=asked.body, content_type="application/json").status_code
-        == 200
-    ):
-        foreseen, taken = asked.predicted().memory, asked.memory()
-        assert taken <= foreseen <= FACTOR * taken + 100_000
+    """Shapes over all magnitudes, of the first request that is answered."""
+    random = np.random.default_rng(seed)
+    asked = next(filter(_answered, (random_request(random, GRADIENTS, 1e5) for _ in range(20))))
+    foreseen, taken = asked.predicted().memory, asked.memory()
+    assert taken <= foreseen <= FACTOR * taken + 100_000
 
 
 # Time.

@@ -130,6 +130,34 @@ def test_slot_and_memory_are_free_also_where_the_application_falls(
     assert (slots.busy, budget.used) == (0, 0)
 
 
+class Late(Asked):
+    """A request whose work ends only after its client has been answered."""
+
+    def __init__(self, path: str, body: bytes) -> None:
+        self.released = threading.Event()
+        super().__init__(path, body, self._wait)
+
+    def _wait(self, response: Response) -> Response:
+        assert threading.current_thread() is threading.main_thread() or self.released.wait(30)
+        return response
+
+    async def _ask(self, path: str, body: bytes) -> None:
+        await super()._ask(path, body)
+        self.released.set()
+        while self.slots.busy:
+            await asyncio.sleep(0.01)
+
+
+def test_work_that_ends_late_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the 503 that its client has got; what the thread would have answered is not counted. It keeps its slot."""
+    monkeypatch.setenv("CHAINRULE_WORK_SECONDS", "0.1")
+    asked = Late("/v1/gradients", json.dumps(WIDE | {"verify": True}).encode())
+    assert asked.status == 503
+    assert [exchange.problem for exchange in asked.exchanges] == ["work-timed-out"]
+    assert asked.left[0] == 1
+    assert asked.budget.used == 0
+
+
 @pytest.mark.parametrize("work", Work)
 def test_a_small_request_needs_no_slot(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is answered while all of them are taken."""

@@ -18,22 +18,28 @@ from tests.decoding import ARRAYS, HOSTILE, ORDINARY, read
 ROOT = Path(__file__).parent.parent
 SHAPES = ORDINARY | HOSTILE
 SLACK = 2**20  # bytes, by which the memory of a process is more or less from time to time
-TAKEN: dict[str, tuple[int, int, int, int]] = json.loads(
-    subprocess.run([sys.executable, "-m", "tests.decoding"], cwd=ROOT, capture_output=True, check=True).stdout
-)
+Taken = dict[str, tuple[int, int, int, int]]  # by name: bytes of the body, foreseen, taken by the fast and plain reader
+
+
+@pytest.fixture(scope="module")
+def measured() -> Taken:
+    """What decoding each document takes in a fresh process."""
+    command = [sys.executable, "-m", "tests.decoding"]
+    found: Taken = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
+    return found
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_decoding_takes_no_more_memory_than_was_foreseen(name: str) -> None:
+def test_decoding_takes_no_more_memory_than_was_foreseen(measured: Taken, name: str) -> None:
     """By the resident memory of a process, the parsers' own included, with the fast reader and without it."""
-    _, foreseen, fast, plain = TAKEN[name]
+    _, foreseen, fast, plain = measured[name]
     assert max(fast, plain) <= foreseen + SLACK
 
 
 @pytest.mark.parametrize("name", ORDINARY)
-def test_ordinary_documents_take_a_third_of_what_was_foreseen_at_least(name: str) -> None:
+def test_ordinary_documents_take_a_third_of_what_was_foreseen_at_least(measured: Taken, name: str) -> None:
     """Else requests would be refused, or wait, for memory that nobody uses."""
-    _, foreseen, fast, plain = TAKEN[name]
+    _, foreseen, fast, plain = measured[name]
     assert foreseen <= 3 * max(fast, plain) + SLACK
 
 

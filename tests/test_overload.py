@@ -24,6 +24,8 @@ CROWD = 200  # slow clients
 LARGE_BODY = json.dumps(REQUEST).encode() + b" " * 20_000  # which the event loop does not look at
 MEMORY_BYTES = 32 * 2**20
 WORK_SECONDS = 1.0
+ENDED = 5.0  # seconds in which work has ended: one on an idle machine, and minutes where nothing ends it
+HELD_UP = 1.0  # seconds: milliseconds on an idle machine, and 2 to 12 s where each slow client takes a thread
 RESET = struct.pack("ii", 1, 0)  # of SO_LINGER: a client that closes is gone, and does not only end its side
 NARROW = {"CONCURRENCY": 1, "QUEUE": 1, "MAX_WORK_SECONDS": 3600}
 
@@ -123,12 +125,10 @@ def test_beyond_the_queue_big_work_is_refused_at_once(patient: Server) -> None:
 
 
 def test_work_ends_at_its_deadline(hasty: Server) -> None:
-    """The client is told after a second, and within another one slot and memory are free. It is counted once."""
+    """The client is told after a second; then slot and memory are free. It would take minutes. It is counted once."""
     status, wait, document = _status_and_wait(hasty, slow_body(3000))
-    told = time.monotonic()
     assert (status, wait, document["type"]) == (503, None, "/problems/work-timed-out")
-    wait_until(lambda: hasty.metric("chainrule_requests_in_flight") == 0, "the work to end", 2 * SECONDS)
-    assert time.monotonic() - told < 1
+    wait_until(lambda: hasty.metric("chainrule_requests_in_flight") == 0, "the work to end", ENDED)
     assert _status_and_wait(hasty)[0] == 200
     assert _counts(hasty, "200", "503") == {"200": 1, "503": 1}
     assert hasty.log.read_text().count('"event":"request"') == 2
@@ -136,12 +136,10 @@ def test_work_ends_at_its_deadline(hasty: Server) -> None:
 
 
 def test_work_for_a_client_that_has_gone_ends(narrow: Server) -> None:
-    """Within a second its slot is free; log and metrics tell of it with the status 499."""
+    """Its slot is free soon, not after minutes; log and metrics tell of it with the status 499."""
     with _busy(narrow):
         assert narrow.metric("chainrule_requests_in_flight") == 1
-    gone = time.monotonic()
-    wait_until(lambda: narrow.metric("chainrule_requests_in_flight") == 0, "the work to end", SECONDS)
-    assert time.monotonic() - gone < 1
+    wait_until(lambda: narrow.metric("chainrule_requests_in_flight") == 0, "the work to end", ENDED)
     assert _counts(narrow, "200", "499") == {"200": 0, "499": 1}
     (line,) = (line for line in narrow.log.read_text().splitlines() if '"event":"request"' in line)
     assert '"status":499,"problem":"client-gone"' in line
@@ -224,7 +222,7 @@ def test_a_crowd_that_sends_slowly_holds_up_nobody(small: Server, beginning: byt
         thread = threading.Thread(target=_trickle, args=(socks, stop))
         thread.start()
         try:
-            assert _typical_seconds(small) < 0.25
+            assert _typical_seconds(small) < HELD_UP
         finally:
             stop.set()
             thread.join()
@@ -240,7 +238,7 @@ def test_a_crowd_that_reads_slowly_holds_up_nobody_and_is_let_go(small: Server) 
             sock.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
             time.sleep(0.1)
         (worker,) = small.workers
-        assert _typical_seconds(small) < 0.25
+        assert _typical_seconds(small) < HELD_UP
         wait_until(lambda: _let_go(socks) > 30, "the slowest to be let go", SECONDS)
         assert _resident_bytes(worker) < 60e6 + 4 * MEMORY_BYTES
         assert _status_and_wait(small)[0] == 200

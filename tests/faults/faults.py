@@ -2923,14 +2923,14 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the times of the front are left out",
         "service/requests.py",
-        'dict(environ.get("chainrule.stages", {}))',
+        "dict(environ.get(STAGES, {}))",
         "{}",
         ("tests/test_requests.py",),
     ),
     Fault(
         "time counts from when Flask was reached",
         "service/requests.py",
-        'environ.get("chainrule.received", time.perf_counter())',
+        "environ.get(RECEIVED, time.perf_counter())",
         "time.perf_counter()",
         ("tests/test_requests.py",),
     ),
@@ -3203,9 +3203,9 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "what ended too late is told of a second time",
         "service/requests.py",
-        "if told is not None and not told.acquire(blocking=False):",
-        "if told is not None and not told:",
-        ("tests/test_overload.py::test_what_takes_too_long_keeps_its_turn_until_it_ends",),
+        "if reported is not None and not reported.acquire(blocking=False):",
+        "if reported is not None and not reported:",
+        ("tests/test_front.py::test_work_that_ends_late_is_counted_once",),
     ),
     Fault(
         "a refused body is not dropped",
@@ -3371,7 +3371,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "what was announced is counted as received",
         "service/requests.py",
-        'asked.environ.get("chainrule.received_bytes", 0)',
+        "asked.environ.get(RECEIVED_BYTES, 0)",
         "asked.content_length or 0",
         ("tests/test_connection.py::test_what_is_not_http_to_the_letter_is_refused_as_everything_else",),
     ),
