@@ -4203,6 +4203,13 @@ FAULTS: tuple[Fault, ...] = (
         _COST,
     ),
     Fault(
+        "the most samples told forget the client's own gradients",
+        "schemas/known_costs.py",
+        'getattr(gradients, "given", ())',
+        "()",
+        _LIMITS,
+    ),
+    Fault(
         "the most samples told are one too many",
         "schemas/known_costs.py",
         "        return within\n",
