@@ -103,7 +103,8 @@ def _arrays(request: Any) -> Iterator[Any]:
 
 def _body_bytes(arrays: Iterable[Any]) -> int:
     """The bytes of a body with these arrays: its numbers in full, two brackets a row, and some words."""
-    return _WORDS + sum(_POSTED * array.size + 2 * (array.size // array.shape[-1]) for array in arrays)
+    size: int = _WORDS + sum(_POSTED * array.size + 2 * (array.size // array.shape[-1]) for array in arrays)
+    return size
 
 
 def _zeros(*shape: int) -> Any:

@@ -1374,8 +1374,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "an alias in the core loses its reduction",
         "chainrule/losses.py",
-        'reduction or loss.aliases.get(name, "sum")',
-        'reduction or "sum"',
+        'loss.aliases.get(name, "sum")',
+        '"sum"',
         _LOSSES,
     ),
     Fault(
