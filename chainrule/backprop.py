@@ -398,7 +398,16 @@ def _columns(whole: Jacobian, group: Group) -> Jacobian:
 
 @quietly
 def descend(network: Network, layers: tuple[LayerGradient, ...], learning_rate: float) -> Network:
-    """The network after one step, w - learning_rate · dE/dw: all parameters at once, from the same gradients."""
+    """The network after one step, w - learning_rate · dE/dw: all parameters at once, from the same gradients.
+
+    Raises ValueError for a learning rate that is no finite number, and for gradients of another network.
+    """
+    if isinstance(learning_rate, bool) or not isinstance(learning_rate, int | float | np.integer | np.floating):
+        raise ValueError(f"learning_rate must be a number, not {learning_rate!r}")
+    if not np.isfinite(float(learning_rate)):
+        raise ValueError(f"learning_rate must be finite, not {learning_rate}")
+    if [layer.weights.shape for layer in network.layers] != [gradient.dE_dw.shape for gradient in layers]:
+        raise ValueError("layers must be the gradients of this network: their shapes are others")
 
     def step(layer: Layer, gradient: LayerGradient) -> Layer:
         biases = None

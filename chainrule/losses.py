@@ -123,7 +123,8 @@ def loss_spec(name: str, reduction: Reduction | None = None, **parameters: Any) 
     Raises ValueError.
     """
     loss = LOSSES.row("loss", name)
-    return LossSpec(loss, parameter_values(loss, parameters), reduction or loss.aliases.get(name, "sum"))
+    implied = loss.aliases.get(name, "sum")
+    return LossSpec(loss, parameter_values(loss, parameters), implied if reduction is None else reduction)
 
 
 def _on_target(below: str, above: str) -> Border:

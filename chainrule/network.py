@@ -93,6 +93,9 @@ class Network:
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
+        given: object = self.layers
+        if not isinstance(given, tuple | list) or not all(isinstance(layer, Layer) for layer in given):
+            raise ValueError("the layers of a network must be a tuple of Layer; dense makes one")
         if not self.layers:
             raise ValueError("a network has at least one layer")
         for below, layer in zip(self.layers, self.layers[1:], strict=False):
@@ -110,11 +113,17 @@ def dense(
     An activation with parameters is written as on the wire, `{"name": "leaky_relu", "negative_slope": 0.2}`.
     """
     return Layer(
-        real_array("weights", np.array(weights)),
-        None if biases is None else real_array("biases", np.array(biases)),
+        real_array("weights", weights).copy(),
+        None if biases is None else real_array("biases", biases).copy(),
         tuple(map(_spec, activation)) if isinstance(activation, list | tuple) else _spec(activation),
     )
 
 
 def _spec(activation: Any) -> ActivationSpec:
-    return activation_spec(activation) if isinstance(activation, str) else activation_spec(**activation)
+    if isinstance(activation, str):
+        return activation_spec(activation)
+    if not isinstance(activation, dict) or not all(isinstance(name, str) for name in activation):
+        raise ValueError(f"an activation is a name, or a dict with a name and parameters, not {activation!r}")
+    if "name" not in activation:
+        raise ValueError(f"an activation must have a name: {activation!r} has none")
+    return activation_spec(**activation)

@@ -1,6 +1,6 @@
 """What requests of a few known shapes cost, for GET /v1/limits: a client sees beforehand what it may ask for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -22,6 +22,8 @@ from schemas.gradients import GradientRequest
 Allows = Callable[[Cost, int], bool]  # whether a request of this cost, with a body of so many bytes, is allowed
 
 _MOST_SAMPLES = 2**24
+_POSTED = NUMBER_TEXT + 1  # bytes of a number in a body, as many programs put a space behind the comma
+_WORDS = 500  # bytes of the names in a body, and of the brackets around its arrays
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,9 @@ class Known:
 
     def cost_of(self, samples: int) -> tuple[Cost, int]:
         """The cost for so many samples, and the bytes of the body where its numbers are written in full."""
-        request = self._gradients(samples)
-        numbers = sum((i + 1) * j for i, j in pairwise(self.units)) + request.inputs.size + request.targets.size
-        size = NUMBER_TEXT * numbers
-        return self.cost(_FORMS[self.path](request), Posted(size)), size
+        request = _FORMS[self.path](self._gradients(samples))
+        size = _body_bytes(_arrays(request))
+        return self.cost(request, Posted(size)), size
 
     @cached_property
     def network(self) -> Network:
@@ -88,6 +89,22 @@ class Known:
             middle = (within + beyond) // 2
             within, beyond = (middle, beyond) if allows(*self.cost_of(middle)) else (within, middle)
         return within
+
+
+def _arrays(request: Any) -> Iterator[Any]:
+    """Every array that is posted."""
+    gradients = request.gradients if isinstance(request, ExplanationRequest) else request
+    yield from (gradients.inputs, gradients.targets)
+    for layer in gradients.network.layers:
+        yield from (layer.weights, layer.biases)
+    for given in getattr(gradients, "given", ()):
+        yield from (given.dE_dw, given.dE_db)
+
+
+def _body_bytes(arrays: Iterable[Any]) -> int:
+    """The bytes of a body with these arrays: its numbers in full, two brackets a row, and some words."""
+    size: int = _WORDS + sum(_POSTED * array.size + 2 * (array.size // array.shape[-1]) for array in arrays)
+    return size
 
 
 def _zeros(*shape: int) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from chainrule.activations import activation_spec
-from chainrule.backprop import gradients
+from chainrule.backprop import descend, gradients
 from chainrule.catalogue import Array
 from chainrule.losses import LOSSES, LossSpec, loss_spec
 from chainrule.network import Layer, Network, dense
@@ -103,3 +103,35 @@ def test_what_there_is_not_is_refused_by_name(build: Callable[[], Any], words: s
     """Names, reductions, and what weights cannot be."""
     with pytest.raises(ValueError, match=words):
         build()
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: loss_spec("mse", ""), "reduction"),
+        (lambda: dense([[1.0, 2.0], [3.0]], "tanh"), "weights must be an array whose rows are equally long"),
+        (lambda: gradients(NETWORK, [[1.0, 2.0], [3.0]], X, SQUARES), "inputs must be an array whose rows"),
+        (lambda: dense([[1.0]], None), "an activation is a name, or a dict"),
+        (lambda: dense([[1.0]], {"alpha": 1.0}), "an activation must have a name"),
+        (lambda: Network(("tanh",)), "must be a tuple of Layer"),
+        (lambda: Network(dense([[1.0]], "tanh")), "must be a tuple of Layer"),
+    ],
+)
+def test_what_no_network_or_loss_is_made_of_is_refused(build: Callable[[], Any], words: str) -> None:
+    """Nothing is taken for a default, and NumPy's own words do not come through."""
+    with pytest.raises(ValueError, match=words):
+        build()
+
+
+@pytest.mark.parametrize("rate", [None, "0.1", True, float("nan"), float("inf"), [0.1, 0.2]])
+def test_a_learning_rate_is_a_finite_number(rate: Any) -> None:
+    """A list would be a rate for each unit, NaN a network without numbers."""
+    layers = gradients(NETWORK, X, np.zeros((2, 3)), SQUARES).layers
+    with pytest.raises(ValueError, match="learning_rate must be"):
+        descend(NETWORK, layers, rate)
+
+
+def test_a_step_takes_the_gradients_of_its_own_network() -> None:
+    """Those of another have other shapes, or are too few."""
+    with pytest.raises(ValueError, match="of this network"):
+        descend(NETWORK, (), 0.1)

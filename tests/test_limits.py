@@ -291,3 +291,25 @@ def test_the_most_samples_told_are_the_most_that_pass(known: Known) -> None:
     costs = [known.cost_of(most), known.cost_of(most + 1)] if most else [known.cost_of(1)]
     within = [c.seconds <= 0.3 and c.memory <= 30e6 and size <= limits[BODY_BYTES] for c, size in costs]
     assert within == ([True, False] if most else [False])
+
+
+@pytest.mark.parametrize("known", KNOWN, ids=lambda known: f"{known.path} {known.units} {known.breakdown}")
+def test_the_most_samples_told_pass_with_ordinary_numbers(known: Known) -> None:
+    """As they are posted, brackets and the client's own gradients included; a twentieth more does not pass."""
+    limits = DEFAULTS | {"work_seconds": 0.3, "memory_bytes": 30e6}
+    most = known.document(partial(allows, limits))["most_samples"]
+    found = []
+    for samples in (most, most + most // 20 + 1) if most else ():
+        path, widths, hidden = known.path.removeprefix("/v1/"), known.units, len(known.units) - 2
+        asked = Asked(
+            path,
+            widths,
+            ("relu",) * hidden + ("softmax",),
+            samples,
+            "categorical_cross_entropy",
+            known.breakdown,
+            verify=known.verify,
+            layer=hidden,
+        )
+        found.append(allows(limits, asked.predicted(), len(asked.body)))
+    assert found == ([True, False] if most else [])

@@ -1374,8 +1374,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "an alias in the core loses its reduction",
         "chainrule/losses.py",
-        'reduction or loss.aliases.get(name, "sum")',
-        'reduction or "sum"',
+        'loss.aliases.get(name, "sum")',
+        '"sum"',
         _LOSSES,
     ),
     Fault(
@@ -4201,6 +4201,13 @@ FAULTS: tuple[Fault, ...] = (
         "block * (_ARRAYS * FLOAT",
         "block * (0 * FLOAT",
         _COST,
+    ),
+    Fault(
+        "the most samples told forget the client's own gradients",
+        "schemas/known_costs.py",
+        'getattr(gradients, "given", ())',
+        "()",
+        _LIMITS,
     ),
     Fault(
         "the most samples told are one too many",
