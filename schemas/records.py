@@ -7,7 +7,6 @@ from typing import Any
 
 from chainrule.backprop import LayerGradient
 from chainrule.catalogue import Array
-from chainrule.checkpoint import Checkpoint, unlimited
 
 _AT_A_TIME = 512  # records
 _FROM, _DA_DW = b"\0", b"\1"  # gaps of a template that are the same along a row; no number's text has these bytes
@@ -22,7 +21,6 @@ class WeightRecords:
     gradient: LayerGradient
     do_da: Array
     one_sample: bool
-    checkpoint: Checkpoint = unlimited
 
     def as_json(self, write: Write) -> bytes:
         """The list of them."""
@@ -31,7 +29,7 @@ class WeightRecords:
     def pieces(self, write: Write) -> Iterator[bytes]:
         """The same in pieces, `from` unit by unit: rows of the matrices fill the gaps of one template, some at a time.
 
-        The checkpoint is called for each unit and for each piece.
+        `write` is called for each unit and for each piece: what it raises ends the writing.
         """
         weights, derivatives = self.gradient.activity.layer.weights, self.gradient.dE_dw
         row = b",".join(
@@ -42,7 +40,6 @@ class WeightRecords:
         step = max(1, _AT_A_TIME // n_out)
         before = b"["
         for first in range(0, n_in, step):
-            self.checkpoint()
             some = slice(first, first + step)
             inputs = enumerate(self._inputs(some), first)
             rows = b",".join(row.replace(_FROM, b"%d" % i).replace(_DA_DW, write(o)) for i, o in inputs)
@@ -61,7 +58,6 @@ class WeightRecords:
         """dE_do and do_da of every unit: over the samples, and over the units m where they act on each other."""
         of_all = b""  # dE_do of all units, which every unit of a group has
         for j, spec in enumerate(self.gradient.activity.layer.activations):
-            self.checkpoint()
             if spec.activation.elementwise:
                 slope = self.do_da[:, j] if self.do_da.ndim == 2 else self.do_da[:, j, j]
                 dE_do = self._written(self.gradient.dE_do[:, j], write)
@@ -75,12 +71,10 @@ class WeightRecords:
         return write((over_samples[0] if self.one_sample else over_samples).tolist())
 
 
-def weight_records(
-    gradient: LayerGradient, do_da: Array, one_sample: bool, checkpoint: Checkpoint = unlimited
-) -> WeightRecords:
+def weight_records(gradient: LayerGradient, do_da: Array, one_sample: bool) -> WeightRecords:
     """The records of a layer: dE_dw is the sum over the samples of dE_do · do_da · da_dw.
 
     Each factor is a list over the samples, or one value where one sample was posted. For a unit of a vector-valued
     group, value means the list over the units m of the layer, `do_da[m]` = do_m/da_j.
     """
-    return WeightRecords(gradient, do_da, one_sample, checkpoint)
+    return WeightRecords(gradient, do_da, one_sample)

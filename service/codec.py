@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -154,8 +154,8 @@ def _written(value: Any) -> Any:
     """What orjson does not write by itself; it asks for a transposed or strided array in another form."""
     if isinstance(value, np.ndarray):
         return np.ascontiguousarray(value)
-    if isinstance(value, WeightRecords):  # few; without a checkpoint, as orjson would wrap what that raises
-        return orjson.Fragment(replace(value, checkpoint=unlimited).as_json(_dumps))
+    if isinstance(value, WeightRecords):  # few: without a look at the checkpoint, as orjson would wrap what it raises
+        return orjson.Fragment(value.as_json(_dumps))
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 

@@ -1,6 +1,7 @@
 """Records of weights as JSON: those of one layer, against records that are put together one by one."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,16 +44,19 @@ def test_a_record_has_the_factors_of_its_weight(one_sample: bool, activation: st
             assert np.array_equal(record[name], wanted), name
 
 
-def test_a_checkpoint_is_called_while_records_are_written_and_ends_that() -> None:
-    """At least once for each unit; what it raises goes to the caller."""
+def test_what_writes_is_called_for_each_unit_and_can_end_the_writing() -> None:
+    """What it raises goes to the caller: so a deadline ends the writing of many records."""
     layer, calls = _layer(2, "softmax"), list[int]()
-    write = json.dumps
-    records = weight_records(layer, layer.do_da.array(), False, lambda: calls.append(1))
-    assert json.loads(records.as_json(lambda value: write(np.asarray(value).tolist()).encode().replace(b" ", b"")))
-    assert len(calls) >= 4
+    records = weight_records(layer, layer.do_da.array(), False)
 
-    def end() -> None:
+    def write(value: Any) -> bytes:
+        calls.append(1)
+        return json.dumps(np.asarray(value).tolist()).encode().replace(b" ", b"")
+
+    def end(value: Any) -> bytes:
         raise TimeoutError
 
+    assert json.loads(records.as_json(write))
+    assert len(calls) >= 4
     with pytest.raises(TimeoutError):
-        weight_records(layer, layer.do_da.array(), False, end).as_json(lambda value: write(value).encode())
+        records.as_json(end)
