@@ -45,3 +45,36 @@ def _check_classes(t: Array, samples: int, outputs: int, loss: LossSpec) -> None
         raise ValueError(f"target {sample} is {t[sample]:g}, but classes are whole numbers from 0 to {outputs - 1}")
     if loss.reduction == "mean" and ignored.all():
         raise ValueError("all samples are of the ignored class: there is no mean over no sample")
+
+
+def check_place(network: Network, layer: int, before: int | None, unit: int) -> None:
+    """Raise ValueError where the network has no such weight, or with None for the unit before no such bias."""
+    layers = network.layers
+    _check_index("layer", layer, len(layers))
+    n_in, n_out = layers[layer].weights.shape
+    _check_index(f"unit of layer {layer}", unit, n_out)
+    if before is not None:
+        _check_index(f"unit before layer {layer}", before, n_in)
+    elif layers[layer].biases is None:
+        raise ValueError(f"layer {layer} has no biases")
+
+
+def check_sample(sample: int | None, samples: int) -> None:
+    """Raise ValueError where there is no such sample; None stands for all."""
+    if sample is not None:
+        _check_index("sample", sample, samples)
+
+
+def _check_index(noun: str, index: object, count: int) -> None:
+    if index is True or index is False or not (isinstance(index, int | np.integer) and 0 <= index < count):
+        raise ValueError(f"there is no {noun} {index!r}: they are numbered from 0 to {count - 1}")
+
+
+def check_arrays(noun: str, given: Array | None, wanted: Array | None) -> None:
+    """Raise ValueError where an array is given that has not the shape of the one it stands beside."""
+    if given is None:
+        return
+    if wanted is None:
+        raise ValueError(f"there is no {noun}")
+    if np.shape(given) != wanted.shape:
+        raise ValueError(f"{noun} must have the shape {wanted.shape}, not {np.shape(given)}")

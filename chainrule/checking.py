@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chainrule.agreement import Agreement, Given, Tolerance, agreement
+from chainrule.arguments import check_arrays, fitting_targets
 from chainrule.backprop import Gradients
 from chainrule.catalogue import Array
 from chainrule.checkpoint import Checkpoint, unlimited
@@ -64,8 +65,11 @@ def check(
     """Hold a client's gradients, first layer to last, against the right ones, `result`.
 
     Where they do not agree, every known mistake is replayed, and as many pairs of them as are affordable. The
-    checkpoint is called before each replayed layer, and may raise.
+    checkpoint is called before each replayed layer, and may raise. Raises ValueError where the gradients are not of the
+    shapes of weights and biases, and for targets that do not fit.
     """
+    targets = fitting_targets(network, len(result.outputs), targets, loss)
+    _check_given(given, result)
     case = Case([layer.activity for layer in result.layers], result.top, targets, loss)
     layers = tuple(
         LayerCheck(_verdict(own.dE_dw, right.dE_dw, tolerance), _verdict(own.dE_db, right.dE_db, tolerance))
@@ -102,6 +106,16 @@ def most_work(network: Network, samples: int) -> CheckWork:
     return CheckWork(
         most_for_search(network, samples), most_for_blind_spots(network, samples), most_for_probes(network)
     )
+
+
+def _check_given(given: Sequence[Given], result: Gradients) -> None:
+    if len(given) != len(result.layers):
+        raise ValueError(f"gradients of {len(given)} layers for a network of {len(result.layers)}")
+    for k, (own, right) in enumerate(zip(given, result.layers, strict=True)):
+        check_arrays(f"dE_dw of layer {k}", own.dE_dw, right.dE_dw)
+        check_arrays(f"dE_db of layer {k}", own.dE_db, right.dE_db)
+    if all(own.dE_dw is None and own.dE_db is None for own in given):
+        raise ValueError("no gradient is given: neither dE_dw nor dE_db of any layer")
 
 
 def _verdict(given: Array | None, right: Array | None, tolerance: Tolerance) -> Agreement | None:

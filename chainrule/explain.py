@@ -15,6 +15,7 @@ from itertools import islice
 import numpy as np
 
 from chainrule.activations import ActivationSpec, Kink
+from chainrule.arguments import check_place, check_sample, fitting_targets
 from chainrule.backprop import Gradients, LayerGradient
 from chainrule.catalogue import Array, Border, quietly
 from chainrule.checkpoint import Checkpoint, unlimited
@@ -92,11 +93,12 @@ def explain(
     """The derivation of the derivative at `place`: of the whole batch, or of the share that one sample has in it.
 
     `result` is that of `gradients`. The checkpoint is called before each line, and may raise. Raises ValueError for a
-    bias of a layer that has none.
+    weight, a bias or a sample that there is none of, and for targets that do not fit.
     """
+    check_place(network, place.layer, place.unit_before, place.unit)
+    check_sample(sample, len(result.outputs))
+    targets = fitting_targets(network, len(result.outputs), targets, loss)
     gradient = result.layers[place.layer]
-    if place.unit_before is None and gradient.dE_db is None:
-        raise ValueError(f"layer {place.layer} has no biases")
     samples = range(len(result.outputs)) if sample is None else (sample,)
     dense = loss.dense_targets(targets, result.outputs.shape[1])
     divisor = loss.divisor(dense)

@@ -94,6 +94,8 @@ def verify(
         base, parameters.some(doubtful), found.some(doubtful), of_loss[doubtful], noise[doubtful]
     )
     numbers = (analytic, found.value, difference / scale, noise / scale)
+    noise[doubtful[of_loss[doubtful] > np.abs(base.single_losses()).sum()]] = np.inf  # rounding is larger than the loss
+    numbers = (analytic, found.value, difference / scale, noise / scale)
     beyond = doubtful[difference[doubtful] > noise[doubtful]]
     return Verification(
         checked=len(checked),

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from chainrule.activations import activation_spec
+from chainrule.agreement import Given, Tolerance
 from chainrule.backprop import descend, gradients
 from chainrule.catalogue import Array
+from chainrule.checking import check
+from chainrule.explain import Place, explain
 from chainrule.losses import LOSSES, LossSpec, loss_spec
 from chainrule.network import Layer, Network, dense
 from chainrule.verification import verify
@@ -135,3 +138,52 @@ def test_a_step_takes_the_gradients_of_its_own_network() -> None:
     """Those of another have other shapes, or are too few."""
     with pytest.raises(ValueError, match="of this network"):
         descend(NETWORK, (), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("place", "sample", "words"),
+    [
+        (Place(-1, 0, 0), None, "no layer -1: they are numbered from 0 to 0"),
+        (Place(1, 0, 0), None, "no layer 1"),
+        (Place(0, -1, 0), None, "no unit of layer 0 -1"),
+        (Place(0, 3, 0), None, "no unit of layer 0 3: they are numbered from 0 to 2"),
+        (Place(0, 0, -1), None, "no unit before layer 0 -1"),
+        (Place(0, 0), None, "layer 0 has no biases"),
+        (Place(0, True, 0), None, "no unit of layer 0 True"),
+        (Place(0, 0, 0), -1, "no sample -1: they are numbered from 0 to 1"),
+        (Place(0, 0, 0), 2, "no sample 2"),
+        (Place(0, 0, 0), 0.5, "no sample 0.5"),
+    ],
+)
+def test_a_derivative_that_there_is_not_is_not_explained(place: Place, sample: Any, words: str) -> None:
+    """A negative index would explain another one without a word."""
+    targets = np.zeros((2, 3))
+    result = gradients(NETWORK, X, targets, SQUARES)
+    with pytest.raises(ValueError, match=words):
+        explain(NETWORK, result, targets, SQUARES, place, sample)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([], "gradients of 0 layers for a network of 1"),
+        ([Given(np.zeros((3, 2)), None)], r"dE_dw of layer 0 must have the shape \(2, 3\), not \(3, 2\)"),
+        ([Given(np.zeros((2, 3)), np.zeros(3))], "there is no dE_db of layer 0"),
+        ([Given(None, None)], "no gradient is given"),
+    ],
+)
+def test_gradients_of_another_network_are_not_checked(given: list[Given], words: str) -> None:
+    """NumPy would say that operands could not be broadcast together, or nothing."""
+    targets = np.zeros((2, 3))
+    result = gradients(NETWORK, X, targets, SQUARES)
+    with pytest.raises(ValueError, match=words):
+        check(NETWORK, result, targets, SQUARES, given, Tolerance())
+
+
+def test_targets_that_do_not_fit_are_neither_explained_nor_checked() -> None:
+    """They would be broadcast over the samples."""
+    result, wrong = gradients(NETWORK, X, np.zeros((2, 3)), SQUARES), np.zeros((3, 3))
+    with pytest.raises(ValueError, match="targets must have the shape"):
+        explain(NETWORK, result, wrong, SQUARES, Place(0, 0, 0))
+    with pytest.raises(ValueError, match="targets must have the shape"):
+        check(NETWORK, result, wrong, SQUARES, [Given(result.layers[0].dE_dw, None)], Tolerance())

@@ -363,10 +363,21 @@ def test_waves_that_every_step_jumps_over_are_not_called_wrong() -> None:
     assert found.agrees
 
 
+def test_a_loss_without_digits_is_called_noise() -> None:
+    """sin at exp(55): the last bit of what it is given is a thousand waves, and no difference tells anything."""
+    network = Network((dense([[55.0]], "exp"), dense([[1.0]], "sin")))
+    inputs, targets, loss = np.ones((1, 1)), np.zeros((1, 1)), loss_spec("half_squared_error")
+    result = gradients(network, inputs, targets, loss)
+    found = verify(network, result.layers, targets, loss)
+    assert found.agrees
+    assert found.worst is not None
+    assert found.worst.noise == np.inf
+
+
 def test_parameters_in_blocks_have_the_derivatives_of_parameters_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A block of one parameter and one sample, or all in one: equal to the digits that the noise leaves."""
     whole = verify(NETWORK, gradients(NETWORK, INPUTS, CLASSES, LOSS).layers, CLASSES, LOSS)
-    monkeypatch.setattr("chainrule.moved._NUMBERS", 1)
+    monkeypatch.setattr("chainrule.moved.BLOCK_NUMBERS", 1)
     alone = verify(NETWORK, gradients(NETWORK, INPUTS, CLASSES, LOSS).layers, CLASSES, LOSS)
     assert (alone.checked, alone.left_out, alone.agrees) == (whole.checked, whole.left_out, True)
     assert whole.worst is not None
