@@ -154,7 +154,7 @@ OVERLOADED = Problem(
     "overloaded",
     503,
     "Service overloaded",
-    "As many requests are being computed, and wait for it, as this deployment takes at a time.",
+    "All slots and the queue are taken, or other requests take all the memory that requests may take.",
     "Send the request again after the seconds that the Retry-After header tells.",
 )
 WORK_TIMED_OUT = Problem(
