@@ -4240,7 +4240,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "one worker takes all connections that come at once",
         "service/worker.py",
-        "_ACCEPTED = 1 ",
+        "_ACCEPTED = 8 ",
         "_ACCEPTED = 1024 ",
         _PIECES,
     ),
