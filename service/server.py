@@ -30,6 +30,7 @@ from service.logs import GunicornLogger
 from service.malloc import keep_freed
 from service.memory_budget import Budget, kept_bytes
 from service.metrics import Metrics, new_directory, remove_directory
+from service.routes import known_costs
 from service.settings import Settings, retired_settings
 from service.shared import Shared
 from service.worker import Worker
@@ -85,6 +86,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         app = create_app(self.settings)
         app.extensions["chainrule.shared"] = self.shared
         app.extensions["chainrule.observers"].append(self.metrics.observe)
+        known_costs(app)  # before the workers are forked: none of them is held up by the first GET /v1/limits
         return app
 
     def front(self) -> Front:
