@@ -7,6 +7,7 @@ and a key given twice in one object, of which every fast parser would keep the l
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ _NOT_JSON = re.compile(r"NaN|-?Infinity")
 _BEFORE_KEYS = {dict, str}
 _HOLD_ARRAYS = {dict, list, np.ndarray, WeightRecords}
 _GAP = b"\0"  # stands for a part that is written apart; no JSON text has this byte
-_PIECE = 32 * 1024  # numbers that are written at a time: some milliseconds
+_AT_ONCE = 256 * 1024  # numbers of an answer that is written at once: some 10 ms
+_PIECE = 42_000  # numbers written at a time: a megabyte of text at most, which orjson keeps in a block of that size
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATACLASS
 _OVERFLOW = "number is infinity when parsed as double"  # orjson's words for 1e400
 _LONGEST_INTEGER = 310  # characters; beyond, float64 has no number for it, and Python takes long to read it
@@ -107,16 +109,23 @@ def _refuse_keys_twice(body: bytes) -> None:
 def encode(document: Any, checkpoint: Checkpoint = unlimited) -> bytes:
     """`document` as JSON, NumPy arrays included. A number that is not finite becomes null: check beforehand.
 
-    Large arrays and records are written apart, in pieces, with a look at the checkpoint between: one piece keeps other
-    threads waiting. All pieces are copied once, into the answer. An array that stands in the document twice, as the o
-    of one layer and the da_dw of the next, is written once.
+    An array that stands in the document twice, as the o of one layer and the da_dw of the next, is written once. What
+    is very large is written in pieces, with a look at the checkpoint between: one piece keeps other threads waiting.
     """
     large = _large_parts(document)
-    if not large:
-        return _dumps(document, orjson.OPT_APPEND_NEWLINE)
-    outline = _dumps(_with_gaps(document, {id(part) for part in large}), orjson.OPT_APPEND_NEWLINE).split(_GAP)
-    texts: dict[int, list[bytes]] = {}
-    written: list[bytes] = [outline[0]]
+    if sum(map(_size, large)) > _AT_ONCE:
+        return _encode_in_pieces(document, large, checkpoint)
+    times = Counter(map(id, large))
+    texts = {id(part): orjson.Fragment(_dumps(part)) for part in large if times[id(part)] > 1}
+    return _dumps(_with_texts(document, texts) if texts else document, orjson.OPT_APPEND_NEWLINE)
+
+
+def _encode_in_pieces(document: Any, large: list[Any], checkpoint: Checkpoint) -> bytes:
+    """Large parts are written apart, and copied once, into the answer."""
+    gaps = {id(part): orjson.Fragment(_GAP) for part in large}
+    outline = _dumps(_with_texts(document, gaps), orjson.OPT_APPEND_NEWLINE).split(_GAP)
+    texts: dict[int, list[bytes | memoryview]] = {}
+    written: list[bytes | memoryview] = [outline[0]]
     for part, behind in zip(large, outline[1:], strict=True):
         if id(part) not in texts:
             texts[id(part)] = list(_pieces(part, checkpoint))
@@ -125,7 +134,7 @@ def encode(document: Any, checkpoint: Checkpoint = unlimited) -> bytes:
     return b"".join(written)
 
 
-def _pieces(part: Any, checkpoint: Checkpoint) -> Iterator[bytes]:
+def _pieces(part: Any, checkpoint: Checkpoint) -> Iterator[bytes | memoryview]:
     """The text of an array or of records."""
 
     def write(value: Any) -> bytes:
@@ -139,7 +148,7 @@ def _pieces(part: Any, checkpoint: Checkpoint) -> Iterator[bytes]:
     for at in range(0, len(part), step):
         yield before
         if step > 1 or part.ndim == 1:
-            yield write(part[at : at + step])[1:-1]  # a copy: what orjson returns has up to as much again reserved
+            yield memoryview(write(part[at : at + step]))[1:-1]
         else:
             yield from _pieces(part[at], checkpoint)
         before = b","
@@ -176,13 +185,13 @@ def _size(part: Any) -> int:
     return int(part.size if type(part) is np.ndarray else 8 * part.gradient.dE_dw.size)
 
 
-def _with_gaps(document: Any, apart: set[int]) -> Any:
-    """The document with a gap in the place of each part that is written apart."""
+def _with_texts(document: Any, texts: dict[int, orjson.Fragment]) -> Any:
+    """The document with a text in the place of each part that has one."""
     if type(document) is dict:
-        return {key: _with_gaps(value, apart) for key, value in document.items()}
+        return {key: _with_texts(value, texts) for key, value in document.items()}
     if type(document) is list and document and type(document[0]) is dict:
-        return [_with_gaps(value, apart) for value in document]
-    return orjson.Fragment(_GAP) if id(document) in apart else document
+        return [_with_texts(value, texts) for value in document]
+    return texts.get(id(document), document)
 
 
 def _number_of_keys(document: Any, depth: int = 0) -> int:

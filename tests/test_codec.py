@@ -310,6 +310,8 @@ def test_an_array_that_stands_twice_in_a_document_is_written_twice() -> None:
     whole, half, turned = o.tolist(), o[25:].tolist(), o.T.tolist()
     expected = {"layers": [{"o": whole, "half": half}, {"factors": {"da_dw": whole}, "a": whole}], "outputs": turned}
     assert json.loads(encode(document)) == expected
+    many = document | {"more": [{"a": np.zeros((600, 600))}]}  # so that all is written in pieces
+    assert json.loads(encode(many)) == expected | {"more": [{"a": [[0.0] * 600] * 600}]}
 
 
 PIECES = {
@@ -324,8 +326,11 @@ PIECES = {
 
 
 @pytest.mark.parametrize("array", PIECES.values(), ids=PIECES)
-def test_an_array_is_written_in_pieces_as_it_would_be_in_one(array: np.ndarray) -> None:
+def test_an_array_is_written_in_pieces_as_it_would_be_in_one(
+    array: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """To the byte; the checkpoint is looked at between the pieces."""
+    monkeypatch.setattr("service.codec._AT_ONCE", 0)
     looks: list[None] = []
     document = {"a": [1.5], "b": [{"array": array}, {"array": array[:2]}]}
     whole = orjson.dumps(
@@ -344,7 +349,7 @@ def test_what_a_checkpoint_raises_while_an_answer_is_written_comes_out() -> None
     def stop() -> None:
         raise Stop
 
-    for part in (np.ones(100_000), np.ones((300, 300))):
+    for part in (np.ones(300_000), np.ones((600, 600))):
         with pytest.raises(Stop):
             encode({"layers": [{"part": part}]}, stop)
 
