@@ -3390,6 +3390,34 @@ FAULTS: tuple[Fault, ...] = (
         ("tests/test_connection.py::test_a_refused_client_that_goes_on_sending_reads_why",),
     ),
     Fault(
+        "a client whose refusal is due is read from",
+        "service/connection.py",
+        "        self._closing = True\n        self._transport.pause_reading()\n",
+        "        self._closing = True\n",
+        ("tests/test_connection.py",),
+    ),
+    Fault(
+        "a refused client that has closed leaves its connection open",
+        "service/connection.py",
+        "with a reset\n                self.abort()\n",
+        "with a reset\n                pass\n",
+        ("tests/test_connection.py::test_a_refusal_that_cannot_be_sent_leaves_no_connection",),
+    ),
+    Fault(
+        "refusals that are due make no room",
+        "service/connection.py",
+        "        self._connections.expect(self)\n        environ = ",
+        "        self._connections.serve(self)\n        environ = ",
+        ("tests/test_connection.py::test_refusals_that_are_due_make_room",),
+    ),
+    Fault(
+        "a client whose refusal is due is taken for idle",
+        "service/connection.py",
+        "self._reader is None and self._task is None",
+        "self._reader is None",
+        ("tests/test_connection.py::test_a_refusal_that_is_due_is_sent_before_a_stop",),
+    ),
+    Fault(
         "what was announced is counted as received",
         "service/requests.py",
         'asked.environ.get("chainrule.received_bytes", 0)',
@@ -4275,8 +4303,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "refusals that are due at once are written in one turn",
         "service/front.py",
-        "            await asyncio.sleep(0)\n            return self.refuse",
-        "            return self.refuse",
+        "            await asyncio.sleep(0)\n            return self._run",
+        "            return self._run",
         ("tests/test_front.py::test_refusals_take_turns_on_the_loop",),
     ),
     Fault(
