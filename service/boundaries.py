@@ -1,4 +1,4 @@
-"""Where a section of HTTP/1.1 ends: the head of a request, or a chunked body with its trailers."""
+"""Where the head of a request ends."""
 
 _END = b"\r\n\r\n"
 
@@ -6,7 +6,7 @@ _END = b"\r\n\r\n"
 def end_of_section(before: bytes | bytearray, data: bytes, at: int) -> int:
     """The index behind the first empty line of `data` from `at` on, or its length where there is none.
 
-    `before` are the last three bytes in front of `at`: an empty line may have begun there. A section always ends with
+    `before` are the last three bytes in front of `at`: an empty line may have begun there. A head always ends with
     one, and httptools does not say where it ended, so it is given no more than up to the next one at a time.
     """
     seam = before + data[at : at + 3]

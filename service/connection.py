@@ -9,6 +9,7 @@ from functools import partial
 from service.connections import Connections
 from service.cycle import CONTINUE, Cycle
 from service.environ import CONNECTION, environ_of, scope_of
+from service.front import Answer
 from service.logs import trace
 from service.problems import INTERNAL_ERROR, Refusal
 from service.request_head import UNREADABLE, Head, HeadReader
@@ -38,7 +39,7 @@ class Connection(asyncio.BufferedProtocol):
         self._reader: HeadReader | None = None  # of a head that has begun
         self._head_until = 0.0
         self._cycle: Cycle | None = None  # of the request that is being answered
-        self._task: asyncio.Task[None] | None = None  # kept, as the loop would not
+        self._task: asyncio.Task[None] | asyncio.Task[Answer] | None = None  # kept, as the loop would not
         self._ahead = b""  # what was read of further requests
         self._ended = self._closing = False  # by the client; by us
         self._discarded = 0
@@ -139,7 +140,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def is_idle(self) -> bool:
         """Whether nothing of a request has come."""
-        return self._cycle is None and self._reader is None
+        return self._cycle is None and self._reader is None and self._task is None
 
     # Reading.
 
@@ -172,8 +173,9 @@ class Connection(asyncio.BufferedProtocol):
         self._reader = None
         cycle = self._cycle = Cycle(head, self)
         scope = scope_of(head, self._transport) | {CONNECTION: self}
-        self._task = asyncio.get_running_loop().create_task(self._connections.front(scope, cycle.receive, cycle.send))
-        self._task.add_done_callback(partial(self._end, cycle))
+        task = asyncio.get_running_loop().create_task(self._connections.front(scope, cycle.receive, cycle.send))
+        task.add_done_callback(partial(self._end, cycle))
+        self._task = task
         if self._ended:
             self._watch_presence(cycle)
 
@@ -222,12 +224,30 @@ class Connection(asyncio.BufferedProtocol):
             self._refuse(cycle.head, Refusal(INTERNAL_ERROR, INTERNAL_ERROR.explanation))
 
     def _refuse(self, head: Head, refusal: Refusal) -> None:
-        """Answer at once, and close: what follows cannot be made sense of."""
-        cycle = Cycle(head, self)
-        cycle.keep_alive = False
-        answer = self._connections.front.refuse(environ_of(scope_of(head, self._transport)), refusal)
-        cycle.answer(answer.status, answer.headers, answer.body)
-        self._close(False)
+        """Answer in its turn, and close: what follows cannot be made sense of, and is not read before that.
+
+        Until then the connection may be closed to make room for another: else many that are refused shut others out.
+        """
+        self._closing = True
+        self._transport.pause_reading()
+        self._connections.expect(self)
+        environ = environ_of(scope_of(head, self._transport))
+        task = asyncio.get_running_loop().create_task(self._connections.front.refuse(environ, refusal))
+        task.add_done_callback(partial(self._end_refused, head))
+        self._task = task
+
+    def _end_refused(self, head: Head, task: "asyncio.Task[Answer]") -> None:
+        self._task = None
+        if task.cancelled() or self.gone.is_set():
+            self.abort()
+        elif error := task.exception():
+            _log.error("A refusal failed outside the application: %s", trace(error))
+            self.abort()
+        else:
+            cycle, answer = Cycle(head, self), task.result()
+            cycle.keep_alive = False
+            cycle.answer(answer.status, answer.headers, answer.body)
+            self._close(False)
 
     def _close(self, all_read: bool) -> None:
         """Close when the answer is sent; where the client may still be sending, when it has closed its side.
@@ -239,7 +259,10 @@ class Connection(asyncio.BufferedProtocol):
         if all_read or self._ended:
             transport.close()
         else:
-            transport.write_eof()
+            try:
+                transport.write_eof()
+            except OSError:  # the client has closed: what was just sent is answered with a reset
+                self.abort()
             self.read_on()
         self._connections.close(self, transport.get_write_buffer_size())
 

@@ -85,7 +85,7 @@ class Front:
             answer = await self._answer(environ, body, transfer, connection)
         except Refusal as refusal:
             transfer.holding.release()
-            answer = await self._refuse_in_turn(environ, refusal)
+            answer = await self.refuse(environ, refusal)
         except ClientGone:
             tell_of_gone(self._app, environ, _path(environ))
             return
@@ -95,15 +95,14 @@ class Front:
         if not body.ended:
             await body.drop()
 
-    def refuse(self, environ: Environ, refusal: Refusal) -> Answer:
-        """The application's answer to a request that it need not look at."""
-        return self._run(environ | {REFUSAL: refusal})
+    async def refuse(self, environ: Environ, refusal: Refusal) -> Answer:
+        """The application's answer to a request that it need not look at.
 
-    async def _refuse_in_turn(self, environ: Environ, refusal: Refusal) -> Answer:
-        """The refusal, one a turn of the loop: a thousand clients that end at once do not hold up the others."""
+        One a turn of the loop: a thousand clients that are refused at once do not hold up the others.
+        """
         async with self._refusing:
             await asyncio.sleep(0)
-            return self.refuse(environ, refusal)
+            return self._run(environ | {REFUSAL: refusal})
 
     async def _answer(self, environ: Environ, body: RequestBody, transfer: Transfer, connection: Connection) -> Answer:
         asked = environ["REQUEST_METHOD"], _path(environ)

@@ -223,14 +223,19 @@ class _Front:
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
         self.scopes: list[dict[str, Any]] = []
+        self.refusals = asyncio.Event()
+        self.refusals.set()
+        self.refused = 0
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """One request."""
         self.scopes.append(scope)
         await self._behaviour(scope, receive, send)
 
-    def refuse(self, _: Any, refusal: Any) -> Answer:
-        """The sentence alone."""
+    async def refuse(self, _: Any, refusal: Any) -> Answer:
+        """The sentence alone, when `refusals` are let through."""
+        self.refused += 1
+        await self.refusals.wait()
         return Answer(refusal.problem.status, [], refusal.detail.encode())
 
 
@@ -511,6 +516,125 @@ def test_a_refused_client_that_goes_on_sending_reads_why() -> None:
 
             assert (await asyncio.to_thread(talk)).startswith(b"HTTP/1.1 400 ")
             client.close()
+
+    _run(test)
+
+
+NO_HOST = b"GET / HTTP/1.1\r\n\r\n"
+WHOLE = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("behind", [b"", WHOLE], ids=["nothing", "a request"])
+def test_who_is_refused_in_its_turn_reads_why_and_is_not_read_from(ended: bool, behind: bytes) -> None:
+    """Also where it has ended its side before; no request behind it is answered."""
+
+    async def test() -> None:
+        async with _served(_echo) as served:
+            served.front.refusals.clear()
+            reader, writer = await asyncio.open_connection(*served.address)
+            writer.write(NO_HOST + behind)
+            if ended:
+                writer.write_eof()
+            while not served.front.refused:
+                await asyncio.sleep(0.01)
+            if not ended:
+                writer.write(behind)
+            await asyncio.sleep(0.1)
+            assert len(served.connections) == 1
+            served.front.refusals.set()
+            text = await reader.read()
+            writer.close()
+        assert text.startswith(b"HTTP/1.1 400 ")
+        assert text.count(b"HTTP/1.1") == 1
+        assert b"Connection: close\r\n" in text
+        assert (served.front.scopes, served.front.refused) == ([], 1)
+
+    _run(test)
+
+
+def test_nothing_is_read_of_a_client_whose_refusal_is_due() -> None:
+    """Of 20 MB behind the head, the kernel takes its share: the loop has no work with them, and the answer arrives."""
+
+    async def test() -> None:
+        async with _served(_echo) as served:
+            served.front.refusals.clear()
+            reader, writer = await asyncio.open_connection(*served.address)
+            writer.transport.set_write_buffer_limits(high=0)
+            writer.write(NO_HOST + bytes(20_000_000))
+            await asyncio.sleep(0.5)
+            assert writer.transport.get_write_buffer_size() > 10_000_000
+            served.front.refusals.set()
+            assert (await reader.read(12)) == b"HTTP/1.1 400"
+            writer.transport.abort()
+
+    _run(test)
+
+
+def test_refusals_that_are_due_make_room() -> None:
+    """Two connections are allowed, and two are to be refused: who comes then is answered."""
+
+    async def test() -> None:
+        async with _served(_echo, connections=2) as served:
+            served.front.refusals.clear()
+            writers = []
+            for _ in range(2):
+                _, writer = await asyncio.open_connection(*served.address)
+                writer.write(NO_HOST)
+                writers.append(writer)
+            while served.front.refused < 2:
+                await asyncio.sleep(0.01)
+            reader, writer = await asyncio.open_connection(*served.address)
+            writer.write(WHOLE)
+            assert (await reader.read(12)) == b"HTTP/1.1 200"
+            served.front.refusals.set()
+            for open_one in (writer, *writers):
+                open_one.close()
+
+    _run(test)
+
+
+@pytest.mark.parametrize("raw", [NO_HOST, WHOLE], ids=["a head", "a fault"])
+def test_a_refusal_that_is_due_is_sent_before_a_stop(raw: bytes) -> None:
+    """Such a client is not taken for one that has asked for nothing."""
+
+    async def test() -> None:
+        async def fail(*_: Any) -> None:
+            raise ZeroDivisionError
+
+        async with _served(fail) as served:
+            served.front.refusals.clear()
+            reader, writer = await asyncio.open_connection(*served.address)
+            writer.write(raw)
+            while not served.front.refused:
+                await asyncio.sleep(0.01)
+            served.connections.close_idle()
+            served.front.refusals.set()
+            assert (await reader.read()).startswith(b"HTTP/1.1 400 " if raw == NO_HOST else b"HTTP/1.1 500 ")
+            writer.close()
+
+    _run(test)
+
+
+@pytest.mark.parametrize("how", ["reset", "closed", "fault"])
+def test_a_refusal_that_cannot_be_sent_leaves_no_connection(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client has gone meanwhile, or the application falls: `_served` waits until no connection is open."""
+
+    async def test() -> None:
+        async with _served(_echo) as served:
+            served.front.refusals.clear()
+            client = socket.create_connection(served.address)
+            client.sendall(NO_HOST)
+            while not served.front.refused:
+                await asyncio.sleep(0.01)
+            if how == "reset":
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            if how == "fault":
+                monkeypatch.setattr("tests.test_connection.Answer", None)
+            else:
+                client.close()
+            served.front.refusals.set()
+        client.close()
 
     _run(test)
 

@@ -36,7 +36,7 @@ ALLOWED = {
 ONLY_IN = {  # within the service
     "apispec": {"service/openapi.py"},
     "flask_swagger_ui": {"service/pages.py"},
-    "httptools": {"service/incoming.py", "service/request_head.py"},
+    "httptools": {"service/request_head.py"},
     "opentelemetry": {"service/spans.py"},
     "orjson": {"service/codec.py"},
     "numpy": {
