@@ -323,12 +323,12 @@ def test_any_json_at_all_is_taken_calmly(visit: Visit, text: str) -> None:
 
 
 def test_a_request_that_is_too_much_is_explained(visit: Visit) -> None:
-    """Limits too: the service says which, how many, and what to change."""
+    """Limits too: the service says which, how much, and what to change."""
     visit.expected |= {422}
-    layer = {"activation": "tanh", "weights": [[1.0]]}
-    visit.paste(json.dumps({"network": {"layers": [layer] * 65}, "inputs": [1.0], "targets": [1.0]}))
+    layer = {"activation": "softmax", "weights": [[0.5] * 2000]}  # four million derivatives of one unit by another
+    visit.paste(json.dumps({"network": {"layers": [layer]}, "inputs": [1.0], "targets": [0.0] * 2000}))
     visit.page.wait_for_selector("#json-complaints .complaint")
-    assert "65" in visit.page.inner_text("#json-complaints")
+    assert "CHAINRULE_MAX_MEMORY_BYTES" in visit.page.inner_text("#json-complaints")
 
 
 def test_form_and_json_are_two_views_of_one_request(visit: Visit) -> None:
