@@ -103,7 +103,7 @@ def explain(
     dense = loss.dense_targets(targets, result.outputs.shape[1])
     divisor = loss.divisor(dense)
     steps: list[Step] = []
-    batch, allowance = len(targets) > 1, _Allowance()
+    batch, allowance = len(targets) > 1, _Allowance(MOST_EVALUATED_ALONE)
     for s in samples:
         own = _Sample(network, result, targets[s], dense[s], loss, divisor, place, s, batch, allowance, checkpoint)
         steps += [replace(step, sample=s) for step in own.steps()]
@@ -449,7 +449,7 @@ class _Allowance:
     Only the longer form of a closed form is such a line. It is tried where the shorter form has lost all its digits.
     """
 
-    terms: int = MOST_EVALUATED_ALONE
+    terms: int
 
     def cheap(self, nodes: Iterator[Node], units: int) -> Iterator[Node]:
         """The first form, which shares its sums, and the others while the allowance lasts."""
