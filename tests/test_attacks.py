@@ -10,6 +10,7 @@ import pytest
 
 from tests.attacks import hostile
 from tests.attacks.arena import (
+    KEPT,
     LARGEST_REFUSAL,
     MEMORY,
     NOISE,
@@ -113,7 +114,7 @@ UNSOUND = {
     "nobody answered": Measured("", [], Report(), 0.9, 5),
     "a slow answer": Measured("", [], Report(answered=3, slowest=SLOWEST + 0.2, late=0.1), 0.9, 5),
     "too much CPU": Measured("", [], SOUND.seen, 1.1 + NOISE, 5),
-    "too much memory": Measured("", [], Report(answered=3, peak=111), 0.9, 5),
+    "too much memory": Measured("", [], Report(answered=3, peak=111 + KEPT), 0.9, 5),
     "an answer without a line in the log": Measured("", SOUND.answers, SOUND.seen, 0.9, 4),
 }
 

@@ -8,6 +8,9 @@ import pytest
 
 from service.ledger import ARRIVING, STAGES, Ledger, ceilings, largest_body, largest_request
 
+# JAX, where another test has loaded it, warns of every fork.
+pytestmark = pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")
+
 TOTAL = 1600
 MIB = 2**20
 

@@ -19,6 +19,9 @@ from service.front import Answer
 from service.settings import read_settings
 from service.worker import Worker
 
+# JAX, where another test has loaded it, warns of every fork.
+pytestmark = pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")
+
 BACKLOG = 64  # connections that may wait to be accepted
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -147,9 +150,9 @@ def test_a_worker_that_is_told_so_waits_for_nobody(number: signal.Signals, stop_
         assert time.monotonic() - start < 10
 
 
-def test_a_worker_takes_one_connection_at_a_time() -> None:
+def test_a_worker_takes_a_few_connections_at_a_time() -> None:
     """Of many that come at once it leaves the others to whoever is free; and as many as before may wait for that."""
-    most = 12
+    most = 60
     with _listener() as listener, contextlib.ExitStack() as stack, _worker(listener) as pid:
         with _client(listener) as client:
             client.sendall(REQUEST)
@@ -162,7 +165,7 @@ def test_a_worker_takes_one_connection_at_a_time() -> None:
         assert _waiting(listener) == most
         os.kill(pid, signal.SIGCONT)
         time.sleep(0.3)  # the worker is busy with the first, for 0.2 s of it or more
-        assert most / 3 < _waiting(listener) < most
+        assert 0 < _waiting(listener) < most
 
 
 def _waiting(listener: socket.socket) -> int:

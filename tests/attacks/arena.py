@@ -21,6 +21,7 @@ LARGEST_REFUSAL = 64 * 1024  # bytes
 REFUSED = frozenset({400, 408, 413, 415, 422, 431, 501, 503})
 _SETTLED = 10.0  # seconds after an attack, in which nothing may be left of it
 NOISE = 1.5  # seconds of CPU: what good clients, health checks and freed memory take more at one time than at another
+KEPT = 80 * 2**20  # bytes of freed memory that two workers may keep from an attack before this one
 _AT_REST = 64 * 2**20  # bytes over those before the first attack
 _STATE = "chainrule_requests_in_flight"
 
@@ -163,7 +164,7 @@ def about_cost(attack: Attack, found: Measured, rest: int) -> Iterator[str]:
     """What the attack took beyond its bounds, of CPU time and of memory."""
     if found.cpu > attack.cpu + NOISE:
         yield f"{found.cpu:.2f} s of CPU, {attack.cpu:g} s allowed"
-    if found.seen.peak > min(MEMORY, rest + attack.growth):
+    if found.seen.peak > min(MEMORY, rest + attack.growth + KEPT):
         yield f"{found.seen.peak / 2**20:.0f} MiB, of which {rest / 2**20:.0f} at rest"
 
 
