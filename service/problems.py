@@ -85,7 +85,7 @@ TOO_LARGE = Problem(
     413,
     "Content too large",
     "The body is over the limit of this deployment, as it was sent or once it is decompressed. Or a compressed "
-    "body takes more memory to decode than its size allows: 20 MiB, and 600 bytes for each byte sent beyond 100 kB.",
+    "body takes more memory to decode than its size allows: 28 MiB, and 600 bytes for each byte sent beyond 100 kB.",
     "Send fewer samples a request and add the gradients up, or give the arrays as base64. Send a body that compresses "
     "extremely well without Content-Encoding. GET /v1/limits tells the limits beforehand.",
 )

@@ -66,12 +66,19 @@ IN_STRINGS = {
     "k": b"k",
 }
 LARGE = 32 * MB - 1000
+LAYER = b'{"activation":"tanh","weights":[[1]]}'
 
 
 def _bodies() -> Iterator[tuple[str, Body]]:
     yield "2,000 layers of unknown names", _layers
     yield "100 kB of unknown keys", _filler(b'"sigmiod":1,', 6 * MB, b"{", b'"x":1}')
     yield "unknown keys, each its own", _own_keys
+    for size in (98_000, 300_000, MB):
+        yield (
+            f"{size} bytes of layers without inputs",
+            _filler(LAYER + b",", size, b'{"network":{"layers":[', LAYER + b"]}}"),
+        )
+        yield f"a key {size // 6} times", _filler(b'"a":0,', size, b"{", b'"a":0}')
     yield "unknown units", _filler(b'"sigmiod",', MB, b'{"network":{"layers":[{"activation":[', b'"a"]}]}}')
     yield "a loss without a name", _own_parameters
     yield "candidates", _filler(b'{"x":1},', MB, b'{"candidate":{"layers":[', b"{}]}}")
