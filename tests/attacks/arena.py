@@ -21,8 +21,7 @@ LARGEST_REFUSAL = 64 * 1024  # bytes
 REFUSED = frozenset({400, 408, 413, 415, 422, 431, 501, 503})
 _SETTLED = 10.0  # seconds after an attack, in which nothing may be left of it
 NOISE = 1.5  # seconds of CPU: what good clients, health checks and freed memory take more at one time than at another
-KEPT = 80 * 2**20  # bytes of freed memory that two workers may keep from an attack before this one
-_AT_REST = 64 * 2**20  # bytes over those before the first attack
+KEPT = 112 * 2**20  # bytes that two workers may keep from attacks before: freed, or pages that a few small objects share
 _STATE = "chainrule_requests_in_flight"
 
 
@@ -49,11 +48,13 @@ class Measured:
     seen: Report
     cpu: float
     log_lines: int
+    kept: int = 0  # bytes that the service takes some time after it
 
     def __str__(self) -> str:
         statuses = ", ".join(f"{len(list(some))} x {status}" for status, some in itertools.groupby(self.statuses))
         return (
-            f"{self.cpu:6.2f} s CPU, {self.seen.peak / 2**20:4.0f} MiB, {self.seen.answered:4} good answers, "
+            f"{self.cpu:6.2f} s CPU, {self.seen.peak / 2**20:4.0f} MiB, {self.kept / 2**20:4.0f} after it, "
+            f"{self.seen.answered:4} good answers, "
             f"slowest {self.seen.slowest:5.2f} s, {len(self.seen.failures)} failed: {self.name} [{statuses}]"
         )
 
@@ -98,6 +99,7 @@ class Arena:
             *about_log(found),
             *self._about_the_end(),
         ]
+        found.kept = memory(self.server.process.pid)
         self.sound = not complaints
         return complaints
 
@@ -133,7 +135,7 @@ class Arena:
             yield f"the workers are {self.server.workers}, no longer {self.workers}"
         if in_flight := self.server.metric(_STATE):
             yield f"{in_flight:g} requests are in flight still"
-        if (taken := memory(self.server.process.pid)) > self.rest + _AT_REST:
+        if (taken := memory(self.server.process.pid)) > self.rest + KEPT:
             yield f"{taken / 2**20:.0f} MiB are taken still, of {self.rest / 2**20:.0f} before"
 
 
