@@ -91,6 +91,8 @@ class Front:
             return
         finally:
             transfer.holding.release()
+        scope["headers"].clear()  # a client that reads slowly keeps its answer only
+        environ.clear()
         await self._send(answer, send, transfer, connection)
         if not body.ended:
             await body.drop()
@@ -190,7 +192,7 @@ class Front:
     async def _send(self, answer: Answer, send: Send, transfer: Transfer, connection: Connection) -> None:
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         size = len(answer.body)
-        transfer.hold_answer(size)
+        transfer.hold_answer(size + min(size, _PIECE))
         view = memoryview(answer.body)
         try:
             async with transfer.clients_part(self._settings.write_seconds):
