@@ -33,8 +33,8 @@ class Connections:
     `waiting` are those whose client has to send something, the one longest silent first: the only ones that are closed
     to make room. A client whose request is computed, or who reads an answer, is not among them.
 
-    The memory budget counts bodies and answers. What comes before a body is bounded here: large heads, and requests that
-    were sent ahead.
+    The memory budget counts bodies and answers. What comes before a body is bounded here: large heads, and requests
+    that were sent ahead.
     """
 
     def __init__(self, front: Front, settings: Settings, draining: Callable[[], bool]) -> None:
