@@ -3271,6 +3271,13 @@ FAULTS: tuple[Fault, ...] = (
         ("tests/test_stopping.py::test_the_metrics_add_up_also_after_a_worker_was_killed",),
     ),
     Fault(
+        "a file of metrics that a worker has only just made is read",
+        "service/metrics.py",
+        " if file.stat().st_size]",
+        "]",
+        ("tests/test_metrics.py",),
+    ),
+    Fault(
         "the counts of the dead are counted twice",
         "service/metrics.py",
         "        file.unlink()\n",
