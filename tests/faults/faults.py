@@ -3245,8 +3245,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "connections are kept while the service drains",
         "service/connection.py",
-        "return self._connections.draining() or (self._ended",
-        "return (self._ended",
+        "return self._connections.draining() or self._dropped",
+        "return self._dropped",
         ("tests/test_stopping.py::test_sigterm_is_told_before_it_is_obeyed",),
     ),
     Fault(
@@ -3385,8 +3385,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "further requests are collected while one is answered",
         "service/connection.py",
-        "if cycle.full or len(self._ahead) >= _AHEAD:",
-        "if cycle.full:",
+        "if cycle.full or self._dropped or len(self._ahead) >= _AHEAD:",
+        "if cycle.full or self._dropped:",
         ("tests/test_connection.py::test_a_flood_of_pipelined_requests_is_not_collected",),
     ),
     Fault(
@@ -4289,7 +4289,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a body is taken in faster than it is read",
         "service/cycle.py",
-        "return self.body.held >= _MOST_HELD",
+        "return not self._asked and self.body.held >= _MOST_HELD",
         "return False",
         ("tests/test_connection.py::test_a_body_that_nobody_takes_is_not_collected",),
     ),
