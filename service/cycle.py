@@ -134,6 +134,7 @@ class Cycle:
             self.keep_alive = False
         connection = ("keep-alive" if self.head.version == "1.0" else "") if self.keep_alive else "close"
         head = self._start(length, connection)
+        del self._start  # it holds this cycle, and so would the two stay until the garbage collector came by
         self._wire.forget_head()
         if len(body) <= _JOINED:
             self._wire.write(b"".join((head, body)))

@@ -67,8 +67,12 @@ class HeadReader:
         return len(self._raw)
 
     def close(self) -> None:
-        """Free the parser, which holds the methods of this reader: only the garbage collector would find the two."""
+        """Free what holds this reader: only the garbage collector would find the two.
+
+        The parser has its methods, an error the frames that it came through.
+        """
         vars(self).pop("_parser", None)
+        self._error = None
 
     def on_url(self, url: bytes) -> None:
         """Called by httptools with the target, or a piece of it."""
