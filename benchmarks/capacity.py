@@ -1,23 +1,21 @@
-"""Requests a second and memory of one worker, by the size of the request: `python -m benchmarks.capacity [seconds]`.
+"""CPU time and memory of one worker, by the size of the request: `python -m benchmarks.capacity [seconds]`.
 
-One worker, as a replica has; clients on kept connections, each of which sends its next request when it has the last
-answer. A row takes so many seconds for each number of clients.
+One worker, as a replica has, and one client on a kept connection. The CPU time of a request tells how many of them a
+core answers in a second, also on a machine that is busy with something else. A row takes so many seconds.
 """
 
 import platform
-import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
 
 from benchmarks.memory import MEGA, _json, _resident, batch, in_base64, network
+from tests.attacks.processes import cpu_seconds
 from tests.serving import REQUEST, post, serving
 
-CLIENTS = (1, 4)
 KINDS: dict[str, Callable[[], bytes]] = {
     "1 weight, 1 sample": lambda: _json(REQUEST),
     "4-8-3, 1 sample, per_weight": lambda: _json(network(4, 8, 3, breakdown="per_weight")),
@@ -33,61 +31,39 @@ KINDS: dict[str, Callable[[], bytes]] = {
 }
 
 
-class Clients:
-    """So many clients that post one body over and over until they are stopped."""
-
-    def __init__(self, port: int, body: bytes, clients: int) -> None:
-        self.seconds: list[float] = []
-        self._port, self._body = port, body
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(clients)]
-
-    def run(self, duration: float) -> float:
-        """Answers a second. Raises RuntimeError where there was another than 200."""
-        start = time.monotonic()
-        for thread in self._threads:
-            thread.start()
-        time.sleep(duration)
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-        if 0.0 in self.seconds:
-            raise RuntimeError("a request was refused")
-        return len(self.seconds) / (time.monotonic() - start)
-
-    def _run(self) -> None:
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=60)
-        while not self._stop.is_set():
-            start = time.monotonic()
-            status = post(connection, self._body)[0]
-            self.seconds.append(time.monotonic() - start if status == 200 else 0.0)
-        connection.close()
-
-
 def _measure(kind: str, duration: float) -> str:
     """A row: in a service of its own, whose peak is that of these requests."""
     body = KINDS[kind]()
-    cells = [kind, f"{len(body) / MEGA:.3f}"]
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "log", WORKERS=1) as server:
         (worker,) = server.workers
-        for clients in CLIENTS:
-            load = Clients(server.port, body, clients)
-            rate = load.run(duration)
-            cells += [f"{rate:.3g}", f"{1e3 * statistics.median(load.seconds):.3g}"]
-        cells.append(f"{_resident('VmHWM', worker):.0f}")
-    return f"| {' | '.join(cells)} |"
+        with server.connection() as connection:
+            _post_for(connection, body, 0.5)  # what is made once is made
+            before = cpu_seconds(worker)
+            answers = _post_for(connection, body, duration)
+            seconds = (cpu_seconds(worker) - before) / answers
+        cells = [f"{len(body) / MEGA:.3f}", f"{1e3 * seconds:.3g}", f"{1 / seconds:.3g}"]
+        return f"| {kind} | {' | '.join(cells)} | {_resident('VmHWM', worker):.0f} |"
+
+
+def _post_for(connection: HTTPConnection, body: bytes, duration: float) -> int:
+    """Post the same body until some seconds are over, at least once; how many answers came.
+
+    Raises RuntimeError where there is another than 200.
+    """
+    answers, end = 0, time.monotonic() + duration
+    while not answers or time.monotonic() < end:
+        if post(connection, body)[0] != 200:
+            raise RuntimeError("a request was refused")
+        answers += 1
+    return answers
 
 
 def main() -> None:
     """Print the table."""
     duration = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
     print(f"One worker, Python {platform.python_version()}, {duration:g} s for each figure\n")
-    heads = [
-        f"{clients} client{'s' if clients > 1 else ''}: {what}"
-        for clients in CLIENTS
-        for what in ("a second", "median ms")
-    ]
-    print(f"| request | MB body | {' | '.join(heads)} | MB resident, peak |\n|{'---|' * (len(heads) + 3)}")
+    heads = ("request", "MB body", "CPU ms a request", "requests a second and core", "MB resident, peak")
+    print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for kind in KINDS:
         print(_measure(kind, duration), flush=True)
 

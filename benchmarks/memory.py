@@ -1,11 +1,10 @@
-"""The memory that the largest requests of each kind take: `python -m benchmarks.memory`.
+"""The memory that large requests of each kind take: `python -m benchmarks.memory`.
 
 Each is answered in a process of its own. The peak is what the process held at most while it did, above what it held
 before: body, numbers, answer and all between.
 """
 
 import base64
-import contextlib
 import itertools
 import json
 import multiprocessing
@@ -15,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,9 @@ import numpy as np
 
 from service.app import create_app
 from service.settings import read_settings
-from tests.serving import REQUEST, post, serving
+from tests.attacks.arena import arena
+from tests.attacks.witness import witness
+from tests.serving import REQUEST, Server, post
 
 MEGA = 2**20
 CLIENTS = 8
@@ -63,33 +63,29 @@ def in_base64(request: dict[str, Any]) -> dict[str, Any]:
 
 KINDS: dict[str, Callable[[], bytes]] = {
     "the smallest": lambda: _json(REQUEST),
-    "32 MB of numbers, no breakdown": lambda: _json(network(600, 600, 600) | batch(700, 600, 600)),
-    "32 MB of numbers, per unit": lambda: _json(network(600, 600, 600, breakdown="per_unit") | batch(700, 600, 600)),
-    "deep and narrow, as many samples as allowed": lambda: _json(
-        network(*[3] * 65, breakdown="none") | batch(16_384, 3, 3)
-    ),
-    "as many units and samples as allowed": lambda: _json(network(4, *[60] * 4, 4) | batch(16_000, 4, 4)),
-    "records of weights": lambda: _json(network(100, 200, 40, breakdown="per_weight") | batch(38, 100, 40)),
-    "records of weights of one sample": lambda: _json(network(500, 800, 10, breakdown="per_weight")),
-    "records to a softmax": lambda: _json(network(100, 170, activation="softmax", breakdown="per_weight")),
+    "numbers as JSON, no breakdown": lambda: _json(network(600, 600, 600) | batch(300, 600, 600)),
+    "numbers as JSON, per unit": lambda: _json(network(600, 600, 600, breakdown="per_unit") | batch(300, 600, 600)),
+    "numbers as base64, no breakdown": lambda: _json(in_base64(network(1000, 1000, 1000, 40) | batch(1000, 1000, 40))),
+    "a wide layer and many samples": lambda: _json(network(4, 240, 4) | batch(16_000, 4, 4)),
+    "records of weights, one sample": lambda: _json(network(500, 800, 10, breakdown="per_weight")),
+    "records of weights, 38 samples": lambda: _json(network(100, 200, 40, breakdown="per_weight") | batch(38, 100, 40)),
     "Jacobians of a softmax": lambda: _json(
-        network(8, 128, activation="softmax", breakdown="per_unit") | batch(400, 8, 128)
+        network(8, 128, activation="softmax", breakdown="per_unit") | batch(200, 8, 128)
     ),
-    "Jacobian of the widest softmax": lambda: _json(network(2, 2800, activation="softmax", breakdown="per_unit")),
-    "base64, 32 MB": lambda: _json(in_base64(network(1000, 1000, 1000, 40) | batch(1000, 1000, 40))),
-    "base64, one sample": lambda: _json(in_base64(network(1240, 1240, 1240))),
     "verified": lambda: _json(network(40, 40, verify=True) | batch(250, 40, 40)),
-    "hostile: empty lists": lambda: b'{"inputs": [' + b"[]," * 990_000 + b"[]]}",
-    "hostile: short strings": lambda: b'{"inputs": [' + b'"a",' * 990_000 + b'"a"]}',
-    "hostile: members": lambda: b"{" + b",".join(b'"%x":1' % i for i in range(990_000)) + b"}",
-    "hostile: brackets that close": lambda: b'{"inputs": [' + b"]" * (32 * MEGA - 20) + b"}",
-    "hostile: digits": lambda: b'{"inputs": [' + b"1," * (16 * MEGA - 20) + b"1]}",
-    "hostile: numbers of three digits": lambda: b'{"inputs": [' + b"999," * (8 * MEGA - 20) + b"1]}",
-    "hostile: fractions": lambda: b'{"inputs": [[' + b"1.5," * (8 * MEGA - 20) + b"1]]}",
-    "hostile: two columns": lambda: b'{"inputs": [' + b"[1.5,2.5]," * 990_000 + b"[1,2]]}",
-    "hostile: one number": lambda: b'{"inputs": [' + b"1" * (32 * MEGA - 20) + b"]}",
-    "hostile: one string": lambda: b'{"inputs": "' + b"\xc3\xa9" * (16 * MEGA - 20) + b'"}',
+    "refused: 32 MB of empty lists": lambda: _filled(b"[],"),
+    "refused: 32 MB of short strings": lambda: _filled(b'"a",'),
+    "refused: 32 MB of brackets that close": lambda: _filled(b"]"),
+    "refused: 32 MB of digits": lambda: _filled(b"1,"),
+    "refused: 32 MB of fractions": lambda: _filled(b"1.5,"),
+    "refused: one number of 32 MB": lambda: _filled(b"1"),
+    "refused: one string of 32 MB": lambda: b'{"inputs": "' + b"\xc3\xa9" * (16 * MEGA - 20) + b'"}',
 }
+
+
+def _filled(piece: bytes) -> bytes:
+    """Almost 32 MB of inputs, of one piece over and over."""
+    return b'{"inputs": [' + piece * ((32 * MEGA - 100) // len(piece)) + b"1]}"
 
 
 def _json(document: dict[str, Any]) -> bytes:
@@ -127,22 +123,22 @@ def _measure(kind: str) -> None:
 
 
 def _together() -> None:
-    """One worker under clients that all send it what takes most."""
-    print("\n| at a time | clients | answers | MB idle | MB peak |\n|---|---|---|---|---|")
-    for concurrency in (1, 2, 4):
-        with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "log", CONCURRENCY=concurrency) as server:
-            (worker,) = server.workers
-            idle = _resident("VmRSS", worker)
-            statuses = Counter(_post_all(server.port, KINDS["hostile: fractions"](), CLIENTS))
-            told = ", ".join(f"{count} × {status}" for status, count in statuses.items())
-            print(f"| {concurrency} | {CLIENTS} | {told} | {idle:.0f} | {_resident('VmHWM', worker):.0f} |", flush=True)
+    """The whole service under clients that all ask for much, in a cgroup of 512 MiB where one can be made."""
+    print("\n| clients | request | answers | MB at rest | MB peak |\n|---|---|---|---|---|")
+    for kind in ("numbers as base64, no breakdown", "records of weights, 38 samples"):
+        with tempfile.TemporaryDirectory() as folder, arena(Path(folder) / "log") as served:
+            served.learn()
+            with witness(served.server) as seen:
+                statuses = Counter(_post_all(served.server, KINDS[kind](), CLIENTS))
+            told = ", ".join(f"{count} × {status}" for status, count in sorted(statuses.items()))
+            print(f"| {CLIENTS} | {kind} | {told} | {served.rest / MEGA:.0f} | {seen.peak / MEGA:.0f} |", flush=True)
 
 
-def _post_all(port: int, body: bytes, clients: int) -> list[int]:
+def _post_all(server: Server, body: bytes, clients: int) -> list[int]:
     """Statuses of as many answers as there are clients, three of each."""
 
     def client(_: int) -> list[int]:
-        with contextlib.closing(HTTPConnection("127.0.0.1", port, timeout=120)) as connection:
+        with server.connection() as connection:
             return [post(connection, body)[0] for _ in range(3)]
 
     with ThreadPoolExecutor(clients) as pool:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,11 +20,20 @@ from schemas.cost import NUMBER_TEXT, Posted, check_cost, explanation_cost, grad
 from schemas.explanations import ExplanationRequest
 from schemas.gradients import GradientRequest
 
-Allows = Callable[[Cost, int], bool]  # whether a request of this cost, with a body of so many bytes, is allowed
-
 _MOST_SAMPLES = 2**24
 _POSTED = NUMBER_TEXT + 1  # bytes of a number in a body, as many programs put a space behind the comma
 _WORDS = 500  # bytes of the names in a body, and of the brackets around its arrays
+
+
+class Text(NamedTuple):
+    """What a body consists of: its bytes, numbers and lists."""
+
+    size: int
+    numbers: int
+    lists: int
+
+
+Allows = Callable[[Cost, Text], bool]  # whether a request of this cost, with such a body, is allowed
 
 
 @dataclass(frozen=True)
@@ -37,11 +47,11 @@ class Known:
     breakdown: str = "none"
     verify: bool = False
 
-    def cost_of(self, samples: int) -> tuple[Cost, int]:
-        """The cost for so many samples, and the bytes of the body where its numbers are written in full."""
+    def cost_of(self, samples: int) -> tuple[Cost, Text]:
+        """The cost for so many samples, and the body where its numbers are written in full."""
         request = _FORMS[self.path](self._gradients(samples))
-        size = _body_bytes(_arrays(request))
-        return self.cost(request, Posted(size)), size
+        text = _text(_arrays(request))
+        return self.cost(request, Posted(text.size)), text
 
     @cached_property
     def network(self) -> Network:
@@ -101,10 +111,11 @@ def _arrays(request: Any) -> Iterator[Any]:
         yield from (given.dE_dw, given.dE_db)
 
 
-def _body_bytes(arrays: Iterable[Any]) -> int:
-    """The bytes of a body with these arrays: its numbers in full, two brackets a row, and some words."""
-    size: int = _WORDS + sum(_POSTED * array.size + 2 * (array.size // array.shape[-1]) for array in arrays)
-    return size
+def _text(arrays: Iterable[Any]) -> Text:
+    """A body with these arrays: its numbers in full, a list for each row and each array, and some words."""
+    shapes = [array.shape for array in arrays]
+    numbers, rows = sum(map(prod, shapes)), sum(prod(shape[:-1]) for shape in shapes)
+    return Text(_WORDS + _POSTED * numbers + 2 * rows, numbers, rows + len(shapes))
 
 
 def _zeros(*shape: int) -> Any:

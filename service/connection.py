@@ -6,16 +6,16 @@ import socket
 import struct
 from functools import partial
 
-from service.connections import Connections
+from service.connections import SMALL, Connections
 from service.cycle import CONTINUE, Cycle
 from service.environ import CONNECTION, environ_of, scope_of
 from service.front import Answer
 from service.logs import trace
-from service.problems import INTERNAL_ERROR, Refusal
+from service.problems import INTERNAL_ERROR, OVERLOADED, Refusal
 from service.request_head import UNREADABLE, Head, HeadReader
 
 _HEAD = 32 * 1024  # bytes read at a time while a head is expected
-_AHEAD = 16 * 1024  # bytes of further requests that are read while one is answered
+_AHEAD = 4 * 1024  # bytes of further requests that are read at a time while one is answered
 _UNSENT = 256 * 1024  # bytes of an answer that the kernel takes beyond what is on its way; else megabytes, uncounted
 _DISCARDED = 4 * 2**20  # bytes that a refused client may still send before the connection is broken
 _PROBE = 0.5  # seconds between two looks at whether a client that has ended its side is still there
@@ -40,7 +40,10 @@ class Connection(asyncio.BufferedProtocol):
         self._head_until = 0.0
         self._cycle: Cycle | None = None  # of the request that is being answered
         self._task: asyncio.Task[None] | asyncio.Task[Answer] | None = None  # kept, as the loop would not
+        self._kept = 0  # bytes that the registry counts for this client
+        self._head_size = 0  # bytes of the head that has been read, or is being read
         self._ahead = b""  # what was read of further requests
+        self._dropped = False  # more was sent of them than there is room for: the client has to send them again
         self._ended = self._closing = False  # by the client; by us
         self._discarded = 0
         self._full = False  # the client does not read
@@ -51,6 +54,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # of a socket
         """Wait for the first request."""
         self._transport = transport
+        transport.set_write_buffer_limits(0)  # an answer counts until the kernel has all of it
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
         self._connections.add(self)
 
@@ -58,7 +62,9 @@ class Connection(asyncio.BufferedProtocol):
         """Room for what may be read now."""
         if self._cycle is None:
             return self._connections.view[:_HEAD]
-        return self._connections.view[: self._cycle.body.room if not self._cycle.body.ended else _AHEAD]
+        if self._cycle.body.ended:
+            return self._connections.view[:_AHEAD]
+        return self._connections.view[: min(self._cycle.room, self._connections.round_left)]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take in what was read."""
@@ -68,6 +74,8 @@ class Connection(asyncio.BufferedProtocol):
             if self._discarded > _DISCARDED:
                 self.abort()
             return
+        if self._cycle is not None and not self._cycle.body.ended:
+            self._connections.has_read(nbytes)
         self._take(data)
 
     def eof_received(self) -> bool:
@@ -96,6 +104,7 @@ class Connection(asyncio.BufferedProtocol):
         """Let everybody know who waits for this client."""
         self.gone.set()
         self._connections.remove(self)
+        self._drop_reader()
         self._stop_waiting()
         if self._cycle is not None:
             self._cycle.wake()
@@ -121,7 +130,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def is_last(self) -> bool:
         """Whether no other request is answered on this connection."""
-        return self._connections.draining() or (self._ended and not self._ahead)
+        return self._connections.draining() or self._dropped or (self._ended and not self._ahead)
+
+    def forget_head(self) -> None:
+        """Keep nothing of the head any more: the answer is there."""
+        self._head_size = 0
+        self._keep()
 
     def abort(self) -> None:
         """Break the connection. What was not sent yet is dropped, by the kernel too."""
@@ -152,9 +166,24 @@ class Connection(asyncio.BufferedProtocol):
             elif not self._cycle.body.ended:
                 data = data[self._cycle.feed(data) :]
             else:
-                self._ahead += data
+                self._read_ahead(data)
                 break
         self._watch()
+
+    def _read_ahead(self, data: bytes) -> None:
+        if not self._dropped:
+            self._ahead += data
+        if not self._keep():
+            self._ahead, self._dropped = b"", True
+
+    def _keep(self) -> bool:
+        """Count what is kept for the client. False where there is no room for it."""
+        size = self._head_size + len(self._ahead)
+        if size == self._kept or max(size, self._kept) <= SMALL:
+            return True
+        done = self._connections.keep(self, size)
+        self._kept = size if done else 0
+        return done
 
     def _read_head(self, data: bytes) -> int:
         if self._reader is None:
@@ -162,6 +191,9 @@ class Connection(asyncio.BufferedProtocol):
             self._head_until = self._connections.head_deadline()
         try:
             used = self._reader.feed(data)
+            self._head_size = self._reader.size
+            if not self._keep():
+                raise _no_room()
         except Refusal as refusal:
             self._refuse(self._reader.head or UNREADABLE, refusal)
             return len(data)
@@ -169,8 +201,13 @@ class Connection(asyncio.BufferedProtocol):
             self._begin(self._reader.head)
         return used
 
+    def _drop_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
     def _begin(self, head: Head) -> None:
-        self._reader = None
+        self._drop_reader()
         cycle = self._cycle = Cycle(head, self)
         scope = scope_of(head, self._transport) | {CONNECTION: self}
         task = asyncio.get_running_loop().create_task(self._connections.front(scope, cycle.receive, cycle.send))
@@ -193,7 +230,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._connections.expect_request(self)
         elif cycle.body.ended or cycle.full:
             self._connections.serve(self)
-            if cycle.full or len(self._ahead) >= _AHEAD:
+            if cycle.full or self._dropped or len(self._ahead) >= _AHEAD:
                 self._pause(cycle)
         else:
             self._connections.expect(self)
@@ -210,7 +247,7 @@ class Connection(asyncio.BufferedProtocol):
             self._fail(cycle)
         elif not cycle.answered:
             self.abort()
-        elif cycle.keep_alive and cycle.body.ended and not (self._ended and not self._ahead):
+        elif cycle.keep_alive and cycle.body.ended and not self._dropped and not (self._ended and not self._ahead):
             data, self._ahead = self._ahead, b""
             self.read_on()
             self._take(data)
@@ -300,3 +337,8 @@ class Connection(asyncio.BufferedProtocol):
     def _stop_waiting(self) -> None:
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
+
+
+def _no_room() -> Refusal:
+    detail = "there is no memory for large headers: too many other clients have sent some; send the request again"
+    return Refusal(OVERLOADED, detail, headers={"Retry-After": "1"}, reason="memory")

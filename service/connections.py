@@ -9,6 +9,10 @@ from service.front import Front
 from service.settings import Settings
 
 _BUFFER = 256 * 1024  # bytes read from a socket at a time
+_ROUND = 4 * 2**20  # bytes of bodies read in one round of the loop; nothing has counted them before the next round
+_LEAST = 4 * 1024  # bytes that a client may send all the same
+SMALL = 4 * 1024  # bytes that are kept for each client without being counted: a head, or requests that were sent ahead
+_KEPT = 4 * 2**20  # bytes of all that is larger
 _FLUSH = 10.0  # seconds that a client has to read the rest of an answer when its connection is closed
 _LINGER = 2.0  # seconds that a client has to close its side after that
 
@@ -28,6 +32,9 @@ class Connections:
 
     `waiting` are those whose client has to send something, the one longest silent first: the only ones that are closed
     to make room. A client whose request is computed, or who reads an answer, is not among them.
+
+    The memory budget counts bodies and answers. What comes before a body is bounded here: large heads, and requests
+    that were sent ahead.
     """
 
     def __init__(self, front: Front, settings: Settings, draining: Callable[[], bool]) -> None:
@@ -40,6 +47,9 @@ class Connections:
         self._open: set[Client] = set()
         self._waiting: dict[Client, float] = {}  # until when
         self._closing: dict[Client, float] = {}
+        self._kept: dict[Client, int] = {}  # bytes, of the clients for which more than little is kept
+        self._kept_in_all = 0
+        self._round = 0  # bytes of bodies read in this round of the loop
 
     def __len__(self) -> int:
         return len(self._open)
@@ -53,8 +63,44 @@ class Connections:
             self.remove(oldest)
             oldest.give_up()
 
+    def keep(self, client: Client, size: int) -> bool:
+        """Count so many bytes that are kept for a client. False, and they are not counted, where there is no room.
+
+        The client silent for longest makes room, of those that have sent a large head.
+        """
+        self._count(client, 0)
+        while size > SMALL and self._kept_in_all + size > _KEPT:
+            oldest = next((other for other in self._waiting if other in self._kept), None)
+            if oldest is None:
+                return False
+            self.remove(oldest)
+            oldest.give_up()
+        self._count(client, size)
+        return True
+
+    def _count(self, client: Client, size: int) -> None:
+        self._kept_in_all -= self._kept.pop(client, 0)
+        if size > SMALL:
+            self._kept[client] = size
+            self._kept_in_all += size
+
+    @property
+    def round_left(self) -> int:
+        """How many bytes of a body may be read now."""
+        return max(_LEAST, _ROUND - self._round)
+
+    def has_read(self, size: int) -> None:
+        """Count bytes of a body that were read in this round of the loop."""
+        if not self._round:
+            asyncio.get_running_loop().call_soon(self._next_round)
+        self._round += size
+
+    def _next_round(self) -> None:
+        self._round = 0
+
     def remove(self, client: Client) -> None:
         """Forget a connection that is closed."""
+        self._count(client, 0)
         self._open.discard(client)
         self._waiting.pop(client, None)
         self._closing.pop(client, None)

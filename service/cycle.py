@@ -11,7 +11,7 @@ from service.request_head import Head
 from service.response_head import response_head
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_MOST_HELD = 512 * 1024  # bytes of a body that wait for the front; then nothing more is read
+_MOST_HELD = 4 * 1024  # bytes of a body for which the front does not ask; then nothing more is read
 _JOINED = 64 * 1024  # bytes of a body that are sent in one piece with the head
 
 
@@ -28,6 +28,8 @@ class Wire(Protocol):
 
     def is_last(self) -> bool: ...
 
+    def forget_head(self) -> None: ...
+
 
 class Cycle:
     """Receives the body of one request and sends its answer."""
@@ -41,12 +43,18 @@ class Cycle:
         self._expects = head.expects_continue and head.version == "1.1" and not self.body.ended
         self._broken: Refusal | None = None
         self._arrival: asyncio.Future[None] | None = None
+        self._asked = False  # the front waits for the body, or is about to take what has come
         self._start: Callable[[int | None, str], bytes]
 
     @property
     def full(self) -> bool:
-        """Whether as much of the body waits for the front as may."""
-        return self.body.held >= _MOST_HELD
+        """Whether as much of the body waits for the front as may. What the front has not taken, nothing counts."""
+        return not self._asked and self.body.held >= _MOST_HELD
+
+    @property
+    def room(self) -> int:
+        """How many bytes of the body to read next."""
+        return self.body.room if self._asked else min(self.body.room, _MOST_HELD)
 
     def feed(self, data: bytes) -> int:
         """Take in what belongs to the body; return how many bytes that is."""
@@ -78,6 +86,7 @@ class Cycle:
             self._expects = False
             self._wire.write(CONTINUE)
         while not (body.held or body.ended or gone.is_set()):
+            self._asked = True
             self._arrival = asyncio.get_running_loop().create_future()
             await self._arrival
         if self._broken is not None and not self.started:
@@ -85,6 +94,7 @@ class Cycle:
         if gone.is_set() or self._broken is not None:
             return {"type": "http.disconnect"}
         piece = body.take()
+        self._asked = False
         if not body.ended:
             self._wire.read_on()
         return {"type": "http.request", "body": piece, "more_body": not body.ended or body.held > 0}
@@ -124,6 +134,8 @@ class Cycle:
             self.keep_alive = False
         connection = ("keep-alive" if self.head.version == "1.0" else "") if self.keep_alive else "close"
         head = self._start(length, connection)
+        del self._start  # it holds this cycle, and so would the two stay until the garbage collector came by
+        self._wire.forget_head()
         if len(body) <= _JOINED:
             self._wire.write(b"".join((head, body)))
         else:

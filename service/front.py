@@ -24,7 +24,7 @@ from service.deadline import DEADLINE, Deadline
 from service.environ import CONNECTION, REFUSAL, REPORTED, STAGES, Environ, Scope, environ_of
 from service.limits import BODY_BYTES
 from service.memory_budget import Budget, Holding
-from service.problems import REQUEST_TIMEOUT, Refusal
+from service.problems import REQUEST_TIMEOUT, Refusal, free_frames
 from service.request_body import ClientGone, Receive, RequestBody
 from service.requests import Timed, tell_of_gone
 from service.settings import Settings
@@ -84,6 +84,7 @@ class Front:
         try:
             answer = await self._answer(environ, body, transfer, connection)
         except Refusal as refusal:
+            free_frames(refusal)  # of the body: refusals wait for each other
             transfer.holding.release()
             answer = await self.refuse(environ, refusal)
         except ClientGone:
@@ -91,6 +92,8 @@ class Front:
             return
         finally:
             transfer.holding.release()
+        scope["headers"].clear()  # a client that reads slowly keeps its answer only
+        environ.clear()
         await self._send(answer, send, transfer, connection)
         if not body.ended:
             await body.drop()
@@ -190,7 +193,7 @@ class Front:
     async def _send(self, answer: Answer, send: Send, transfer: Transfer, connection: Connection) -> None:
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         size = len(answer.body)
-        transfer.hold_answer(size)
+        transfer.hold_answer(size + min(size, _PIECE))
         view = memoryview(answer.body)
         try:
             async with transfer.clients_part(self._settings.write_seconds):

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from chainrule.cost import Cost, Part
+from schemas.known_costs import Text
 from schemas.problem import pointer
 from schemas.words import counted
 from service.codec import Outline
+from service.outline import memory_of_numbers
 from service.problems import LIMIT_EXCEEDED, MALFORMED_JSON, Problem, Refusal
 
 BODY_BYTES, MEMORY_BYTES = "body_bytes", "memory_bytes"
@@ -97,10 +99,10 @@ def enforce(limits: Mapping[str, float], cost: Cost) -> Cost:
     return cost
 
 
-def allows(limits: Mapping[str, float], cost: Cost, body: int) -> bool:
-    """Whether a request of this cost, with a body of so many bytes, is within all limits."""
+def allows(limits: Mapping[str, float], cost: Cost, body: Text) -> bool:
+    """Whether a request of this cost, with such a body, is within all limits."""
     within = all(limit.measure(cost) <= limits[limit.name] for limit in LIMITS if limit.measure)
-    return within and body <= limits[BODY_BYTES]
+    return within and body.size <= limits[BODY_BYTES] and memory_of_numbers(*body) <= limits[MEMORY_BYTES]
 
 
 def _complaint(limit: Limit, allowed: float, cost: Cost) -> dict[str, str]:

@@ -118,11 +118,22 @@ def remove_directory(directory: Path) -> None:
 
 def exposition(directory: Path, shared: Shared) -> bytes:
     """The metrics of all processes, in Prometheus' text format."""
-    _bury_the_dead(directory)
+    _merge_dead_workers(directory)
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, str(directory))
+    registry.register(_Workers(directory))
     registry.register(_State(shared))
     return generate_latest(registry)
+
+
+class _Workers:
+    """What the workers count, added up."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics of this moment."""
+        yield from MultiProcessCollector.merge(map(str, _files(self._directory)))
 
 
 class _State:
@@ -143,9 +154,14 @@ class _State:
         yield GaugeMetricFamily("chainrule_draining", "1 while the service is stopping.", int(self._shared.draining))
 
 
-def _bury_the_dead(directory: Path) -> None:
-    """Add the counts of processes that are no more to one file, and remove theirs."""
-    for file in directory.glob("*.db"):
+def _files(directory: Path) -> list[Path]:
+    """The files that hold counts. A file is empty for a moment after a worker has made it, and cannot be read then."""
+    return [file for file in directory.glob("*.db") if file.stat().st_size]
+
+
+def _merge_dead_workers(directory: Path) -> None:
+    """Add the counts of processes that have ended to one file, and remove theirs."""
+    for file in _files(directory):
         kind, _, pid = file.stem.rpartition("_")
         if pid == _DEAD or _is_alive(int(pid)):
             continue

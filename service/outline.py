@@ -33,6 +33,15 @@ _PER_MEMBER = 120
 _PER_STRING = 50
 _PER_BYTE = 4  # a parser's copies of the text, and that of a string as Python has it
 _FIXED = 4096
+_WORDS = _FIXED + 4096  # of the members of an ordinary request
+
+
+def memory_of_numbers(size: int, numbers: int, lists: int) -> int:
+    """The bytes that decoding takes of a body which consists of so many bytes, numbers and lists, and some words.
+
+    Numbers such as 0.0123 may have a byte more.
+    """
+    return _WORDS + _PER_BYTE * (size + numbers) + _PER_VALUE * (numbers + lists) + _PER_LIST * lists
 
 
 class Outline:

@@ -221,7 +221,7 @@ def register(app: Flask) -> None:
 
 
 def _releasing(handler: Callable[[Any], Response]) -> Callable[[Any], Response]:
-    """Let go of what the frames hold that an exception came through, the request with all its numbers.
+    """The handler, which afterwards frees what the frames of the exception hold.
 
     marshmallow names the exception that it raises, so that its frame and the exception hold each other: both would stay
     until the garbage collector came by, and half a gigabyte of a refused request with them.
@@ -229,13 +229,18 @@ def _releasing(handler: Callable[[Any], Response]) -> Callable[[Any], Response]:
 
     def answer(error: BaseException) -> Response:
         response = handler(error)
-        link: BaseException | None = error
-        while link is not None:
-            clear_frames(link.__traceback__)
-            link = link.__context__
+        free_frames(error)
         return response
 
     return answer
+
+
+def free_frames(error: BaseException) -> None:
+    """Free what the frames hold that an exception came through, the request with all its numbers."""
+    link: BaseException | None = error
+    while link is not None:
+        clear_frames(link.__traceback__)
+        link = link.__context__
 
 
 def _answer(refusal: Refusal) -> Response:

@@ -61,6 +61,19 @@ class HeadReader:
         self._complete = self._keep_alive = False
         self._parser = HttpRequestParser(self)
 
+    @property
+    def size(self) -> int:
+        """The bytes that have been read of it."""
+        return len(self._raw)
+
+    def close(self) -> None:
+        """Free what holds this reader: only the garbage collector would find the two.
+
+        The parser has its methods, an error the frames that it came through.
+        """
+        vars(self).pop("_parser", None)
+        self._error = None
+
     def on_url(self, url: bytes) -> None:
         """Called by httptools with the target, or a piece of it."""
         self._target += url
@@ -156,7 +169,7 @@ class HeadReader:
     def _finish(self) -> Head:
         """The head, as it was sent."""
         parser = self._parser
-        del self._parser  # which holds the methods of this reader: only the garbage collector would find the two
+        self.close()
         method = self._method or parser.get_method().decode("ascii")
         line = self._raw.split(b"\r\n", 1)[0]
         length, chunked, expects = None, False, False

@@ -26,9 +26,10 @@ _MIB = 2**20
 _DAY = 86400  # seconds
 _MOST_WORKERS = 128
 _BUDGET = 0.6  # of the memory: the default of CHAINRULE_MEMORY_BYTES
+_LEAST_BUDGET = 64 * _MIB  # with 48, not every example of GET /v1/limits is allowed, not even for one sample
 # What the processes take beside the budget. Measured in a control group on Python 3.11: 51 MiB for master and admin, 21
-# MiB for each worker that has answered requests of every kind.
-_MASTER_BYTES, _WORKER_BYTES = 64 * _MIB, 32 * _MIB
+# MiB for each worker that has answered requests of every kind, 17 more while all its connections have large heads.
+_MASTER_BYTES, _WORKER_BYTES = 52 * _MIB, 38 * _MIB
 _OWN_FILES = 100  # files and sockets of a process that are no client's connection
 
 _WORK_AND_MEMORY = "CHAINRULE_MAX_WORK_SECONDS and CHAINRULE_MAX_MEMORY_BYTES bound what a request costs"
@@ -180,8 +181,8 @@ class Settings:
         "1000",
     )
     memory_bytes: int = _row(
-        whole(_MIB, _MEMORY, "the memory available"),
-        max(_MIB, int(_BUDGET * _MEMORY)),
+        whole(_LEAST_BUDGET, _MEMORY, "the memory available"),
+        max(_LEAST_BUDGET, int(_BUDGET * _MEMORY)),
         "memory budget of all processes together, for bodies, computing and answers",
         "60 % of the memory available",
     )

@@ -20,6 +20,7 @@ from schemas.checks import check_answer
 from schemas.cost import check_cost, explanation_cost, gradients_cost, posted
 from schemas.explanations import explanation
 from schemas.gradients_answer import answer
+from schemas.known_costs import Known
 from service.codec import Outline, decode, encode
 from service.malloc import keep_freed
 from service.routes import (
@@ -236,3 +237,18 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+def ordinary(known: Known, samples: int) -> Asked:
+    """A request of which GET /v1/limits tells, as it is posted: with numbers of all digits."""
+    hidden = len(known.units) - 2
+    return Asked(
+        known.path.removeprefix("/v1/"),
+        known.units,
+        ("relu",) * hidden + ("softmax",),
+        samples,
+        "categorical_cross_entropy",
+        known.breakdown,
+        verify=known.verify,
+        layer=hidden,
+    )

@@ -121,3 +121,67 @@ def test_a_closed_connection_is_forgotten() -> None:
         assert len(connections) == 0
 
     _run(test)
+
+
+_LARGE = 64 * 1024  # bytes of a head
+_ROOM = 4 * 2**20  # bytes of all large heads
+
+
+def test_the_client_silent_for_longest_makes_room_for_a_large_head() -> None:
+    """Of those that have sent one themselves: 64 have room, and who has sent little is left alone."""
+
+    async def test() -> None:
+        connections = _connections(1000)
+        little, *large = (_Client() for _ in range(67))
+        for client in (little, *large):
+            connections.add(client)
+        assert connections.keep(little, 4096)
+        for client in large:
+            assert connections.keep(client, _LARGE)
+        given_up = [client.given_up for client in large]
+        assert (sum(given_up), given_up[:3], little.given_up) == (2, [1, 1, 0], 0)
+        assert _ROOM == 64 * _LARGE
+
+    _run(test)
+
+
+def test_a_large_head_has_no_room_where_all_others_are_being_served() -> None:
+    """False; and as soon as one of them is answered, gone or keeps less, there is room again."""
+
+    async def test() -> None:
+        connections = _connections(1000)
+        served = [_Client() for _ in range(64)]
+        newcomer = _Client()
+        for client in (*served, newcomer):
+            connections.add(client)
+        for client in served:
+            assert connections.keep(client, _LARGE)
+            connections.serve(client)
+        assert not connections.keep(newcomer, _LARGE)
+        assert connections.keep(newcomer, 4096)
+        for free in (lambda: connections.remove(served[0]), lambda: connections.keep(served[1], 100)):
+            free()
+            assert connections.keep(newcomer, _LARGE)
+            connections.keep(served[2], 0)
+            connections.keep(served[2], _LARGE)
+            assert sum(client.given_up for client in served) == 0
+            connections.keep(newcomer, 0)
+
+    _run(test)
+
+
+def test_the_bytes_of_bodies_are_bounded_that_one_round_of_the_loop_reads() -> None:
+    """Nothing counts them before the next round, and a thousand clients may have sent some at once."""
+
+    async def test() -> None:
+        connections = _connections()
+        assert connections.round_left == 4 * 2**20
+        connections.has_read(3 * 2**20)
+        assert connections.round_left == 2**20
+        connections.has_read(2**20)
+        assert connections.round_left == 4096  # nobody is shut out
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert connections.round_left == 4 * 2**20
+
+    _run(test)

@@ -15,7 +15,7 @@ import pytest
 from chainrule import __version__
 from service.admin import create_admin_app
 from service.app import create_app
-from service.metrics import Metrics
+from service.metrics import REJECTIONS, Metrics
 from service.settings import SETTINGS, default_workers
 from service.shared import Shared
 from service.troubles import TROUBLES
@@ -236,6 +236,37 @@ def test_a_metric_that_is_asked_for_is_exposed(expression: str, exposed: dict[st
     asked = re.findall(r'(\w+)=~?"', expression)
     asked += [label.strip() for by in re.findall(r"by \(([^)]*)\)", expression) for label in by.split(",")]
     assert set(asked) <= of_all
+
+
+@pytest.mark.parametrize("expression", list(_expressions()))
+def test_a_reason_that_is_asked_for_is_counted(expression: str) -> None:
+    """A misspelt reason is an alert that never fires."""
+    assert set(re.findall(r'reason="([^"]*)"', expression)) <= REJECTIONS
+
+
+def test_the_memory_budget_is_watched() -> None:
+    """How much of it is in use, and what was refused for want of it: by an alert each, and by a panel each."""
+    alerts = {rule["alert"]: rule["expr"] for rule in ALERTS}
+    graphs = " ".join(target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"])
+    for text, alert in (
+        ("chainrule_memory_claimed_bytes", "ChainruleMemoryBudgetNearlyFull"),
+        ("chainrule_memory_budget_bytes", "ChainruleMemoryBudgetNearlyFull"),
+        ('reason="memory"', "ChainruleOutOfMemoryBudget"),
+    ):
+        assert text in alerts[alert]
+        assert text in graphs
+
+
+def test_panels_do_not_overlap() -> None:
+    """Grafana moves those that do."""
+    cells = [
+        (x, y)
+        for grid in (panel["gridPos"] for panel in DASHBOARD["panels"])
+        for x in range(grid["x"], grid["x"] + grid["w"])
+        for y in range(grid["y"], grid["y"] + grid["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
 
 
 def test_an_alert_leads_to_an_entry() -> None:

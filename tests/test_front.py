@@ -1,6 +1,7 @@
 """What is computed where: the work of a moment on the event loop, everything else in a thread."""
 
 import asyncio
+import gc
 import gzip
 import json
 import threading
@@ -12,9 +13,12 @@ from flask import Response
 
 from service.app import create_app
 from service.concurrency import Slots, Work
-from service.front import CONNECTION, Front
+from service.environ import Environ
+from service.front import CONNECTION, Answer, Front
 from service.ledger import Ledger
 from service.memory_budget import Budget
+from service.problems import Refusal
+from service.request_body import Pieces
 from service.requests import OBSERVERS, Exchange
 from service.settings import read_settings
 
@@ -200,6 +204,38 @@ def test_a_client_that_has_gone_is_told_of_without_the_application() -> None:
     (told,) = exchanges
     assert (told.method, told.route, told.status, told.problem) == ("POST", "/v1/gradients", 499, "client-gone")
     assert (told.request_id, told.request_bytes, told.response_bytes, told.key) == ("mine", 0, 0, None)
+
+
+def test_a_refusal_that_waits_keeps_nothing_of_its_body() -> None:
+    """Refusals take turns: a thousand of them kept 250 kB each meanwhile, which nothing counted any more."""
+    kept: list[Pieces] = []
+
+    class Watched(Front):
+        """Looks at what is there when a refusal begins."""
+
+        async def refuse(self, environ: Environ, refusal: Refusal) -> Answer:
+            """As usual."""
+            kept.extend(found for found in gc.get_objects() if isinstance(found, Pieces))
+            return await super().refuse(environ, refusal)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b" " * 70_000, "more_body": True}
+
+    async def send(_: dict[str, Any]) -> None:
+        pass
+
+    async def go() -> None:
+        front = Watched(create_app(), read_settings(), Slots(2, 2, 1.0), Budget(Ledger(2**20)))
+        async with asyncio.timeout(20):
+            await front(_scope(asyncio.Event()), receive, send)
+
+    gc.collect()  # what other tests have left
+    gc.disable()
+    try:
+        asyncio.run(go())
+    finally:
+        gc.enable()
+    assert kept == []
 
 
 def test_refusals_take_turns_on_the_loop() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -19,8 +20,8 @@ from service.app import create_app
 from service.codec import Outline
 from service.limits import BODY_BYTES, DEFAULTS, LIMITS, Limit, allows, enforce, enforce_on_body
 from service.problems import Refusal
-from service.settings import Settings, read_settings
-from tests.costs import CHECKS, EXPLANATIONS, GRADIENTS, Asked
+from service.settings import SETTINGS, Settings, read_settings
+from tests.costs import CHECKS, EXPLANATIONS, GRADIENTS, Asked, ordinary
 
 Body = dict[str, Any]
 
@@ -289,7 +290,7 @@ def test_the_most_samples_told_are_the_most_that_pass(known: Known) -> None:
     limits = DEFAULTS | {"work_seconds": 0.3, "memory_bytes": 30e6}
     most = known.document(partial(allows, limits))["most_samples"]
     costs = [known.cost_of(most), known.cost_of(most + 1)] if most else [known.cost_of(1)]
-    within = [c.seconds <= 0.3 and c.memory <= 30e6 and size <= limits[BODY_BYTES] for c, size in costs]
+    within = [allows(limits, cost, text) for cost, text in costs]
     assert within == ([True, False] if most else [False])
 
 
@@ -300,16 +301,38 @@ def test_the_most_samples_told_pass_with_ordinary_numbers(known: Known) -> None:
     most = known.document(partial(allows, limits))["most_samples"]
     found = []
     for samples in (most, most + most // 20 + 1) if most else ():
-        path, widths, hidden = known.path.removeprefix("/v1/"), known.units, len(known.units) - 2
-        asked = Asked(
-            path,
-            widths,
-            ("relu",) * hidden + ("softmax",),
-            samples,
-            "categorical_cross_entropy",
-            known.breakdown,
-            verify=known.verify,
-            layer=hidden,
-        )
-        found.append(allows(limits, asked.predicted(), len(asked.body)))
+        asked = ordinary(known, samples)
+        found.append(_passes(limits, asked))
     assert found == ([True, False] if most else [])
+
+
+def _passes(limits: Mapping[str, float], asked: Asked) -> bool:
+    """Whether a body passes every limit, as it is posted."""
+    try:
+        enforce_on_body(limits, Outline(asked.body))
+        enforce(limits, asked.predicted())
+    except Refusal:
+        return False
+    return len(asked.body) <= limits[BODY_BYTES]
+
+
+[LEAST_BUDGET] = [int(row.kind.allowed.split()[0]) for row in SETTINGS if row.name == "MEMORY_BYTES"]
+
+
+def test_the_smallest_memory_budget_allows_every_example_of_the_limits() -> None:
+    """At least one sample of each: a service that refuses what GET /v1/limits tells of does nobody a service."""
+    app = create_app(replace(read_settings(), memory_bytes=LEAST_BUDGET))
+    endpoints = app.test_client().get("/v1/limits").get_json()["endpoints"]
+    most = [example["most_samples"] for endpoint in endpoints for example in endpoint["examples"]]
+    assert len(most) == len(KNOWN)
+    assert min(most) >= 1
+
+
+def test_limits_that_the_memory_budget_does_not_allow_are_told_as_they_are_in_force() -> None:
+    """A body takes a quarter of the budget at most, a request 9/16; a smaller limit stays as it was set."""
+    told = []
+    for limits in ({"body_bytes": 10**9, "memory_bytes": 10**9}, {"body_bytes": 1000, "memory_bytes": 2000}):
+        app = create_app(replace(with_limits(**limits), memory_bytes=64 * 2**20))
+        rows = {row["name"]: row["value"] for row in app.test_client().get("/v1/limits").get_json()["limits"]}
+        told.append((rows["body_bytes"], rows["memory_bytes"]))
+    assert told == [(16 * 2**20, 36 * 2**20), (1000, 2000)]

@@ -145,7 +145,7 @@ def test_bytes_end_at_the_memory_and_connections_at_the_open_files() -> None:
     ("cores", "memory", "workers"),
     [
         (2, 2048 * MIB, 2),
-        (64, 512 * MIB, 4),  # 40 % of it are 205 MiB: 64 for the master, 32 for each worker
+        (64, 512 * MIB, 4),  # 40 % of it are 205 MiB: 52 for the master, 38 for each worker
         (64, 256 * MIB, 1),
         (4, 128 * MIB, 1),  # never none
         (1, 2**40, 1),

@@ -18,7 +18,7 @@ from tests.attacks.bodies import (
     unknown_names,
     wide,
 )
-from tests.attacks.senders import Crowd, Forms, Leavers, Posts, Raw, SlowReaders, head
+from tests.attacks.senders import Crowd, Forms, Leavers, Posts, Raw, SlowReaders, head, long_head
 
 GRADIENTS, EXPLANATIONS, CHECKS = "/v1/gradients", "/v1/explanations", "/v1/gradient-checks"
 ANY = REFUSED | {200}
@@ -29,6 +29,10 @@ WORK = 12.0  # CPU seconds of one request that is within the limits: the limit's
 _MEGABYTE = 2**20
 _KEYS = ",".join(f'"{n:01000}":1' for n in range(1000))
 _ANNOUNCED = head(GRADIENTS, "Content-Length: 5000")
+_LONG_HEAD = long_head(GRADIENTS, "Content-Length: 600000")
+_IN_CONNECTIONS = (
+    48 * _MEGABYTE
+)  # of 2,200 clients of two workers: 10 kB each, large heads and what waits to be counted
 _CHUNKED = head(GRADIENTS, "Transfer-Encoding: chunked") + b"5000\r\n"
 
 
@@ -171,6 +175,18 @@ CONNECTIONS = [
     Attack("connections that announce a body and send none", Crowd(_ANNOUNCED), 4.0),
     Attack("connections that send half a head", Crowd(_ANNOUNCED[:40]), 4.0),
     Attack("connections that send nothing", Crowd(b""), 4.0),
+    Attack("connections that send nearly the largest head", Crowd(_LONG_HEAD[:-2]), 6.0, growth=_IN_CONNECTIONS),
+    Attack(
+        "connections that send the largest head, and a body of nearly 16 kB",
+        Crowd(_LONG_HEAD + b"{".ljust(16_000), pause=0.003),
+        8.0,
+        growth=_IN_CONNECTIONS + 1000 * 2 * 16_000,
+    ),
+    Attack(
+        "connections that send 256 kB of a body at the same time",
+        Crowd(head(GRADIENTS, "Content-Length: 600000") + b"{".ljust(250_000), pause=0.003),
+        12.0,
+    ),
     Attack("connections that announce a chunk", Crowd(_CHUNKED), 4.0),
     Attack("Content-Lengths of 20 to 5000 digits", Raw(_DIGITS), 0.5, frozenset({400, 413, 431})),
     Attack(

@@ -59,6 +59,12 @@ def head(path: str, *lines: str) -> bytes:
     return "\r\n".join([f"POST {path} HTTP/1.1", "Host: a", "Content-Type: application/json", *lines, "", ""]).encode()
 
 
+def long_head(path: str, *lines: str, size: int = 65_000) -> bytes:
+    """The head of a POST with 90 headers more, of almost so many bytes in all."""
+    each = (size - len(head(path, *lines))) // 90 - len("x-00: \r\n")
+    return head(path, *lines, *(f"x-{number:02}: {'a' * each}" for number in range(90)))
+
+
 def message(path: str, body: bytes, coding: str | None = None, chunk: int = 0) -> Iterator[bytes]:
     """A request in pieces; in chunks of so many bytes where one is given."""
     sent = coded(body, coding)
