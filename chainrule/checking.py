@@ -15,7 +15,7 @@ from chainrule.losses import LossSpec
 from chainrule.mistakes import Mistake
 from chainrule.network import Network
 from chainrule.probes import Probe, better_probe, blind_to, most_for_blind_spots, most_for_probes
-from chainrule.remarks import check_result
+from chainrule.remarks import check_finite, check_result
 from chainrule.wrong_rules import Case
 
 
@@ -71,6 +71,7 @@ def check(
     """
     check_request(network, loss, checkpoint)
     check_result(network, result)
+    check_finite(result)
     check_kind("tolerance", tolerance, Tolerance, "Tolerance(relative, absolute)")
     targets = fitting_targets(network, len(result.outputs), targets, loss)
     given = _fitting(given, result)

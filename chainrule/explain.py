@@ -94,7 +94,7 @@ def explain(
     """The derivation of the derivative at `place`: of the whole batch, or of the share that one sample has in it.
 
     `result` is that of `gradients`. The checkpoint is called before each line, and may raise. Raises ValueError for a
-    weight, a bias or a sample that there is none of, for targets that do not fit, and for a result that is not finite.
+    weight, a bias or a sample that there is none of, for targets that do not fit, and for infinite derivatives.
     """
     check_request(network, loss, checkpoint)
     check_result(network, result)
@@ -134,12 +134,6 @@ class DerivationWork:
     def times(self, samples: int) -> "DerivationWork":
         """The same for each of so many samples."""
         return DerivationWork(*(samples * x for x in vars(self).values()))
-
-
-def most_lines(network: Network, place: Place, samples: int) -> int:
-    """No fewer than the steps, and the terms in them, of a derivation: known before the work is done."""
-    work = most_work(network, place, samples)
-    return work.lines + work.terms
 
 
 def most_work(network: Network, place: Place, samples: int) -> DerivationWork:

@@ -37,12 +37,16 @@ def first_non_finite(result: Gradients) -> NonFinite | None:
 
 
 def check_result(network: Network, result: Gradients) -> None:
-    """Raise ValueError unless `result` is what `gradients` returns for this network, and finite."""
+    """Raise ValueError unless `result` is what `gradients` returns for this network, with finite derivatives."""
     check_kind("result", result, Gradients, "gradients")
-    if (found := first_non_finite(result)) is not None:
-        raise ValueError(f"result must be finite, but {found.quantity} is {found.value:g} somewhere")
     check_gradients(network, result.layers, LayerGradient)
     check_same_network(network, (gradient.activity.layer for gradient in result.layers))
+
+
+def check_finite(result: Gradients) -> None:
+    """Raise ValueError where any number of a result is not finite."""
+    if (found := first_non_finite(result)) is not None:
+        raise ValueError(f"result must be finite, but {found.quantity} is {found.value:g} somewhere")
 
 
 def first_non_finite_parameter(network: Network) -> NonFinite | None:

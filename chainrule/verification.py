@@ -37,7 +37,6 @@ _WORSE, _AS_LARGE = 2.0, 0.25  # steps 32 times as short make waves 32 times as 
 _SMALLEST = 5e-324  # a loss below float64's normal range is off by up to this
 _TINY = float(np.finfo(np.float64).tiny)  # derivatives below it have lost their digits
 _MOVES = np.array([-1.0, 1.0, -0.5, 0.5, -0.25, 0.25])  # in steps
-MOST_PASSES = len(_MOVES) * _STEPS  # forward passes for one parameter
 
 
 @dataclass(frozen=True)

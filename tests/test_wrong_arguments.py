@@ -168,7 +168,7 @@ WRONG: dict[str, list[Any]] = {
     "weights": [wrong for wrong in NO_ARRAYS if wrong is not MATRIX],
     "biases": [wrong for wrong in NO_ARRAYS[1:] if wrong is not VECTOR],
     "activation": [*NO_OBJECTS, None, ["tanh"], ["tanh", "mse"], {"name": []}, {"name": "tanh", "alpha": 1.0}, {1: 2}],
-    "name": NO_OBJECTS[1:] + [None],
+    "name": [*NO_OBJECTS[1:], None],
     "reduction": NO_OBJECTS,
     "alpha": NO_NUMBERS,
     "delta": [*NO_NUMBERS, 0.0, -1.0],
@@ -200,7 +200,7 @@ def _calls() -> Iterator[Any]:
 
 def _assert_refused(function: str, argument: str, wrong: Any) -> None:
     call, right = RIGHT[function]
-    with pytest.raises(ValueError, match=r"\w+ \w+") as refused:  # noqa: PT011  the words depend on the value
+    with pytest.raises(ValueError, match=r"\w+ \w+") as refused:
         call(**right | {argument: wrong})
     words = str(refused.value)
     assert type(refused.value) is ValueError, words  # no UnicodeError, LinAlgError, ...
