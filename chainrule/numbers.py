@@ -34,7 +34,7 @@ def _read(name: str, value: ArrayLike) -> NDArray[np.generic]:
 @quietly
 def _as_float64(name: str, array: NDArray[np.generic]) -> Array:
     converted: Array = array.astype(np.float64, copy=False)
-    if array.dtype.itemsize > _FLOAT64.itemsize and (np.isinf(converted) & np.isfinite(array)).any():  # type: ignore[type-var]
+    if array.dtype.itemsize > _FLOAT64.itemsize and (np.isinf(converted) & np.isfinite(array)).any():
         raise ValueError(f"{name} must hold numbers that float64 can hold")
     return converted
 

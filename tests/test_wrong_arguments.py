@@ -206,6 +206,7 @@ def _assert_refused(function: str, argument: str, wrong: Any) -> None:
     assert type(refused.value) is ValueError, words  # no UnicodeError, LinAlgError, ...
     assert refused.traceback[-1].path.is_relative_to(PACKAGE), f"from inside a library: {words}"
     assert "\n" not in words
+    assert "zip()" not in words
     assert len(words) < LONGEST_SENTENCE
 
 
@@ -264,6 +265,15 @@ def test_a_matrix_is_an_array_like_any_other() -> None:
         matrix = np.matrix(X)
     assert gradients(SQUARE, matrix, T, SQUARES).loss == RESULT.loss
     assert type(gradients(SQUARE, matrix, T, SQUARES).dE_dx) is np.ndarray
+
+
+@pytest.mark.parametrize("function", ["verify", "descend"])
+@pytest.mark.parametrize("layers", [RESULT.layers[:1], RESULT.layers * 2])
+def test_gradients_of_another_number_of_layers_are_refused(function: str, layers: Any) -> None:
+    """With both numbers."""
+    call, right = RIGHT[function]
+    with pytest.raises(ValueError, match=f"^gradients of {len(layers)} layers for a network of 2$"):
+        call(**right | {"layers": layers})
 
 
 def test_the_place_of_a_number_that_is_not_finite_is_told() -> None:

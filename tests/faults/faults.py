@@ -4581,6 +4581,20 @@ FAULTS: tuple[Fault, ...] = (
         ("tests/test_concurrency.py",),
     ),
     Fault(
+        "an overloaded service reads the body first",
+        "service/front.py",
+        "            self._slots.check()\n",
+        "            pass\n",
+        ("tests/test_front.py",),
+    ),
+    Fault(
+        "the time in the queue is not told",
+        "service/admission.py",
+        'g.stages["queue"] = g.stages.get("queue", 0.0) + waited',
+        'g.stages["queue"] = g.stages.get("queue", 0.0)',
+        ("tests/test_tracing.py::test_the_wait_of_a_request_is_a_stage_of_its_span",),
+    ),
+    Fault(
         "big work that waits holds up small work",
         "service/concurrency.py",
         "                waiter.slot.set_result(None)\n",
