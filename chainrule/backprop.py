@@ -175,8 +175,8 @@ def gradients(
     top = loss_gradient(activities[-1], targets, loss, checkpoint=checkpoint)
     layers = tuple(backward(activities, top, checkpoint=checkpoint))[::-1]
     dE_dx = product(layers[0].dE_da, network.layers[0].weights.T, checkpoint)
-    sample_losses = top.losses.sum(axis=1)
-    return Gradients(float(sample_losses.sum()), sample_losses, top, layers, dE_dx)
+    sample_losses = np.add.reduce(top.losses, axis=1)
+    return Gradients(float(np.add.reduce(sample_losses)), sample_losses, top, layers, dE_dx)
 
 
 def forward(network: Network, inputs: Array, *, checkpoint: Checkpoint = unlimited) -> list[Activity]:
@@ -254,7 +254,7 @@ def by_weights(place: Place, dE_da: Array) -> Array:
 
 def by_biases(_place: Place, dE_da: Array) -> Array:
     """dE/db, (j,): a bias is a weight that is given 1."""
-    total: Array = dE_da.sum(axis=0)
+    total: Array = np.add.reduce(dE_da, axis=0)  # the same as dE_da.sum(axis=0), in half the time for few numbers
     return total
 
 

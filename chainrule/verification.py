@@ -26,7 +26,7 @@ from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.losses import LossSpec
 from chainrule.moved import Moved, Parameters, moved, parameters_of
 from chainrule.network import Network
-from chainrule.noise import noise_of_losses
+from chainrule.noise import noise_of_losses, slopes_lost
 
 METHOD = "central differences, extrapolated, with steps chosen for each parameter"
 _EPSILON = float(np.finfo(np.float64).eps)
@@ -94,11 +94,10 @@ def verify(
     noise, difference = found.error(of_loss) + _noise_of_analytic(layers), np.abs(found.value - analytic)
     checked = np.flatnonzero(found.known)
     doubtful = checked[difference[checked] > noise[checked]]
-    noise[doubtful] = _doubted(
-        base, parameters.some(doubtful), found.some(doubtful), of_loss[doubtful], noise[doubtful]
-    )
-    numbers = (analytic, found.value, difference / scale, noise / scale)
-    noise[doubtful[of_loss[doubtful] > np.abs(base.single_losses()).sum()]] = np.inf  # rounding is larger than the loss
+    if len(doubtful):
+        some = parameters.some(doubtful)
+        noise[doubtful] = _doubted(base, some, found.some(doubtful), of_loss[doubtful], noise[doubtful])
+        noise[doubtful[_lost(base, layers, some, of_loss[doubtful])]] = np.inf
     numbers = (analytic, found.value, difference / scale, noise / scale)
     beyond = doubtful[difference[doubtful] > noise[doubtful]]
     return Verification(
@@ -108,6 +107,14 @@ def verify(
         disagreeing=len(beyond),
         worst_beyond_noise=_largest(beyond, difference / noise, parameters, numbers),
     )
+
+
+def _lost(
+    base: Moved, layers: tuple[LayerGradient, ...], parameters: Parameters, noise_of_loss: Array
+) -> NDArray[np.bool_]:
+    """Where rounding leaves no digit: it is larger than the loss, or changes the slopes on the way."""
+    lost: NDArray[np.bool_] = noise_of_loss > np.abs(base.single_losses()).sum()
+    return lost | slopes_lost(base, layers, parameters)
 
 
 def _largest(

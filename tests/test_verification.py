@@ -373,6 +373,18 @@ def test_waves_that_even_the_shortest_step_jumps_over_are_not_called_wrong(expon
     assert found.agrees
 
 
+@pytest.mark.parametrize("wave", ["sin", "cos"])
+@pytest.mark.parametrize("scale", [4e15, 1e16, 3e17])
+def test_a_wave_that_is_shorter_than_the_last_bit_of_its_argument_is_not_called_wrong(wave: str, scale: float) -> None:
+    """At 1e16 neighbours in float64 are 2 apart. The loss is large for another reason, so that its noise is not."""
+    network = Network((dense([[scale, 0.1]], [wave, "identity"]),))
+    inputs, targets, loss = np.ones((1, 1)), np.array([[0.0, 100.0]]), loss_spec("half_squared_error")
+    (layer,) = gradients(network, inputs, targets, loss).layers
+    assert verify(network, (layer,), targets, loss).agrees
+    wrong = layer._replace(dE_dw=layer.dE_dw * [[1.0, -1.0]])
+    assert verify(network, (wrong,), targets, loss).disagreeing == 1
+
+
 def test_a_wrong_derivative_beside_a_bend_is_not_taken_for_waves() -> None:
     """A slope that bends at w: shorter steps come closer, so that a derivative of 0 in place of 1 is told."""
     network = Network((dense([[0.0, 1e-3]], "elu"),))

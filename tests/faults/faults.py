@@ -1157,14 +1157,14 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "dE/db is the mean over the samples",
         "chainrule/backprop.py",
-        "dE_da.sum(axis=0)",
+        "np.add.reduce(dE_da, axis=0)",
         "dE_da.mean(axis=0)",
         _BACKPROP,
     ),
     Fault(
         "dE/db is that of the first sample",
         "chainrule/backprop.py",
-        "dE_da.sum(axis=0)",
+        "np.add.reduce(dE_da, axis=0)",
         "dE_da[0]",
         _BACKPROP,
     ),
@@ -2088,7 +2088,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a sample's loss is that of its first output",
         "chainrule/backprop.py",
-        "sample_losses = top.losses.sum(axis=1)",
+        "sample_losses = np.add.reduce(top.losses, axis=1)",
         "sample_losses = top.losses[:, 0]",
         _BACKPROP,
     ),
@@ -2295,13 +2295,6 @@ FAULTS: tuple[Fault, ...] = (
         "chainrule/remarks.py",
         "    check_same_network(network, (gradient",
         "    (lambda *_: None)(network, (gradient",
-        ("tests/test_wrong_arguments.py",),
-    ),
-    Fault(
-        "a biased layer steps without its bias",
-        "chainrule/arguments.py",
-        "(gradient.dE_db is None) != (layer.biases is None)",
-        "gradient.dE_db is not None and layer.biases is None",
         ("tests/test_wrong_arguments.py",),
     ),
     Fault(
