@@ -15,7 +15,19 @@ from typing import Any
 import numpy as np
 
 from chainrule import elementwise, simplex
-from chainrule.catalogue import Array, Border, Elsewhere, Parameter, Rule, Table, Value, parameter_values, quietly
+from chainrule.catalogue import (
+    Array,
+    Border,
+    Elsewhere,
+    Parameter,
+    Rule,
+    Table,
+    Value,
+    check_values,
+    parameter_values,
+    quietly,
+    shown,
+)
 from chainrule.jacobian import Jacobian
 
 
@@ -78,6 +90,13 @@ class ActivationSpec:
     activation: Activation
     values: tuple[Value, ...] = ()
     group: str | None = None  # tells two softmax heads of one layer apart
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.activation, Activation):
+            raise ValueError(f"activation must be a row of ACTIVATIONS, not {shown(self.activation)}")
+        if self.group is not None and not isinstance(self.group, str):
+            raise ValueError(f"group must be a string or None, not {shown(self.group)}")
+        check_values(self.activation, self.values)
 
     @quietly
     def value(self, a: Array) -> Array:

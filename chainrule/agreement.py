@@ -13,6 +13,7 @@ from chainrule.backprop import LayerGradient
 from chainrule.blocks import product
 from chainrule.catalogue import Array, quietly
 from chainrule.checkpoint import Checkpoint, unlimited
+from chainrule.numbers import finite_number
 
 _MOST_DIGITS = 9  # of numbers that somebody may have rounded; float32 is written in 9
 _FEWEST_DIGITS = 3  # 0.5 may be exact, and may be 0.50 or 0.500: rounding to fewer is not supposed
@@ -29,6 +30,11 @@ class Tolerance:
 
     relative: float = 1e-5
     absolute: float = 1e-8
+
+    def __post_init__(self) -> None:
+        for name in ("relative", "absolute"):
+            if finite_number(f"the {name} tolerance", getattr(self, name)) < 0.0:
+                raise ValueError(f"the {name} tolerance must be at least 0, not {getattr(self, name):g}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,17 +1,36 @@
 """Checks of what callers pass to the core: each raises ValueError with a sentence that says what would fit."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from chainrule.catalogue import Array
+from chainrule.catalogue import Array, shown
+from chainrule.checkpoint import Checkpoint
 from chainrule.losses import LossSpec
-from chainrule.network import Network
-from chainrule.numbers import real_array
+from chainrule.network import Layer, Network
+from chainrule.numbers import finite_array, real_array
+
+
+def check_kind(noun: str, value: object, kind: type, made_by: str) -> None:
+    """Raise ValueError unless `value` is of this class. `made_by` says where callers get one."""
+    if not isinstance(value, kind):
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise ValueError(f"{noun} must be {article} {kind.__name__}, as {made_by} makes it, not {shown(value)}")
+
+
+def check_request(network: Network, loss: LossSpec, checkpoint: Checkpoint) -> None:
+    """Raise ValueError unless these are a network, a loss and a function."""
+    check_kind("network", network, Network, "Network(layers)")
+    check_kind("loss", loss, LossSpec, "loss_spec(name)")
+    if not callable(checkpoint):
+        raise ValueError(f"checkpoint must be a function without parameters, not {shown(checkpoint)}")
 
 
 def fitting_inputs(network: Network, inputs: ArrayLike) -> Array:
-    """The inputs as float64, (s, i), where the network takes them."""
-    x, wanted = real_array("inputs", inputs), network.layers[0].weights.shape[0]
+    """The inputs as finite float64, (s, i), where the network takes them."""
+    x, wanted = finite_array("inputs", inputs), network.layers[0].weights.shape[0]
     if x.ndim != 2:
         raise ValueError(f"inputs must be a matrix, samples × {wanted}, not an array of {x.ndim} axes")
     if x.shape[1] != wanted:
@@ -22,16 +41,21 @@ def fitting_inputs(network: Network, inputs: ArrayLike) -> Array:
 
 
 def fitting_targets(network: Network, samples: int, targets: ArrayLike, loss: LossSpec) -> Array:
-    """The targets as float64, (s, j), or (s,) class indices, where the loss takes them for these outputs."""
-    t, outputs = real_array("targets", targets), network.layers[-1].units
+    """The targets as finite float64, (s, j), or (s,) class indices, where the loss takes them for these outputs."""
+    outputs, values = network.layers[-1].units, loss.loss.target_values
     if loss.loss.class_indices:
+        t = real_array("targets", targets)
         _check_classes(t, samples, outputs, loss)
         return t
+    t = finite_array("targets", targets)
     wanted, odd = divmod(outputs, loss.loss.outputs_per_target)
     if odd:
         raise ValueError(f"{loss.loss.name} takes outputs in pairs, but the network has {outputs}")
     if t.shape != (samples, wanted):
         raise ValueError(f"targets must have the shape ({samples}, {wanted}), not {t.shape}")
+    if values and not (fits := np.isin(t, values)).all():
+        words = " or ".join(f"{value:g}" for value in values)
+        raise ValueError(f"targets of {loss.loss.name} must be {words}, not {t[~fits][0]:g}")
     return t
 
 
@@ -65,14 +89,51 @@ def check_sample(sample: int | None, samples: int) -> None:
 
 def _check_index(noun: str, index: object, count: int) -> None:
     if index is True or index is False or not (isinstance(index, int | np.integer) and 0 <= index < count):
-        raise ValueError(f"there is no {noun} {index!r}: they are numbered from 0 to {count - 1}")
+        raise ValueError(f"there is no {noun} {shown(index)}: they are numbered from 0 to {count - 1}")
 
 
-def check_arrays(noun: str, given: Array | None, wanted: Array | None) -> None:
-    """Raise ValueError where an array is given that has not the shape of the one it stands beside."""
-    if given is None:
-        return
+def fitting_gradient(noun: str, given: ArrayLike, wanted: Array | None) -> Array:
+    """A derivative as finite float64, where it has the shape of what it is the derivative by."""
     if wanted is None:
         raise ValueError(f"there is no {noun}")
-    if np.shape(given) != wanted.shape:
-        raise ValueError(f"{noun} must have the shape {wanted.shape}, not {np.shape(given)}")
+    array = finite_array(noun, given)
+    if array.shape != wanted.shape:
+        raise ValueError(f"{noun} must have the shape {wanted.shape}, not {array.shape}")
+    return array
+
+
+def check_list(noun: str, values: object, kind: type, count: int) -> None:
+    """Raise ValueError unless these are a list or tuple of so many instances of a class."""
+    if not isinstance(values, tuple | list) or not all(isinstance(value, kind) for value in values):
+        raise ValueError(f"{noun} must be a tuple with a {kind.__name__} for each layer, not {shown(values)}")
+    if len(values) != count:
+        raise ValueError(f"gradients of {len(values)} layers for a network of {count}")
+
+
+def check_gradients(network: Network, layers: Sequence[Any], kind: type) -> None:
+    """Raise ValueError unless `layers` holds a finite derivative by every weight and bias of the network.
+
+    `kind` is the class of a layer's derivatives, which is not known here.
+    """
+    check_kind("network", network, Network, "Network(layers)")
+    check_list("layers", layers, kind, len(network.layers))
+    for k, (layer, gradient) in enumerate(zip(network.layers, layers, strict=True)):
+        if gradient.dE_dw is None or (gradient.dE_db is None) != (layer.biases is None):
+            raise ValueError(f"layers must be the gradients of this network: layer {k} has other parameters")
+        fitting_gradient(f"dE_dw of layer {k}", gradient.dE_dw, layer.weights)
+        if layer.biases is not None:
+            fitting_gradient(f"dE_db of layer {k}", gradient.dE_db, layer.biases)
+
+
+def check_same_network(network: Network, layers: Iterable[Layer]) -> None:
+    """Raise ValueError unless a result comes from these layers, or from layers of the same numbers."""
+    for k, (own, other) in enumerate(zip(network.layers, layers, strict=True)):
+        if own is not other and not _same(own, other):
+            raise ValueError(f"result must be of this network, but its layer {k} is another one")
+
+
+def _same(one: Layer, other: Layer) -> bool:
+    biases = (one.biases is None) == (other.biases is None)
+    if one.biases is not None and other.biases is not None:
+        biases = np.array_equal(one.biases, other.biases)
+    return biases and one.activations == other.activations and np.array_equal(one.weights, other.weights)

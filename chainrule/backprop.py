@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.arguments import fitting_inputs, fitting_targets
+from chainrule.arguments import check_gradients, check_request, fitting_inputs, fitting_targets
 from chainrule.batches import Batch, Group, Units, lone_batch
 from chainrule.blocks import BLOCK, Parts, in_blocks, product
 from chainrule.catalogue import Array, quietly
@@ -24,6 +24,7 @@ from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.jacobian import Jacobian
 from chainrule.losses import LossSpec
 from chainrule.network import Layer, Network
+from chainrule.numbers import finite_number
 from chainrule.stable_pairs import STABLE_PAIRS, StablePair
 
 
@@ -164,17 +165,18 @@ def gradients(
     """The loss of a network and its derivative by every weight, bias and input.
 
     `inputs` (s, i); `targets` (s, j), or (s,) where the loss takes class indices. Raises ValueError where they do not
-    fit: shapes, classes that there are not, numbers that are not real. Numbers that are not finite are left in the
-    result, for `first_non_finite` to find.
+    fit: other types, shapes, classes that there are not, numbers that are not finite. What becomes infinite on the way
+    is left in the result, for `first_non_finite` to find.
     """
+    check_request(network, loss, checkpoint)
     inputs = fitting_inputs(network, inputs)
     targets = fitting_targets(network, len(inputs), targets, loss)
     activities = forward(network, inputs, checkpoint=checkpoint)
     top = loss_gradient(activities[-1], targets, loss, checkpoint=checkpoint)
     layers = tuple(backward(activities, top, checkpoint=checkpoint))[::-1]
     dE_dx = product(layers[0].dE_da, network.layers[0].weights.T, checkpoint)
-    sample_losses = top.losses.sum(axis=1)
-    return Gradients(float(sample_losses.sum()), sample_losses, top, layers, dE_dx)
+    sample_losses = np.add.reduce(top.losses, axis=1)
+    return Gradients(float(np.add.reduce(sample_losses)), sample_losses, top, layers, dE_dx)
 
 
 def forward(network: Network, inputs: Array, *, checkpoint: Checkpoint = unlimited) -> list[Activity]:
@@ -252,7 +254,7 @@ def by_weights(place: Place, dE_da: Array) -> Array:
 
 def by_biases(_place: Place, dE_da: Array) -> Array:
     """dE/db, (j,): a bias is a weight that is given 1."""
-    total: Array = dE_da.sum(axis=0)
+    total: Array = np.add.reduce(dE_da, axis=0)  # the same as dE_da.sum(axis=0), in half the time for few numbers
     return total
 
 
@@ -402,17 +404,13 @@ def descend(network: Network, layers: tuple[LayerGradient, ...], learning_rate: 
 
     Raises ValueError for a learning rate that is no finite number, and for gradients of another network.
     """
-    if isinstance(learning_rate, bool) or not isinstance(learning_rate, int | float | np.integer | np.floating):
-        raise ValueError(f"learning_rate must be a number, not {learning_rate!r}")
-    if not np.isfinite(float(learning_rate)):
-        raise ValueError(f"learning_rate must be finite, not {learning_rate}")
-    if [layer.weights.shape for layer in network.layers] != [gradient.dE_dw.shape for gradient in layers]:
-        raise ValueError("layers must be the gradients of this network: their shapes are others")
+    check_gradients(network, layers, LayerGradient)
+    rate = finite_number("learning_rate", learning_rate)
 
     def step(layer: Layer, gradient: LayerGradient) -> Layer:
         biases = None
         if layer.biases is not None and gradient.dE_db is not None:
-            biases = layer.biases - learning_rate * gradient.dE_db
-        return replace(layer, weights=layer.weights - learning_rate * gradient.dE_dw, biases=biases)
+            biases = layer.biases - rate * gradient.dE_db
+        return replace(layer, weights=layer.weights - rate * gradient.dE_dw, biases=biases)
 
     return Network(tuple(step(layer, gradient) for layer, gradient in zip(network.layers, layers, strict=True)))

@@ -123,6 +123,18 @@ class Row(Protocol):
     def rule(self) -> Rule | None: ...
 
 
+_LONGEST_SHOWN = 60  # characters
+
+
+def shown(value: object) -> str:
+    """A value as error messages quote it: on one line, and cut with an ellipsis where it is long."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # a whole number of more digits than Python writes
+        return f"a very long {type(value).__name__}"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
 R = TypeVar("R", bound=Row)
 
 
@@ -139,7 +151,7 @@ class Table(Mapping[str, R]):
     def row(self, noun: str, name: object) -> R:
         """The row of that name or alias. Raises ValueError, with the names that there are, where there is none."""
         if not isinstance(name, str) or name not in self:
-            raise ValueError(f"there is no {noun} {name!r}; there are {', '.join(self.all_names)}")
+            raise ValueError(f"there is no {noun} {shown(name)}; there are {', '.join(self.all_names)}")
         return self[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -160,11 +172,26 @@ def parameter_values(row: Row, given: Mapping[str, Any]) -> tuple[Value, ...]:
     Raises ValueError for a name that the row does not have and for a value out of bounds.
     """
     for name in given.keys() - {parameter.name for parameter in row.parameters}:
-        raise ValueError(f"{row.name} has no parameter {name!r}")
+        raise ValueError(f"{row.name} has no parameter {shown(name)}")
     for parameter in row.parameters:
-        if parameter.name in given and not parameter.allows(given[parameter.name]):
-            raise ValueError(f"{parameter.name} of {row.name} must be {parameter.expects}")
+        if parameter.name in given:
+            _check_value(row, parameter, given[parameter.name])
     values = tuple(given.get(parameter.name, parameter.default) for parameter in row.parameters)
+    check_values(row, values)
+    return values
+
+
+def check_values(row: Row, values: object) -> None:
+    """Raise ValueError unless `values` is a tuple with one fitting value for every parameter of `row`."""
+    if not isinstance(values, tuple) or len(values) != len(row.parameters):
+        raise ValueError(f"{row.name} has {len(row.parameters)} parameters: its values cannot be {shown(values)}")
+    for parameter, value in zip(row.parameters, values, strict=True):
+        if value is not None or parameter.default is not None:
+            _check_value(row, parameter, value)
     if row.rule and (complaint := row.rule.complaint(values)):
         raise ValueError(f"{row.rule.parameter} of {row.name} {complaint}")
-    return values
+
+
+def _check_value(row: Row, parameter: Parameter, value: object) -> None:
+    if not parameter.allows(value):
+        raise ValueError(f"{parameter.name} of {row.name} must be {parameter.expects}, not {shown(value)}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chainrule.agreement import Agreement, Given, Tolerance, agreement
-from chainrule.arguments import check_arrays, fitting_targets
+from chainrule.arguments import check_kind, check_list, check_request, fitting_gradient, fitting_targets
 from chainrule.backprop import Gradients
 from chainrule.catalogue import Array
 from chainrule.checkpoint import Checkpoint, unlimited
@@ -15,6 +15,7 @@ from chainrule.losses import LossSpec
 from chainrule.mistakes import Mistake
 from chainrule.network import Network
 from chainrule.probes import Probe, better_probe, blind_to, most_for_blind_spots, most_for_probes
+from chainrule.remarks import check_finite, check_result
 from chainrule.wrong_rules import Case
 
 
@@ -66,10 +67,14 @@ def check(
 
     Where they do not agree, every known mistake is replayed, and as many pairs of them as are affordable. The
     checkpoint is called before each replayed layer, and may raise. Raises ValueError where the gradients are not of the
-    shapes of weights and biases, and for targets that do not fit.
+    shapes of weights and biases, for targets that do not fit, and for numbers that are not finite.
     """
+    check_request(network, loss, checkpoint)
+    check_result(network, result)
+    check_finite(result)
+    check_kind("tolerance", tolerance, Tolerance, "Tolerance(relative, absolute)")
     targets = fitting_targets(network, len(result.outputs), targets, loss)
-    _check_given(given, result)
+    given = _fitting(given, result)
     case = Case([layer.activity for layer in result.layers], result.top, targets, loss)
     layers = tuple(
         LayerCheck(_verdict(own.dE_dw, right.dE_dw, tolerance), _verdict(own.dE_db, right.dE_db, tolerance))
@@ -108,14 +113,20 @@ def most_work(network: Network, samples: int) -> CheckWork:
     )
 
 
-def _check_given(given: Sequence[Given], result: Gradients) -> None:
-    if len(given) != len(result.layers):
-        raise ValueError(f"gradients of {len(given)} layers for a network of {len(result.layers)}")
-    for k, (own, right) in enumerate(zip(given, result.layers, strict=True)):
-        check_arrays(f"dE_dw of layer {k}", own.dE_dw, right.dE_dw)
-        check_arrays(f"dE_db of layer {k}", own.dE_db, right.dE_db)
-    if all(own.dE_dw is None and own.dE_db is None for own in given):
+def _fitting(given: Sequence[Given], result: Gradients) -> tuple[Given, ...]:
+    """The client's gradients as float64, where they have the shapes of the right ones."""
+    check_list("given", given, Given, len(result.layers))
+
+    def fitting(name: str, k: int, own: Array | None, right: Array | None) -> Array | None:
+        return None if own is None else fitting_gradient(f"{name} of layer {k}", own, right)
+
+    found = tuple(
+        Given(fitting("dE_dw", k, own.dE_dw, right.dE_dw), fitting("dE_db", k, own.dE_db, right.dE_db))
+        for k, (own, right) in enumerate(zip(given, result.layers, strict=True))
+    )
+    if all(own.dE_dw is None and own.dE_db is None for own in found):
         raise ValueError("no gradient is given: neither dE_dw nor dE_db of any layer")
+    return found
 
 
 def _verdict(given: Array | None, right: Array | None, tolerance: Tolerance) -> Agreement | None:

@@ -15,7 +15,7 @@ from itertools import islice
 import numpy as np
 
 from chainrule.activations import ActivationSpec, Kink
-from chainrule.arguments import check_place, check_sample, fitting_targets
+from chainrule.arguments import check_kind, check_place, check_request, check_sample, fitting_targets
 from chainrule.backprop import Gradients, LayerGradient
 from chainrule.catalogue import Array, Border, quietly
 from chainrule.checkpoint import Checkpoint, unlimited
@@ -24,6 +24,7 @@ from chainrule.formula import Formula, Given, Name, Node, Number, Product, Sum, 
 from chainrule.jacobian import Jacobian
 from chainrule.losses import LossSpec
 from chainrule.network import Group, Layer, Network
+from chainrule.remarks import check_result
 from chainrule.stable_pairs import STABLE_PAIRS, StablePair
 
 MOST_EVALUATED_ALONE = 20_000  # terms of a derivation that are computed for one line alone
@@ -93,8 +94,11 @@ def explain(
     """The derivation of the derivative at `place`: of the whole batch, or of the share that one sample has in it.
 
     `result` is that of `gradients`. The checkpoint is called before each line, and may raise. Raises ValueError for a
-    weight, a bias or a sample that there is none of, and for targets that do not fit.
+    weight, a bias or a sample that there is none of, for targets that do not fit, and for infinite derivatives.
     """
+    check_request(network, loss, checkpoint)
+    check_result(network, result)
+    check_kind("place", place, Place, "Place(layer, unit, unit_before)")
     check_place(network, place.layer, place.unit_before, place.unit)
     check_sample(sample, len(result.outputs))
     targets = fitting_targets(network, len(result.outputs), targets, loss)
@@ -130,12 +134,6 @@ class DerivationWork:
     def times(self, samples: int) -> "DerivationWork":
         """The same for each of so many samples."""
         return DerivationWork(*(samples * x for x in vars(self).values()))
-
-
-def most_lines(network: Network, place: Place, samples: int) -> int:
-    """No fewer than the steps, and the terms in them, of a derivation: known before the work is done."""
-    work = most_work(network, place, samples)
-    return work.lines + work.terms
 
 
 def most_work(network: Network, place: Place, samples: int) -> DerivationWork:

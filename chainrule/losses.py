@@ -14,7 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import loss_functions as ell
-from chainrule.catalogue import Array, Border, Elsewhere, Parameter, Rule, Table, Value, parameter_values, quietly
+from chainrule.catalogue import (
+    Array,
+    Border,
+    Elsewhere,
+    Parameter,
+    Rule,
+    Table,
+    Value,
+    check_values,
+    parameter_values,
+    quietly,
+    shown,
+)
 
 Reduction = Literal["sum", "mean", "batch_mean"]
 REDUCTIONS: tuple[Reduction, ...] = ("sum", "mean", "batch_mean")
@@ -62,8 +74,11 @@ class LossSpec:
     reduction: Reduction = "sum"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.loss, Loss):
+            raise ValueError(f"loss must be a row of LOSSES, not {shown(self.loss)}; loss_spec takes names")
         if self.reduction not in REDUCTIONS:
-            raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}, not {self.reduction!r}")
+            raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}, not {shown(self.reduction)}")
+        check_values(self.loss, self.values)
 
     @quietly
     def value(self, o: Array, t: Array) -> Array:

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 
 from chainrule.activations import ActivationSpec, activation_spec
 from chainrule.batches import Batch, Group, Units, batches
-from chainrule.catalogue import Array
-from chainrule.numbers import real_array
+from chainrule.catalogue import Array, shown
+from chainrule.numbers import finite_array, real_array
 
 __all__ = ["Group", "Layer", "Network", "Units", "dense"]
 
@@ -49,9 +49,9 @@ class Layer:
 
     def _take_arrays(self) -> None:
         """Weights and biases as float64. Raises ValueError where they hold no real numbers."""
-        for name in ("weights", "biases"):
+        for name in ("weights", "biases") if self.biases is not None else ("weights",):
             given = getattr(self, name)
-            if given is not None and (array := real_array(name, given)) is not given:
+            if (array := real_array(name, given)) is not given:
                 object.__setattr__(self, name, array)
 
     @property
@@ -70,7 +70,7 @@ def _check_specs(activation: object) -> None:
     for spec in specs:
         if not isinstance(spec, ActivationSpec):
             raise ValueError(
-                f"activation must be an ActivationSpec, or a tuple of them, not {spec!r}; dense takes names"
+                f"activation must be an ActivationSpec, or a tuple of them, not {shown(spec)}; dense takes names"
             )
 
 
@@ -110,11 +110,12 @@ def dense(
 ) -> Layer:
     """A layer from plain lists and names, for notebooks: `dense([[0.1], [0.2]], "tanh", biases=[0.5])`.
 
-    An activation with parameters is written as on the wire, `{"name": "leaky_relu", "negative_slope": 0.2}`.
+    An activation with parameters is written as on the wire, `{"name": "leaky_relu", "negative_slope": 0.2}`. Raises
+    ValueError for numbers that are not finite, too, which a `Layer` takes.
     """
     return Layer(
-        real_array("weights", weights).copy(),
-        None if biases is None else real_array("biases", biases).copy(),
+        finite_array("weights", weights).copy(),
+        None if biases is None else finite_array("biases", biases).copy(),
         tuple(map(_spec, activation)) if isinstance(activation, list | tuple) else _spec(activation),
     )
 
@@ -123,7 +124,7 @@ def _spec(activation: Any) -> ActivationSpec:
     if isinstance(activation, str):
         return activation_spec(activation)
     if not isinstance(activation, dict) or not all(isinstance(name, str) for name in activation):
-        raise ValueError(f"an activation is a name, or a dict with a name and parameters, not {activation!r}")
+        raise ValueError(f"an activation is a name, or a dict with a name and parameters, not {shown(activation)}")
     if "name" not in activation:
-        raise ValueError(f"an activation must have a name: {activation!r} has none")
+        raise ValueError(f"an activation must have a name: {shown(activation)} has none")
     return activation_spec(**activation)

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.activations import ActivationSpec, Kink
-from chainrule.backprop import Gradients
+from chainrule.arguments import check_gradients, check_kind, check_same_network
+from chainrule.backprop import Gradients, LayerGradient
 from chainrule.blocks import BLOCK, in_blocks
 from chainrule.catalogue import Array, Border
 from chainrule.checkpoint import unlimited
@@ -33,6 +34,19 @@ def first_non_finite(result: Gradients) -> NonFinite | None:
     The factors do/da and, below a stable pair, dE/do do not count: the derivative can be right without them.
     """
     return _first(_in_order(result))
+
+
+def check_result(network: Network, result: Gradients) -> None:
+    """Raise ValueError unless `result` is what `gradients` returns for this network, with finite derivatives."""
+    check_kind("result", result, Gradients, "gradients")
+    check_gradients(network, result.layers, LayerGradient)
+    check_same_network(network, (gradient.activity.layer for gradient in result.layers))
+
+
+def check_finite(result: Gradients) -> None:
+    """Raise ValueError where any number of a result is not finite."""
+    if (found := first_non_finite(result)) is not None:
+        raise ValueError(f"result must be finite, but {found.quantity} is {found.value:g} somewhere")
 
 
 def first_non_finite_parameter(network: Network) -> NonFinite | None:

@@ -19,23 +19,24 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule.arguments import check_gradients, check_request
 from chainrule.backprop import LayerGradient
 from chainrule.catalogue import Array, quietly
 from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.losses import LossSpec
 from chainrule.moved import Moved, Parameters, moved, parameters_of
 from chainrule.network import Network
-from chainrule.noise import noise_of_losses
+from chainrule.noise import noise_of_losses, slopes_lost
 
 METHOD = "central differences, extrapolated, with steps chosen for each parameter"
 _EPSILON = float(np.finfo(np.float64).eps)
 _STEP = float(_EPSILON**0.2)  # where truncation, about h⁴, is as large as rounding, about ε/h
 _SHORTER, _STEPS = 32.0, 5  # down to 7e-10; at 2e-8, a bend of the slope leaves as much error as rounding does
 _CLOSE = 1e-11
+_WORSE, _AS_LARGE = 2.0, 0.25  # steps 32 times as short make waves 32 times as steep
 _SMALLEST = 5e-324  # a loss below float64's normal range is off by up to this
 _TINY = float(np.finfo(np.float64).tiny)  # derivatives below it have lost their digits
 _MOVES = np.array([-1.0, 1.0, -0.5, 0.5, -0.25, 0.25])  # in steps
-MOST_PASSES = len(_MOVES) * _STEPS  # forward passes for one parameter
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,10 @@ def verify(
     """Compare every derivative by a weight or bias with the quotient of differences of the loss.
 
     Takes six forward passes for each parameter, from its layer on; five times as many where nothing comes out well.
+    Raises ValueError for layers that are not those of `gradients` for this network, and for targets that do not fit.
     """
+    check_request(network, loss, checkpoint)
+    check_gradients(network, layers, LayerGradient)
     base, parameters = moved(network, layers[0].da_dw, targets, loss, checkpoint), parameters_of(network)
     found = _best_estimates(base, parameters)
     analytic, scale = _analytic(layers)
@@ -90,11 +94,10 @@ def verify(
     noise, difference = found.error(of_loss) + _noise_of_analytic(layers), np.abs(found.value - analytic)
     checked = np.flatnonzero(found.known)
     doubtful = checked[difference[checked] > noise[checked]]
-    noise[doubtful] = _doubted(
-        base, parameters.some(doubtful), found.some(doubtful), of_loss[doubtful], noise[doubtful]
-    )
-    numbers = (analytic, found.value, difference / scale, noise / scale)
-    noise[doubtful[of_loss[doubtful] > np.abs(base.single_losses()).sum()]] = np.inf  # rounding is larger than the loss
+    if len(doubtful):
+        some = parameters.some(doubtful)
+        noise[doubtful] = _doubted(base, some, found.some(doubtful), of_loss[doubtful], noise[doubtful])
+        noise[doubtful[_lost(base, layers, some, of_loss[doubtful])]] = np.inf
     numbers = (analytic, found.value, difference / scale, noise / scale)
     beyond = doubtful[difference[doubtful] > noise[doubtful]]
     return Verification(
@@ -104,6 +107,14 @@ def verify(
         disagreeing=len(beyond),
         worst_beyond_noise=_largest(beyond, difference / noise, parameters, numbers),
     )
+
+
+def _lost(
+    base: Moved, layers: tuple[LayerGradient, ...], parameters: Parameters, noise_of_loss: Array
+) -> NDArray[np.bool_]:
+    """Where rounding leaves no digit: it is larger than the loss, or changes the slopes on the way."""
+    lost: NDArray[np.bool_] = noise_of_loss > np.abs(base.single_losses()).sum()
+    return lost | slopes_lost(base, layers, parameters)
 
 
 def _largest(
@@ -185,7 +196,8 @@ def _doubted(base: Moved, parameters: Parameters, best: _Estimates, noise_of_los
 
     Steps nearly as long show an agreement by chance: where a slope bends at 0.27 h, the two extrapolations are equal,
     and both wrong. Much shorter steps show what all longer ones jump over: the waves of a sine, on which they disagree
-    by more than rounding explains, or kinks. Beyond kinks, nothing is known: the noise is infinite.
+    by more than rounding explains, or kinks. The noise is infinite where nothing is known: beyond kinks, and where even
+    the shorter steps jump over waves (see `_without_digits`).
     """
     for factor in (0.7, 0.4):
         found = _estimates(base, parameters, best.step * factor)
@@ -196,7 +208,21 @@ def _doubted(base: Moved, parameters: Parameters, best: _Estimates, noise_of_los
         apart = 4.0 * (np.abs(found.value - best.value) + found.truncation)
         jumped = found.known & (found.truncation > found.without_truncation(noise_of_loss))
         noise = np.where(jumped, np.maximum(noise, apart), np.where(found.known, noise, np.inf))
+        noise[jumped & _without_digits(found, best)] = np.inf
     return noise
+
+
+def _without_digits(shorter: _Estimates, best: _Estimates) -> NDArray[np.bool_]:
+    """Where a shorter step is worse than a longer one, and its estimates are as far apart as they are large.
+
+    The loss then takes many turns within even the shorter step: sin(a) near a = 1e13, where w ± h moves a by 1e5.
+    Such quotients are no larger than the waves over the step, however steep the waves are. Where the slope bends or a
+    step is too long, shorter steps come closer instead.
+    """
+    without: NDArray[np.bool_] = (shorter.truncation > _WORSE * best.truncation) & (
+        shorter.truncation > _AS_LARGE * np.abs(shorter.value)
+    )
+    return without
 
 
 def _longest_steps(base: Moved, parameters: Parameters) -> Array:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields, missing
+from marshmallow import Schema, ValidationError, fields, missing
 
 from schemas.words import did_you_mean, kind, shown
 
@@ -45,11 +45,6 @@ class StrictSchema(Schema):
     marshmallow declares the fields, each of which reads its own value. Reading a whole request is done here, as
     marshmallow's own `load` goes on to the end however much is wrong: 2,000 layers of unknown names took it 10 s.
     """
-
-    class Meta:
-        """Nothing that a client wrote is dropped without a word."""
-
-        unknown = RAISE
 
     def load(self, data: Any, **_: Any) -> Any:
         """What `parsed` makes of a right request. Raises ValidationError with the first 20 complaints, in its order."""

@@ -1,4 +1,4 @@
-"""What can be told of a JSON text without parsing it: its parts, its depth, the memory that decoding it takes.
+"""What can be told of a JSON text without parsing it: its depth, and the memory that decoding it takes.
 
 Everything is counted from brackets, quotes, commas and colons, in whole slices of the text at a time. So it costs
 about a nanosecond a byte, whatever the text holds.
@@ -70,11 +70,6 @@ class Outline:
     def colons(self) -> int:
         """How many members its objects can have at most."""
         return self._count(b":")
-
-    @property
-    def parts(self) -> int:
-        """How many lists, objects and strings it can hold at most. Brackets within strings count too."""
-        return self.lists + self.objects + self.strings
 
     @cached_property
     def values(self) -> int:

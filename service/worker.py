@@ -17,14 +17,12 @@ from gunicorn.workers.base import Worker as BaseWorker
 
 from service.connection import Connection
 from service.connections import Connections
-from service.malloc import give_back
 
 _ACCEPTED = 8  # connections at a time: a burst is taken in quickly, and yet shared with the other workers
 _LINGER = 2.0  # seconds that a stopping worker leaves to requests which are on their way by an open connection
 _ROUNDS = 5  # of the loop: asyncio takes 3 to make what it has accepted a connection, and drops it if its server closes
 _TICK = 0.25  # seconds between two looks at connections whose time is over
 _BEAT = 4  # ticks between two signs of life
-_KEPT = 20  # ticks that freed memory is kept for the next request
 
 
 class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -85,8 +83,6 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types
             self._connections.close_late()
             if tick % _BEAT == 0:
                 self.notify()
-            if tick % _KEPT == 0:
-                give_back()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TICK):
                     await self._stopping.wait()

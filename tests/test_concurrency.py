@@ -20,13 +20,13 @@ class Stop(Exception):
     """Raised by a checkpoint."""
 
 
-def _play(scene: Callable[[Slots], Awaitable[None]], seconds: float = SOON) -> list[tuple[int, int]]:
-    """A scene with two slots, one of them for big work, and a queue of one: the numbers busy and waiting as told."""
+def _play(scene: Callable[[Slots], Awaitable[None]], seconds: float = SOON, queue: int = 1) -> list[tuple[int, int]]:
+    """A scene with two slots, one of them for big work, and a short queue: the numbers busy and waiting as told."""
     told: list[tuple[int, int]] = []
 
     async def play() -> None:
         async with asyncio.timeout(10):
-            await scene(Slots(2, 1, seconds, lambda small, big, waiting: told.append((small + big, waiting))))
+            await scene(Slots(2, queue, seconds, lambda small, big, waiting: told.append((small + big, waiting))))
 
     asyncio.run(play())
     return told
@@ -100,6 +100,25 @@ def test_big_work_that_waits_for_its_share_does_not_hold_up_small_work() -> None
         assert await big
 
     _play(scene, 10)
+
+
+def test_small_work_behind_big_work_in_the_queue_is_not_held_up() -> None:
+    """Both wait, the big one first: the slot that comes free is not of its share, and goes to the small one."""
+
+    async def scene(slots: Slots) -> None:
+        await slots.take(BIG, asyncio.Event())
+        await slots.take(SMALL, asyncio.Event())
+        big = asyncio.create_task(slots.take(BIG, asyncio.Event()))
+        small = asyncio.create_task(slots.take(SMALL, asyncio.Event()))
+        await asyncio.sleep(0)
+        assert slots.waiting == 2
+        slots.give_back(SMALL)
+        assert slots.waiting == 1
+        assert await small
+        slots.give_back(BIG)
+        assert await big
+
+    _play(scene, 10, queue=2)
 
 
 def test_beyond_the_queue_nobody_waits() -> None:

@@ -118,6 +118,17 @@ def test_groups_of_one_row_are_one_call() -> None:
     assert many > 2 * one
 
 
+def test_a_closed_form_costs_its_time_beside_the_loss() -> None:
+    """Softmax under its cross-entropy is a stable pair; under the sum of squares it is none."""
+    layer = Layer(np.ones((1, 5)), None, activation_spec("softmax"))
+    (last,) = passes.shapes_of(Network((layer,)))
+    of_pair, of_loss = RATES.pair("categorical_cross_entropy", "softmax"), RATES.loss("categorical_cross_entropy")
+    wanted = of_loss.seconds(1, 100, 500) + of_pair.seconds(1, 100, 500)
+    assert passes.loss_work(last, 100, loss_spec("categorical_cross_entropy")).seconds == pytest.approx(wanted)
+    alone = RATES.loss("half_squared_error").seconds(1, 100, 500)
+    assert passes.loss_work(last, 100, loss_spec("half_squared_error")).seconds == pytest.approx(alone)
+
+
 # Memory.
 
 MEMORY = {  # of every kind

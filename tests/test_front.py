@@ -13,6 +13,8 @@ from flask import Response
 
 from service.app import create_app
 from service.concurrency import Slots, Work
+from service.connection import Connection
+from service.connections import Connections
 from service.environ import Environ
 from service.front import CONNECTION, Answer, Front
 from service.ledger import Ledger
@@ -262,3 +264,39 @@ def test_refusals_take_turns_on_the_loop() -> None:
 
     asyncio.run(refuse())
     assert len(set(turns)) == 20
+
+
+@pytest.mark.parametrize("expect", [b"Expect: 100-continue\r\n", b""], ids=["asks first", "does not ask"])
+@pytest.mark.parametrize("framing", [b"Content-Length: 100000\r\n", b"Transfer-Encoding: chunked\r\n"])
+def test_an_overloaded_service_refuses_before_it_reads_the_body(expect: bytes, framing: bytes) -> None:
+    """The client sends a head alone, and is told 503 at once; when a slot is free, its body is waited for."""
+    head = b"POST /v1/gradients HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n" + framing + expect + b"\r\n"
+
+    async def scene() -> None:
+        slots, budget, settings = Slots(2, 1, 60.0), Budget(Ledger(64 * 2**20)), read_settings()
+        connections = Connections(Front(create_app(), settings, slots, budget), settings, lambda: False)
+        listening = await asyncio.get_running_loop().create_server(lambda: Connection(connections), "127.0.0.1", 0)
+        for _ in range(2):
+            await slots.take(Work.SMALL, asyncio.Event())
+        waiting = asyncio.create_task(slots.take(Work.SMALL, asyncio.Event()))
+        await asyncio.sleep(0)
+        async with listening:
+            refused = await _begun(listening, head)
+            assert refused.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: 60\r\n" in refused.lower()
+            assert budget.used == 0
+            slots.give_back(Work.SMALL)
+            assert await waiting
+            if expect:
+                assert (await _begun(listening, head)).startswith(b"HTTP/1.1 100 ")
+
+    asyncio.run(asyncio.wait_for(scene(), 60))
+
+
+async def _begun(listening: asyncio.Server, head: bytes) -> bytes:
+    """What a client is told that sends a head, and nothing more."""
+    reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
+    writer.write(head)
+    told = await reader.readuntil(b"\r\n\r\n")
+    writer.transport.abort()
+    return told

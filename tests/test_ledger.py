@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -90,6 +91,31 @@ def test_a_claim_ends_with_the_process_that_was_killed() -> None:
     ledger.leave(pid)
     assert ledger.claimed() == 0
     assert ledger.claim(ledger.enter(), [0, 0, 0, TOTAL])
+
+
+def test_a_claim_waits_for_that_of_another_process() -> None:
+    """A child holds the lock: the claim of its parent is made when the child has ended, not before."""
+    ledger = Ledger(TOTAL, 2)
+    row, (read, write) = ledger.enter(), os.pipe()
+
+    def hang() -> None:
+        with ledger._locked():
+            os.write(write, b"!")
+            signal.pause()
+
+    pid = _child(hang)
+    assert os.read(read, 1) == b"!"
+    claim = threading.Thread(target=ledger.claim, args=(row, [0, 0, 0, 1]))
+    claim.start()
+    claim.join(0.2)
+    assert claim.is_alive()
+    assert ledger.claimed() == 0
+    os.kill(pid, signal.SIGKILL)
+    assert _code(pid) == -signal.SIGKILL
+    claim.join(10)
+    assert ledger.claimed() == 1
+    os.close(read)
+    os.close(write)
 
 
 def test_processes_that_claim_at_the_same_time_never_claim_too_much() -> None:

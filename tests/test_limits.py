@@ -294,6 +294,14 @@ def test_the_most_samples_told_are_the_most_that_pass(known: Known) -> None:
     assert within == ([True, False] if most else [False])
 
 
+def test_a_known_check_posts_the_gradients_of_all_parameters_besides() -> None:
+    """784 · 128 + 128 · 64 + 64 · 10 weights and 202 biases: 22 bytes each and more."""
+    check = next(known for known in KNOWN if known.path == "/v1/gradient-checks" and known.units == (784, 128, 64, 10))
+    same = next(known for known in KNOWN if known.path == "/v1/gradients" and known.units == check.units)
+    (_, posted), (_, without) = check.cost_of(64), same.cost_of(64)
+    assert posted - without > 18 * (784 * 128 + 128 * 64 + 64 * 10 + 202)
+
+
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: f"{known.path} {known.units} {known.breakdown}")
 def test_the_most_samples_told_pass_with_ordinary_numbers(known: Known) -> None:
     """As they are posted, brackets and the client's own gradients included; a twentieth more does not pass."""

@@ -74,7 +74,7 @@ def test_memory_is_given_in_the_order_in_which_requests_asked_for_it() -> None:
     """Also where a later one would fit at once: else a big request could wait for ever."""
     budget, _ = _budget(10)
     first = Holding(budget)
-    first.admit(60 * MIB, unlimited)
+    first.admit(70 * MIB, unlimited)
     order: list[str] = []
 
     def ask(name: str, size: int) -> None:
@@ -213,8 +213,9 @@ def test_after_work_memory_goes_back_at_once_where_it_is_more_than_may_be_kept(k
     assert kept_bytes(TOTAL, 2) == 20 * MIB
 
 
-def test_another_process_that_waits_is_made_room_for() -> None:
-    """Within some tenths of a second, by whatever this one has claimed and does not use."""
+def test_another_process_that_waits_is_made_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By whatever this one has claimed and does not use, long before it would give that back by itself."""
+    monkeypatch.setattr("service.memory_budget._TICKS", 10**9)
     ledger = Ledger(TOTAL, 2)
     idle, busy = Budget(ledger, 10), Budget(ledger, 10)
     holding = Holding(idle)
@@ -226,7 +227,7 @@ def test_another_process_that_waits_is_made_room_for() -> None:
         idle.look_after(asyncio.get_running_loop())
         return await asyncio.to_thread(Holding(busy).admit, 90 * MIB, unlimited)
 
-    assert 0 < asyncio.run(wait()) < 5
+    assert 0 < asyncio.run(wait()) < 10
 
 
 def test_the_stage_of_decoding_has_a_ceiling() -> None:

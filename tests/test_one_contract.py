@@ -164,9 +164,6 @@ TEXTS = st.recursive(
     ),
     max_leaves=8,
 )
-ROWS_OF_NUMBERS = st.integers(1, 3).flatmap(
-    lambda width: st.lists(st.lists(NUMBERS, min_size=width, max_size=width), min_size=1, max_size=3)
-)
 
 
 def _outcome(body: bytes) -> Any:

@@ -301,7 +301,11 @@ def test_the_longest_idle_connection_makes_room_for_a_new_one(tmp_path: Path) ->
 
 
 def test_health_is_answered_while_every_worker_is_saturated(tmp_path: Path) -> None:
-    """Six clients post 8 MB each, over and over, to two workers. How fast exactly: benchmarks/livez.py."""
+    """Six clients post 8 MB each, over and over, to two workers: health takes a fifth of their time at most.
+
+    From a worker it would take as long as they do, on an idle machine as on a busy one. How fast exactly:
+    benchmarks/livez.py.
+    """
     body = json.dumps(
         {
             "network": {"layers": [{"activation": "tanh", "weights": [[0.125] * 8] * 64}]},
@@ -310,12 +314,14 @@ def test_health_is_answered_while_every_worker_is_saturated(tmp_path: Path) -> N
             "breakdown": "none",
         }
     ).encode()
-    stop = threading.Event()
+    stop, posts = threading.Event(), list[float]()
 
     def saturate(server: Server) -> None:
         while not stop.is_set():
+            start = time.monotonic()
             with server.connection() as connection:
                 post(connection, body)
+            posts.append(time.monotonic() - start)
 
     with serving(tmp_path / "log", WORKERS=2) as server:
         threads = [threading.Thread(target=saturate, args=(server,)) for _ in range(6)]
@@ -335,4 +341,4 @@ def test_health_is_answered_while_every_worker_is_saturated(tmp_path: Path) -> N
             stop.set()
             for thread in threads:
                 thread.join(3 * SECONDS)
-    assert statistics.median(seconds) < 0.3
+    assert statistics.median(seconds) < statistics.median(posts) / 5

@@ -25,9 +25,16 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
+def draining_long(tmp_path: Path) -> Iterator[Server]:
+    """A service that stays open after SIGTERM for longer than any test waits."""
+    with serving(tmp_path / "log", DRAIN_SECONDS=10 * SECONDS) as server:
+        yield server
+
+
+@pytest.fixture
 def draining(tmp_path: Path) -> Iterator[Server]:
-    """A service that stays open for two seconds after SIGTERM."""
-    with serving(tmp_path / "log", DRAIN_SECONDS=2) as server:
+    """A service that stays open for some seconds after SIGTERM: enough for a few requests on a busy machine."""
+    with serving(tmp_path / "log", DRAIN_SECONDS=6) as server:
         yield server
 
 
@@ -81,7 +88,7 @@ def test_sigterm_is_told_before_it_is_obeyed(draining: Server) -> None:
     with draining.connection() as kept:
         assert post(kept, BODY)[0] == 200
         draining.terminate()
-        wait_until(lambda: draining.admin("/readyz") == (503, "draining\n"), "/readyz to say so", 1)
+        wait_until(lambda: draining.admin("/readyz") == (503, "draining\n"), "/readyz to say so")
         assert draining.admin("/livez") == (200, "ok\n")
         kept.request("POST", "/v1/gradients", BODY, JSON)
         response = kept.getresponse()
@@ -95,14 +102,13 @@ def test_sigterm_is_told_before_it_is_obeyed(draining: Server) -> None:
     assert draining.process.wait(SECONDS) == 0
 
 
-def test_a_second_sigterm_does_not_wait(draining: Server) -> None:
-    """Who sends it again means it."""
-    draining.terminate()
-    wait_until(lambda: draining.admin("/readyz")[0] == 503, "/readyz to say so", 1)
-    start = time.monotonic()
-    draining.terminate()
-    assert draining.process.wait(SECONDS) == 0
-    assert time.monotonic() - start < 1.5
+def test_a_second_sigterm_does_not_wait(draining_long: Server) -> None:
+    """Who sends it again means it: the service ends long before the time that it would stay open is over."""
+    draining_long.terminate()
+    wait_until(lambda: draining_long.admin("/readyz")[0] == 503, "/readyz to say so")
+    assert draining_long.process.poll() is None
+    draining_long.terminate()
+    assert draining_long.process.wait(SECONDS) == 0
 
 
 def test_a_client_that_never_ends_does_not_keep_the_service(tmp_path: Path) -> None:

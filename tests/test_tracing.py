@@ -1,6 +1,8 @@
 """Traces, as a receiver of OTLP gets them: one span for each request, in the trace that the client names."""
 
 import gzip
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -15,7 +17,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from service import tracing
 from service.settings import BadSettings
-from tests.serving import BODY, JSON, SECONDS, environment, post, serving, slow_body, wait_until
+from tests.serving import BODY, HEAD, JSON, SECONDS, environment, post, serving, slow_body, wait_until
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -102,6 +104,36 @@ def test_a_request_is_a_span_of_the_clients_trace(receiver: Receiver, tmp_path: 
         "chainrule.request_id": "lesson-7",
     }
     assert receiver.resource["service.name"] == "chainrule"
+
+
+def test_the_wait_of_a_request_is_a_stage_of_its_span(receiver: Receiver, tmp_path: Path) -> None:
+    """It waits for the slot that another has, and then is computed: `queue` has the time, and is part of the span."""
+    with serving(tmp_path / "log", CONCURRENCY=1, QUEUE_SECONDS=2 * SECONDS, MAX_WORK_SECONDS=3600) as server:
+
+        def ask() -> None:
+            with server.connection() as connection:
+                connection.request("POST", "/v1/gradients", slow_body(60), JSON | {"X-Request-ID": "waits"})
+                connection.getresponse().read()
+
+        waiting = threading.Thread(target=ask)
+        with server.socket() as busy:
+            body = slow_body(3000)
+            busy.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            wait_until(lambda: server.metric("chainrule_requests_in_flight", work="big") == 1, "the work to begin")
+            waiting.start()
+            wait_until(lambda: server.metric("chainrule_requests_waiting") == 1, "the other to wait")
+            time.sleep(0.2)
+            busy.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        waiting.join(SECONDS)
+        wait_until(lambda: "waits" in _by_request_id(receiver), "the span")
+    span = _by_request_id(receiver)["waits"]
+    told = attributes(span)
+    assert told["http.response.status_code"] == 200
+    assert 0.2 < told["chainrule.stage.queue"] < (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9
+
+
+def _by_request_id(receiver: Receiver) -> dict[object, Span]:
+    return {attributes(span)["chainrule.request_id"]: span for span in receiver.spans}
 
 
 def test_what_was_asked_just_before_the_stop_is_sent(receiver: Receiver, tmp_path: Path) -> None:

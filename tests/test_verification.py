@@ -363,6 +363,37 @@ def test_waves_that_every_step_jumps_over_are_not_called_wrong() -> None:
     assert found.agrees
 
 
+@pytest.mark.parametrize("wave", ["sin", "cos"])
+@pytest.mark.parametrize("exponent", [26.0, 28.0, 30.0, 31.5, 33.0])
+def test_waves_that_even_the_shortest_step_jumps_over_are_not_called_wrong(exponent: float, wave: str) -> None:
+    """sin at exp(30) = 1e13: w ± h moves its argument by 1e5 and more; a quotient is a millionth of the slope."""
+    network = Network((dense([[exponent]], "exp"), dense([[1.0]], wave)))
+    inputs, targets, loss = np.ones((1, 1)), np.zeros((1, 1)), loss_spec("half_squared_error")
+    found = verify(network, gradients(network, inputs, targets, loss).layers, targets, loss)
+    assert found.agrees
+
+
+@pytest.mark.parametrize("wave", ["sin", "cos"])
+@pytest.mark.parametrize("scale", [4e15, 1e16, 3e17])
+def test_a_wave_that_is_shorter_than_the_last_bit_of_its_argument_is_not_called_wrong(wave: str, scale: float) -> None:
+    """At 1e16 neighbours in float64 are 2 apart. The loss is large for another reason, so that its noise is not."""
+    network = Network((dense([[scale, 0.1]], [wave, "identity"]),))
+    inputs, targets, loss = np.ones((1, 1)), np.array([[0.0, 100.0]]), loss_spec("half_squared_error")
+    (layer,) = gradients(network, inputs, targets, loss).layers
+    assert verify(network, (layer,), targets, loss).agrees
+    wrong = layer._replace(dE_dw=layer.dE_dw * [[1.0, -1.0]])
+    assert verify(network, (wrong,), targets, loss).disagreeing == 1
+
+
+def test_a_wrong_derivative_beside_a_bend_is_not_taken_for_waves() -> None:
+    """A slope that bends at w: shorter steps come closer, so that a derivative of 0 in place of 1 is told."""
+    network = Network((dense([[0.0, 1e-3]], "elu"),))
+    inputs, targets, loss = np.ones((1, 1)), np.array([[1.0, 1.0]]), loss_spec("dot_product")
+    (layer,) = gradients(network, inputs, targets, loss).layers
+    found = verify(network, (layer._replace(dE_dw=np.zeros((1, 2))),), targets, loss)
+    assert found.disagreeing == 2
+
+
 def test_a_loss_without_digits_is_called_noise() -> None:
     """sin at exp(55): the last bit of what it is given is a thousand waves, and no difference tells anything."""
     network = Network((dense([[55.0]], "exp"), dense([[1.0]], "sin")))

@@ -27,7 +27,6 @@ REFUSAL = 0.05  # CPU seconds of refusing a body of up to 100 kB
 WORK = 12.0  # CPU seconds of one request that is within the limits: the limit's ten, and some for another machine
 
 _MEGABYTE = 2**20
-_KEYS = ",".join(f'"{n:01000}":1' for n in range(1000))
 _ANNOUNCED = head(GRADIENTS, "Content-Length: 5000")
 _LONG_HEAD = long_head(GRADIENTS, "Content-Length: 600000")
 _IN_CONNECTIONS = (

@@ -5,7 +5,6 @@ import json
 import resource
 import select
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -247,10 +246,3 @@ class Together:
         """What the answers to all of them are."""
         with ThreadPoolExecutor(len(self.senders)) as pool:
             return [answer for answers in pool.map(lambda s: s(server, until), self.senders) for answer in answers]
-
-
-def in_background(send: Callable[[], object]) -> threading.Thread:
-    """A thread that sends."""
-    thread = threading.Thread(target=send)
-    thread.start()
-    return thread
