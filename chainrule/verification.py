@@ -91,10 +91,10 @@ def verify(
     noise, difference = found.error(of_loss) + _noise_of_analytic(layers), np.abs(found.value - analytic)
     checked = np.flatnonzero(found.known)
     doubtful = checked[difference[checked] > noise[checked]]
-    noise[doubtful] = _doubted(
-        base, parameters.some(doubtful), found.some(doubtful), of_loss[doubtful], noise[doubtful]
-    )
-    numbers = (analytic, found.value, difference / scale, noise / scale)
+    if len(doubtful):
+        noise[doubtful] = _doubted(
+            base, parameters.some(doubtful), found.some(doubtful), of_loss[doubtful], noise[doubtful]
+        )
     noise[doubtful[of_loss[doubtful] > np.abs(base.single_losses()).sum()]] = np.inf  # rounding is larger than the loss
     numbers = (analytic, found.value, difference / scale, noise / scale)
     beyond = doubtful[difference[doubtful] > noise[doubtful]]
@@ -172,6 +172,8 @@ def _best_estimates(base: Moved, parameters: Parameters) -> _Estimates:
     active = np.flatnonzero(_undecided(best))
     together = base.few(len(active), len(_MOVES) * len(_SHORTER))
     for divisors in (_SHORTER,) if together else zip(_SHORTER, strict=True):
+        if not len(active):
+            break
         steps = [longest[active] / divisor for divisor in divisors]
         for found in _at_steps(base, parameters.some(active), steps):
             _keep_better(best, active, found)
@@ -206,6 +208,8 @@ def _without_hopeless(
     unknown = active[~best.known[active]]
     crossing = np.ones(len(unknown), dtype=np.bool_)
     for divisor in _SHORTER[:0:-1]:
+        if not crossing.any():
+            break
         some = parameters.some(unknown[crossing])
         losses, crossed = base.losses(some, _moves(some, longest[unknown[crossing]] / divisor)[:, :2])
         crossing[crossing] = crossed | ~np.isfinite(losses).all(axis=1)

@@ -46,15 +46,15 @@ def test_every_loss_has_constants(name: str) -> None:
 
 def test_every_stable_pair_has_constants_and_nothing_else_has() -> None:
     """A new row has been measured, and what was measured is still there: else run `make calibrate`."""
-    assert set(RATES.pairs) == set(STABLE_PAIRS), "run make calibrate"
+    assert set(RATES.pairs) == set(RATES.pair_values) == set(STABLE_PAIRS), "run make calibrate"
     assert set(RATES.values) == set(RATES.derivatives) == set(ACTIVATIONS), "run make calibrate"
-    assert set(RATES.losses) == set(LOSSES), "run make calibrate"
+    assert set(RATES.losses) == set(RATES.loss_values) == set(LOSSES), "run make calibrate"
 
 
 def test_a_row_that_is_not_measured_costs_as_much_as_the_most_expensive_of_its_table() -> None:
     """Constant by constant, so that a request with it is refused too early and never too late."""
     known = {"one": Rate(1.0, 2.0, 30.0, 4.0, 5.0), "other": Rate(10.0, 1.0, 3.0, 40.0, 1.0)}
-    rates = Rates({}, known, {}, {}, {("loss", "one"): known["one"]})
+    rates = Rates({}, known, {}, {}, {("loss", "one"): known["one"]}, {}, {})
     assert rates.value("new") == largest(known.values()) == Rate(10.0, 2.0, 30.0, 40.0, 5.0)
     assert rates.value("other") == known["other"]
     assert rates.pair("loss", "new") == known["one"]
