@@ -150,7 +150,10 @@ def loss_value_of(loss: LossSpec) -> RunOn:
     """Runs a loss without its derivative, and what `verify` looks at: two sixths of its distances to borders."""
 
     def run_on(shape: tuple[int, int]) -> Callable[[], Any]:
-        o, t = np.random.default_rng(7).uniform(0.05, 0.95, shape), loss.dense_targets(targets_of(loss, shape), shape[1])
+        o, t = (
+            np.random.default_rng(7).uniform(0.05, 0.95, shape),
+            loss.dense_targets(targets_of(loss, shape), shape[1]),
+        )
         some = slice(max(1, len(o) // 6)) if loss.loss.borders else slice(0)
         return lambda: (loss.value(o, t), *(loss.distances(o[some], t[some]) for _ in range(2)))
 

@@ -67,7 +67,10 @@ CANDIDATES: dict[str, Callable[[list[Any], list[Any]], list[Any]]] = {
     "right": lambda right, weights: right,
     "negated": lambda right, weights: [-array for array in right],
     "scaled": lambda right, weights: [0.7 * array for array in right],
-    "first layer": lambda right, weights: [right[0] + 0.1 * np.arange(right[0].size).reshape(right[0].shape), *right[1:]],
+    "first layer": lambda right, weights: [
+        right[0] + 0.1 * np.arange(right[0].size).reshape(right[0].shape),
+        *right[1:],
+    ],
     "last layer": lambda right, weights: [*right[:-1], right[-1] * 1.01 + 0.01],
     "halved above": lambda right, weights: [array * (0.5 if k else -1.0) for k, array in enumerate(right)],
     "rounded": lambda right, weights: [np.float64(np.float32(array)) for array in right],

@@ -11,10 +11,10 @@ from functools import cache
 from chainrule.cost.passes import FLOAT, Shape, Work, product_seconds
 from chainrule.cost.rates import RATES, Rate
 from chainrule.losses import LossSpec
-from chainrule.moved import BLOCK_NUMBERS
+from chainrule.moved import BLOCK_NUMBERS, FEW_NUMBERS
 from chainrule.stable_pairs import STABLE_PAIRS
 
-_MOVES = 6
+_MOVES, _STEPS = 6, 6
 _ROUNDS = 1.85  # between 1 and 5
 _TOUCH = RATES.work["written"].number
 _LOOK = RATES.work["look"]
@@ -28,11 +28,24 @@ def verification(shapes: Sequence[Shape], parameters: Sequence[int], samples: in
     """All parameters of a network verified; `parameters` are the weights and biases of each layer."""
     once = _VERIFIED.seconds(1, len(shapes), 0)
     seconds = once + _ROUNDS * sweep(shapes, parameters, samples, loss)
-    rows, widest = _MOVES * samples, max(_widths(shapes))
-    total = sum(parameters)
-    block = max(min(BLOCK_NUMBERS, total * rows * widest), _MOVES * widest)
-    peak = _OF_PARAMETER * total + block * (_ARRAYS * FLOAT + _peak(shapes, loss))
+    peak = _OF_PARAMETER * sum(parameters) + _block_bytes(shapes, parameters, samples, loss)
     return Work(seconds, 0.0, peak)
+
+
+def _block_bytes(shapes: Sequence[Shape], parameters: Sequence[int], samples: int, loss: LossSpec) -> float:
+    """The bytes of the arrays of one block, in the layer where they are largest."""
+    rows, widest = _MOVES * samples, max(_widths(shapes))
+    largest, below = 0.0, 0
+    for k, (shape, count) in enumerate(zip(shapes, parameters, strict=True)):
+        last = k + 1 == len(shapes)
+        entering = below + (count if last else count * shape.coupled / shape.n_out)
+        numbers = rows * max(entering * shape.n_out, count)
+        several = max(numbers, min(_STEPS * numbers, FEW_NUMBERS))  # few parameters make several steps in one block
+        block = max(min(BLOCK_NUMBERS, several), _MOVES * widest)
+        values = max(call.row.value.peak for call in shape.calls)
+        peak = max(values, _loss_rate(shape, loss).peak) if last else values
+        largest, below = max(largest, block * (_ARRAYS * FLOAT + peak)), below + count
+    return largest
 
 
 def sweep(shapes: Sequence[Shape], parameters: Sequence[int], samples: int, loss: LossSpec) -> float:
@@ -119,9 +132,3 @@ def _loss_rate(last: Shape, loss: LossSpec) -> Rate:
     look = Rate(call=8 * _LOOK.call, number=2 * _TOUCH)  # on which sides of a border two of six moves leave an output
     rates += [look] * len(loss.loss.borders)
     return Rate(*(sum(getattr(rate, name) for rate in rates) for name in ("call", "row", "number", "peak")))
-
-
-def _peak(shapes: Sequence[Shape], loss: LossSpec) -> float:
-    """The bytes for each number that functions need beside their arguments."""
-    values = max(call.row.value.peak for shape in shapes for call in shape.calls)
-    return max(values, _loss_rate(shapes[-1], loss).peak)
