@@ -62,6 +62,12 @@ NUMBERS: dict[str, Callable[[Any], Any]] = {
     "large": lambda array: 30.0 * array,
 }
 
+
+def _uneven(array: Any) -> Any:
+    """Wrong everywhere, and everywhere by another number."""
+    return array + 0.1 * np.arange(1, array.size + 1).reshape(array.shape)
+
+
 CANDIDATES: dict[str, Callable[[list[Any], list[Any]], list[Any]]] = {
     "weights": lambda right, weights: weights,  # not at all right
     "right": lambda right, weights: right,

@@ -15,7 +15,7 @@ from chainrule.moved import BLOCK_NUMBERS, FEW_NUMBERS
 from chainrule.stable_pairs import STABLE_PAIRS
 
 _MOVES, _STEPS = 6, 6
-_ROUNDS = 1.85  # between 1 and 5
+ROUNDS = 1.85  # between 1 and 5
 _TOUCH = RATES.work["written"].number
 _LOOK = RATES.work["look"]
 _VERIFIED = RATES.work["verified"]  # what is done once: for the network, and for each layer of it
@@ -27,7 +27,7 @@ _OF_PARAMETER = 80 * FLOAT
 def verification(shapes: Sequence[Shape], parameters: Sequence[int], samples: int, loss: LossSpec) -> Work:
     """All parameters of a network verified; `parameters` are the weights and biases of each layer."""
     once = _VERIFIED.seconds(1, len(shapes), 0)
-    seconds = once + _ROUNDS * sweep(shapes, parameters, samples, loss)
+    seconds = once + ROUNDS * sweep(shapes, parameters, samples, loss)
     peak = _OF_PARAMETER * sum(parameters) + _block_bytes(shapes, parameters, samples, loss)
     return Work(seconds, 0.0, peak)
 

@@ -21,9 +21,7 @@ LARGEST_REFUSAL = 64 * 1024  # bytes
 REFUSED = frozenset({400, 408, 413, 415, 422, 431, 501, 503})
 _SETTLED = 10.0  # seconds after an attack, in which nothing may be left of it
 NOISE = 1.5  # seconds of CPU: what good clients, health checks and freed memory take more at one time than at another
-KEPT = (
-    112 * 2**20
-)  # bytes that two workers may keep from attacks before: freed, or pages that a few small objects share
+KEPT = 112 * 2**20  # bytes that two workers may keep from attacks before: freed, or pages that a few small objects share
 _STATE = "chainrule_requests_in_flight"
 
 
