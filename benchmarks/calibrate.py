@@ -22,9 +22,11 @@ from benchmarks.calibrate_wire import coldness, wire_rates
 from benchmarks.least import digits, least, yardstick
 from chainrule.activations import ACTIVATIONS, ActivationSpec, activation_spec
 from chainrule.backprop import Activity, gradients, loss_gradient
+from chainrule.checkpoint import unlimited
 from chainrule.cost.rates import FILE
 from chainrule.explain import DerivationWork, Place, explain, most_work
 from chainrule.losses import LOSSES, LossSpec, loss_spec
+from chainrule.moved import moved, parameters_of
 from chainrule.network import Layer, Network
 from chainrule.remarks import first_non_finite, units_on_kinks
 from chainrule.stable_pairs import STABLE_PAIRS
@@ -144,6 +146,31 @@ def pair_of(name: str, activation: str) -> Callable[[tuple[int, int]], Callable[
     return run_on
 
 
+def loss_value_of(loss: LossSpec) -> RunOn:
+    """Runs a loss without its derivative, and what `verify` looks at: two sixths of its distances to borders."""
+
+    def run_on(shape: tuple[int, int]) -> Callable[[], Any]:
+        o, t = (
+            np.random.default_rng(7).uniform(0.05, 0.95, shape),
+            loss.dense_targets(targets_of(loss, shape), shape[1]),
+        )
+        some = slice(max(1, len(o) // 6)) if loss.loss.borders else slice(0)
+        return lambda: (loss.value(o, t), *(loss.distances(o[some], t[some]) for _ in range(2)))
+
+    return run_on
+
+
+def pair_value_of(name: str, activation: str) -> RunOn:
+    """Runs the closed form of a loss and an activation without its derivatives."""
+    pair, phi, loss = STABLE_PAIRS[name, activation], activation_spec(activation), loss_spec(name)
+
+    def run_on(shape: tuple[int, int]) -> Callable[[], Any]:
+        a, t = pre_activations(shape), loss.dense_targets(targets_of(loss, shape), shape[1])
+        return partial(pair.value, a, t, *phi.values, *loss.values)
+
+    return run_on
+
+
 def _products() -> Iterator[tuple[str, Numbers]]:
     """A product of matrices: its call, multiply-adds, and the numbers that it reads and writes."""
     random = np.random.default_rng(8)
@@ -194,24 +221,42 @@ def _batches() -> Numbers:
     return {"call": round(tiny / 2), "number": digits(max(large, 1.0) / 2 / 100_000)}
 
 
-def _sweeps(calls: float) -> Numbers:
-    """What Python takes of `verify`: for a layer of one block (call), for a block (row), for a parameter (number)."""
+def _sweeps(calls: float) -> dict[str, Numbers]:
+    """What Python takes of `verify`.
 
-    def verified(widths: list[int]) -> Callable[[], Any]:
-        layers = (Layer(np.full(shape, 0.5), None, activation_spec("tanh")) for shape in pairwise(widths))
-        network, loss = Network(tuple(layers)), loss_spec("half_squared_error")
-        x, t = np.ones((1, widths[0])), np.ones((1, widths[-1]))
-        layers = gradients(network, x, t, loss).layers
-        return lambda: verify(network, layers, t, loss)
-
-    few, deep, many = (least(verified(widths)) for widths in ([2] * 3, [2] * 34, [1, 1500, 1]))
+    A sweep: for a layer of one block (call), for a block (row), for a parameter (number). Once: for the network (call),
+    and for a layer (row).
+    """
+    few, deep = (least(_swept([2] * layers)) for layers in (3, 34))
     layer = (deep - few) / 31
-    number = max(many - few, 1.0) / 3000
+    block = max(few - 2 * layer, 1000.0)
+    number = max(least(_swept([1, 1500, 1])) - few, 1.0) / 3000
+    short, long = (least(_verified([2] * layers)) for layers in (3, 34))
+    of_layer = max((long - deep - short + few) / 31, 1000.0)
     return {
-        "call": round(max(layer - calls, 1000.0)),
-        "row": round(max(few - 2 * layer, 1000.0)),
-        "number": digits(number),
+        "sweep": {"call": round(max(layer - calls, 1000.0)), "row": round(block), "number": digits(number)},
+        "verified": {"call": round(max(short - few - 2 * of_layer, 1000.0)), "row": round(of_layer)},
     }
+
+
+def _of_twos(widths: list[int]) -> tuple[Network, np.ndarray, np.ndarray]:
+    """A network with inputs and targets, of which no step of `verify` has to be made shorter."""
+    layers = (Layer(np.full(shape, 0.5), None, activation_spec("tanh")) for shape in pairwise(widths))
+    return Network(tuple(layers)), np.ones((1, widths[0])), np.ones((1, widths[-1]))
+
+
+def _swept(widths: list[int]) -> Callable[[], Any]:
+    network, x, t = _of_twos(widths)
+    base, parameters = moved(network, x, t, loss_spec("half_squared_error"), unlimited), parameters_of(network)
+    moves = np.full((len(parameters.value), 6), 1e-4)
+    return lambda: base.losses(parameters, moves)
+
+
+def _verified(widths: list[int]) -> Callable[[], Any]:
+    network, x, t = _of_twos(widths)
+    loss = loss_spec("half_squared_error")
+    layers = gradients(network, x, t, loss).layers
+    return lambda: verify(network, layers, t, loss)
 
 
 def _lines() -> dict[str, Numbers]:
@@ -258,9 +303,11 @@ def measured() -> Table:
     derivatives = {name: by_shape(*_at_spreads(derivative_of, name)) for name in ACTIVATIONS}
     losses = {name: by_shape(loss_of(loss_spec(name))) for name in LOSSES}
     pairs = {f"{loss} {activation}": by_shape(pair_of(loss, activation)) for loss, activation in STABLE_PAIRS}
+    loss_values = {name: by_shape(loss_value_of(loss_spec(name))) for name in LOSSES}
+    pair_values = {f"{loss} {phi}": by_shape(pair_value_of(loss, phi)) for loss, phi in STABLE_PAIRS}
     work = {**dict(_products()), "look": _look(), "yardstick": {"call": round(least(yardstick))}}
     work["batch"] = _batches()
-    work["sweep"] = _sweeps(values["tanh"]["call"])
+    work |= _sweeps(values["tanh"]["call"])
     work |= _lines()
     work["operation"] = {"number": 0.6}  # of chainrule/budget.py; a check that spends them all takes 0.2 to 0.4 each
     work |= _core(work, values, derivatives, losses["half_squared_error"])
@@ -270,6 +317,8 @@ def measured() -> Table:
         "derivatives": derivatives,
         "losses": losses,
         "pairs": pairs,
+        "loss_values": loss_values,
+        "pair_values": pair_values,
     }
 
 
@@ -299,6 +348,8 @@ def _called_once(table: Table, times: float) -> Table:
         for row, numbers in rows.items():
             if "call" in numbers and row not in ("yardstick", "record", "line", "term", "evaluated", "added"):
                 numbers["call"] = round(times * numbers["call"])
+                if row in ("sweep", "verified"):  # whose rows are blocks and layers
+                    numbers["row"] = round(times * numbers["row"])
     return table
 
 

@@ -106,8 +106,11 @@ def _writing() -> dict[str, Numbers]:
 
 
 def _records() -> tuple[float, float]:
-    """A record, and a byte of its text: from records of one sample, and of a batch."""
-    (few, few_bytes), (many, many_bytes) = map(_written_records, (1, 20))
+    """A record, and a byte of its text: from records of one sample, and of a batch.
+
+    Its answer is 30 MB long: the system takes time for the memory of long texts, too.
+    """
+    (few, few_bytes), (many, many_bytes) = map(_written_records, (1, 60))
     byte = (many - few) / (many_bytes - few_bytes)
     return max(few / 10_000 - byte * few_bytes / 10_000, 10.0), max(byte, 0.01)
 

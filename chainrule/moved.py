@@ -28,6 +28,7 @@ from chainrule.losses import LossSpec
 from chainrule.network import Layer, Network
 
 BLOCK_NUMBERS = 2**17  # of one array in a sweep
+FEW_NUMBERS = 2**13  # take about as long as the calls of Python and NumPy
 Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
@@ -105,6 +106,11 @@ class Moved:
         """The losses of the network as it is, (s, j), reduction included."""
         last = self.activities[-1]
         return losses_at(self.pairs, last.a, last.o, self.t, self.loss) / self.divisor
+
+    def few(self, parameters: int, moves: int) -> bool:
+        """Whether these parameters with so many moves of each cost little more than the calls that compute them."""
+        widest = max(activity.layer.units for activity in self.activities)
+        return parameters * moves * len(self.t) * widest <= FEW_NUMBERS
 
     def _blocks(self, parameters: Parameters, moves: int) -> Iterator[tuple[slice, slice]]:
         """Slices of the parameters and of the samples, of which no array has many more numbers than BLOCK_NUMBERS."""

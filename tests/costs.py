@@ -54,6 +54,36 @@ ENDPOINTS = {
 }
 
 
+NUMBERS: dict[str, Callable[[Any], Any]] = {
+    "normal": lambda array: array,
+    "zero": np.zeros_like,  # every relu on its kink, all maxima tied
+    "whole": np.round,
+    "equal": lambda array: np.full_like(array, 0.5),
+    "subnormal": lambda array: 1e-310 * array,
+    "large": lambda array: 30.0 * array,
+}
+
+
+def _uneven(array: Any) -> Any:
+    """Wrong everywhere, and everywhere by another number."""
+    return array + 0.1 * np.arange(1, array.size + 1).reshape(array.shape)
+
+
+CANDIDATES: dict[str, Callable[[list[Any], list[Any]], list[Any]]] = {
+    "weights": lambda right, weights: weights,  # not at all right
+    "right": lambda right, weights: right,
+    "negated": lambda right, weights: [-array for array in right],
+    "scaled": lambda right, weights: [0.7 * array for array in right],
+    "first layer": lambda right, weights: [
+        right[0] + 0.1 * np.arange(right[0].size).reshape(right[0].shape),
+        *right[1:],
+    ],
+    "last layer": lambda right, weights: [*right[:-1], right[-1] * 1.01 + 0.01],
+    "halved above": lambda right, weights: [array * (0.5 if k else -1.0) for k, array in enumerate(right)],
+    "rounded": lambda right, weights: [np.float64(np.float32(array)) for array in right],
+}
+
+
 @dataclass(frozen=True)
 class Asked:
     """A request in shapes: networks of these widths, one activation for each layer, or a list for its units."""
@@ -71,20 +101,22 @@ class Asked:
     biases: bool = True
     sample: int | None = None  # of a batch, the one that is explained
     layer: int = 0  # whose first weight is explained
+    numbers: str = "normal"  # what weights and inputs are, a row of NUMBERS
+    candidate: str = "weights"  # the gradients that are checked, a row of CANDIDATES
 
     @cached_property
     def document(self) -> dict[str, Any]:
         """The request as it is posted."""
-        random = np.random.default_rng(7)
+        random, kind = np.random.default_rng(7), NUMBERS[self.numbers]
         write = (lambda array: array) if self.packed else np.ndarray.tolist
         layers = [
-            {"activation": activation, "weights": write(random.normal(0.0, i**-0.5, (i, j)))}
-            | ({"biases": write(random.normal(0.0, 0.1, j))} if self.biases else {})
+            {"activation": activation, "weights": write(kind(random.normal(0.0, i**-0.5, (i, j))))}
+            | ({"biases": write(kind(random.normal(0.0, 0.1, j)))} if self.biases else {})
             for i, j, activation in zip(self.widths, self.widths[1:], self.activations, strict=False)
         ]
         document = {
             "network": {"layers": layers},
-            "inputs": write(random.normal(size=(self.samples, self.widths[0]))),
+            "inputs": write(kind(random.normal(size=(self.samples, self.widths[0])))),
             "targets": write(self._targets(random)),
             "loss": self.loss,
             "breakdown": self.breakdown,
@@ -97,8 +129,15 @@ class Asked:
             document["weight"] = {"layer": self.layer, "from": 0, "to": 0}
             document |= {} if self.sample is None else {"sample": self.sample}
         if self.endpoint == CHECKS:
-            document["candidate"] = {"layers": [{"dE_dw": layer["weights"]} for layer in layers]}  # not at all right
+            arrays = CANDIDATES[self.candidate](self._gradients(document), [layer["weights"] for layer in layers])
+            document["candidate"] = {"layers": [{"dE_dw": write(np.asarray(array))} for array in arrays]}
         return as_base64(document) if self.packed else document
+
+    def _gradients(self, document: dict[str, Any]) -> list[Any]:
+        """The right dE/dw of all layers."""
+        posted_alone = as_base64(document) if self.packed else document
+        asked = GRADIENT_REQUEST.load(decode(json.dumps(posted_alone).encode(), ARRAYS))
+        return [layer.dE_dw for layer in compute(asked).result.layers]
 
     def _targets(self, random: np.random.Generator) -> np.ndarray:
         loss, outputs = LOSSES[self.loss], self.widths[-1]

@@ -14,6 +14,7 @@ from chainrule.activations import ACTIVATIONS, activation_spec
 from chainrule.backprop import gradients
 from chainrule.catalogue import Array
 from chainrule.losses import LOSSES, LossSpec, loss_spec
+from chainrule.moved import Moved, Parameters
 from chainrule.network import Network, dense
 from chainrule.remarks import first_non_finite
 from chainrule.verification import Comparison, Verification, verify
@@ -235,6 +236,58 @@ def test_a_slope_that_bends_is_found_by_shorter_steps() -> None:
     assert (found.checked, found.left_out) == (1, 0)
     assert found.worst is not None
     assert found.worst.relative_error < 1e-7
+
+
+@pytest.fixture
+def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The forward passes of each sweep of a verification, as they are made."""
+    passes, losses = [], Moved.losses
+
+    def counted(base: Moved, parameters: Parameters, moves: Array) -> Any:
+        passes.append(moves.size)
+        return losses(base, parameters, moves)
+
+    monkeypatch.setattr(Moved, "losses", counted)
+    return passes
+
+
+def test_a_kink_costs_no_more_than_three_rounds(sweeps: list[int]) -> None:
+    """400 units of relu on their kink: two steps of 6 passes for each, and 2 passes for each of three shorter ones."""
+    found = _verified("relu", [[0.0] * 400], [[1.0] * 400])
+    assert (found.checked, found.left_out) == (0, 400)
+    assert sum(sweeps) == 400 * (6 + 6 + 3 * 2)
+
+
+def test_nothing_is_tried_twice_where_one_step_does(sweeps: list[int]) -> None:
+    """tanh of three units: six passes for each, in one sweep."""
+    _verified("tanh", [[0.5, -1.0, 0.2]], [[1.0, 0.3, -2.0]])
+    assert sweeps == [18]
+
+
+def test_few_parameters_share_one_sweep_of_all_shorter_steps(sweeps: list[int]) -> None:
+    """A relu on its kink beside a tanh: 2 × 6 passes, and then 4 × 6 for the relu alone."""
+    found = _verified("relu", [[0.0, 1.0]], [[1.0, 0.5]])
+    assert (found.checked, found.left_out) == (1, 1)
+    assert sweeps == [12, 24]
+
+
+@pytest.mark.parametrize("near", [1e-4, 1e-6, 1e-8])
+def test_many_parameters_beside_a_kink_are_verified(near: float) -> None:
+    """400 units of relu, too many for one sweep of all steps: some step is short enough for each."""
+    found = _verified("relu", [[near, -near] * 200], [[1.0] * 400])
+    assert (found.checked, found.left_out) == (400, 0)
+    assert found.agrees
+
+
+@pytest.mark.parametrize("activation", ["elu", "relu", "absolute", "sin", "gelu", "hard_silu", "softsign"])
+def test_steps_in_one_sweep_give_what_they_give_one_by_one(activation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the last bit: units on bends and kinks, beside them, and far from them, and waves that steps jump over."""
+    weights = [[0.0, 1e-3, -1e-5, 1e-7, 0.5, -3.0, 20.0, 1e5]]
+    by_few = {}
+    for few in (True, False):
+        monkeypatch.setattr(Moved, "few", lambda *_, few=few: few)
+        by_few[few] = _verified(activation, weights, [[1.0, 0.5, -0.5, 2.0, 1.0, 1.0, -1.0, 1.0]])
+    assert by_few[True] == by_few[False]
 
 
 def test_random_networks_of_all_kinds_are_verified_to_many_digits() -> None:

@@ -40,6 +40,8 @@ class Rates:
     derivatives: Mapping[str, Rate]  # of activations: do/da and its product with dE/do
     losses: Mapping[str, Rate]  # value and derivative
     pairs: Mapping[tuple[str, str], Rate]  # loss and activation
+    loss_values: Mapping[str, Rate]  # the value alone, as `verify` needs it, with a look at the borders of a third
+    pair_values: Mapping[tuple[str, str], Rate]
 
     def value(self, activation: str) -> Rate:
         """The value of an activation."""
@@ -52,6 +54,14 @@ class Rates:
     def loss(self, name: str) -> Rate:
         """A loss and its derivative."""
         return _of(self.losses, name)
+
+    def loss_value(self, name: str) -> Rate:
+        """A loss without its derivative."""
+        return _of(self.loss_values, name)
+
+    def pair_value(self, loss: str, activation: str) -> Rate:
+        """The closed form of a loss and an activation without its derivatives."""
+        return _of(self.pair_values, (loss, activation))
 
     def pair(self, loss: str, activation: str) -> Rate:
         """The closed form of a loss and an activation."""
@@ -76,8 +86,13 @@ def read_rates(file: Path = FILE) -> Rates:
     def table(name: str) -> dict[str, Rate]:
         return {row: _rate(**numbers) for row, numbers in document[name].items()}
 
-    pairs = {_names(names): rate for names, rate in table("pairs").items()}
-    return Rates(table("work"), table("values"), table("derivatives"), table("losses"), pairs)
+    def pairs(name: str) -> dict[tuple[str, str], Rate]:
+        return {_names(names): rate for names, rate in table(name).items()}
+
+    activations = table("values"), table("derivatives")
+    return Rates(
+        table("work"), *activations, table("losses"), pairs("pairs"), table("loss_values"), pairs("pair_values")
+    )
 
 
 def _names(joined: str) -> tuple[str, str]:

@@ -1,8 +1,8 @@
 """What `verify` costs: for each parameter six copies of the batch go through the layers above it, once or oftener.
 
-The copies of a parameter are stacked as samples (chainrule/moved.py). How often a step is made shorter depends on the
-numbers: not at all in most networks, at most four times. The model is in between, so that it is right within a factor
-of 3 in both cases.
+The copies of a parameter are stacked as samples (chainrule/moved.py): a sweep. How often a step is made shorter depends
+on the numbers: not at all in most networks, at most four times. The model is in between, so that it is right within a
+factor of 3 in both cases.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,14 @@ from functools import cache
 from chainrule.cost.passes import FLOAT, Shape, Work, product_seconds
 from chainrule.cost.rates import RATES, Rate
 from chainrule.losses import LossSpec
-from chainrule.moved import BLOCK_NUMBERS
+from chainrule.moved import BLOCK_NUMBERS, FEW_NUMBERS
 from chainrule.stable_pairs import STABLE_PAIRS
 
-_MOVES = 6
-_ROUNDS = 1.7  # between 1 and 5
+_MOVES, _STEPS = 6, 6
+ROUNDS = 1.85  # between 1 and 5
 _TOUCH = RATES.work["written"].number
 _LOOK = RATES.work["look"]
+_VERIFIED = RATES.work["verified"]  # what is done once: for the network, and for each layer of it
 _SWEEP = RATES.work["sweep"]  # one layer in one block of parameters: call; a block: row; a parameter: number
 _ARRAYS = 10  # of so many numbers as a block has, and for each parameter 6 moves and their losses
 _OF_PARAMETER = 80 * FLOAT
@@ -25,16 +26,34 @@ _OF_PARAMETER = 80 * FLOAT
 
 def verification(shapes: Sequence[Shape], parameters: Sequence[int], samples: int, loss: LossSpec) -> Work:
     """All parameters of a network verified; `parameters` are the weights and biases of each layer."""
+    once = _VERIFIED.seconds(1, len(shapes), 0)
+    seconds = once + ROUNDS * sweep(shapes, parameters, samples, loss)
+    peak = _OF_PARAMETER * sum(parameters) + _block_bytes(shapes, parameters, samples, loss)
+    return Work(seconds, 0.0, peak)
+
+
+def _block_bytes(shapes: Sequence[Shape], parameters: Sequence[int], samples: int, loss: LossSpec) -> float:
+    """The bytes of the arrays of one block, in the layer where they are largest."""
+    rows, widest = _MOVES * samples, max(_widths(shapes))
+    largest, below = 0.0, 0
+    for k, (shape, count) in enumerate(zip(shapes, parameters, strict=True)):
+        last = k + 1 == len(shapes)
+        entering = below + (count if last else count * shape.coupled / shape.n_out)
+        numbers = rows * max(entering * shape.n_out, count)
+        several = max(numbers, min(_STEPS * numbers, FEW_NUMBERS))  # few parameters make several steps in one block
+        block = max(min(BLOCK_NUMBERS, several), _MOVES * widest)
+        values = max(call.row.value.peak for call in shape.calls)
+        peak = max(values, _loss_rate(shape, loss).peak) if last else values
+        largest, below = max(largest, block * (_ARRAYS * FLOAT + peak)), below + count
+    return largest
+
+
+def sweep(shapes: Sequence[Shape], parameters: Sequence[int], samples: int, loss: LossSpec) -> float:
+    """Seconds of one sweep: six moves of every parameter."""
     rows = _MOVES * samples  # of one parameter
     through = _through(shapes, rows, loss)
-    seconds = sum(count * _entering(shapes, k, rows, through) for k, count in enumerate(parameters)) + _calls(
-        shapes, parameters, samples, loss
-    )
-    total = sum(parameters)
-    widest = max(_widths(shapes))
-    block = max(min(BLOCK_NUMBERS, total * rows * widest), _MOVES * widest)
-    peak = _OF_PARAMETER * total + block * (_ARRAYS * FLOAT + _peak(shapes, loss))
-    return Work(_ROUNDS * seconds, 0.0, peak)
+    entering = sum(count * _entering(shapes, k, rows, through) for k, count in enumerate(parameters))
+    return entering + _calls(shapes, parameters, samples, loss)
 
 
 def _through(shapes: Sequence[Shape], rows: float, loss: LossSpec) -> list[float]:
@@ -105,15 +124,11 @@ def _pairs(loss: str) -> frozenset[str]:
 
 
 def _loss_rate(last: Shape, loss: LossSpec) -> Rate:
-    """The loss of one sample and output, with the closed forms: about half of value and derivative together."""
-    rates = [RATES.loss(loss.loss.name)]
-    rates += [
-        RATES.pair(loss.loss.name, call.row.name) for call in last.calls if call.row.name in _pairs(loss.loss.name)
-    ]
-    return Rate(*(0.5 * sum(getattr(rate, name) for rate in rates) for name in ("call", "row", "number", "peak")))
-
-
-def _peak(shapes: Sequence[Shape], loss: LossSpec) -> float:
-    """The bytes for each number that functions need beside their arguments."""
-    values = max(call.row.value.peak for shape in shapes for call in shape.calls)
-    return max(values, 2 * _loss_rate(shapes[-1], loss).peak)
+    """The value of the loss of one sample and output: by the closed forms where there are some."""
+    name, paired = loss.loss.name, _pairs(loss.loss.name)
+    rates = [RATES.pair_value(name, call.row.name) for call in last.calls if call.row.name in paired]
+    if not rates or len(last.calls) > 1:
+        rates.append(RATES.loss_value(name))
+    look = Rate(call=8 * _LOOK.call, number=2 * _TOUCH)  # on which sides of a border two of six moves leave an output
+    rates += [look] * len(loss.loss.borders)
+    return Rate(*(sum(getattr(rate, name) for rate in rates) for name in ("call", "row", "number", "peak")))
