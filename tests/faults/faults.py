@@ -4988,13 +4988,6 @@ FAULTS: tuple[Fault, ...] = (
         _VERIFICATION,
     ),
     Fault(
-        "later steps of the verification replace what was decided",
-        "chainrule/verification.py",
-        " & _undecided(best)[which]\n",
-        "\n",
-        _VERIFICATION,
-    ),
-    Fault(
         "the estimates of several steps are handed out in the wrong order",
         "chainrule/verification.py",
         "np.stack(steps, axis=1).ravel()",
@@ -5005,8 +4998,8 @@ FAULTS: tuple[Fault, ...] = (
         "what sweeps of a verification take is foreseen for one of them",
         "chainrule/cost/verification.py",
         "ROUNDS = 1.85",
-        "ROUNDS = 1.0",
-        _COST,
+        "ROUNDS = 5.0",
+        ("tests/test_cost.py::test_sweeps_of_a_verification_are_foreseen_within_a_factor_of_three",),
     ),
     Fault(
         "the verification has no checkpoint",
