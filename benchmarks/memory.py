@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from service.app import create_app
-from service.settings import read_settings
+from service.configuration.settings import read_settings
 from tests.attacks.arena import arena
 from tests.attacks.witness import witness
 from tests.serving import REQUEST, Server, post

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from chainrule.backprop import LayerGradient
-from chainrule.catalogue import Array
+from chainrule.functions.tables import Array
+from chainrule.graph.backprop import LayerGradient
 
 _AT_A_TIME = 512  # records
 _FROM, _DA_DW = b"\0", b"\1"  # gaps of a template that are the same along a row; no number's text has these bytes

@@ -1,6 +1,6 @@
 """What `verify` costs: for each parameter six copies of the batch go through the layers above it, once or oftener.
 
-The copies of a parameter are stacked as samples (chainrule/moved.py): a sweep. How often a step is made shorter depends
+The copies of a parameter are stacked as samples (chainrule/graph/moved.py): a sweep. How often a step is made shorter depends
 on the numbers: not at all in most networks, at most four times. The model is in between, so that it is right within a
 factor of 3 in both cases.
 """
@@ -10,9 +10,9 @@ from functools import cache
 
 from chainrule.cost.passes import FLOAT, Shape, Work, product_seconds
 from chainrule.cost.rates import RATES, Rate
-from chainrule.losses import LossSpec
-from chainrule.moved import BLOCK_NUMBERS, FEW_NUMBERS
-from chainrule.stable_pairs import STABLE_PAIRS
+from chainrule.functions.losses import LossSpec
+from chainrule.functions.stable_pairs import STABLE_PAIRS
+from chainrule.graph.moved import BLOCK_NUMBERS, FEW_NUMBERS
 
 _MOVES, _STEPS = 6, 6
 ROUNDS = 1.85  # between 1 and 5
