@@ -11,7 +11,7 @@ PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check --no-inpu
 COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --prerelease if-necessary --custom-compile-command "make lock" $(LOCK_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test attacks fuzz check faults frameworks bench calibrate openapi sbom audit format lock clean
+.PHONY: help run test attacks fuzz check faults frameworks bench calibrate picture openapi sbom audit format lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench: $(JUDGES) .venv/.bench  ## measure the service, its alternatives and the 
 
 calibrate: .venv/.test  ## measure the constants of the cost model anew, and write chainrule/cost/rates.json
 	@.venv/bin/python -m benchmarks.calibrate
+
+picture: .venv/.test  ## draw docs/explorer.png anew, in Chromium
+	@.venv/bin/python -m tests.picture
 
 openapi: .venv/.test  ## write docs/openapi.json anew
 	@.venv/bin/python -m tests.contract.document

@@ -3,7 +3,8 @@
 A random walk over shapes, activations, losses, breakdowns, endpoints and kinds of numbers that keeps a change where it
 makes the ratio of measured and predicted larger. Prints the worst in time, the one that costs least for what is
 predicted, then the worst in memory. What is over 3, or under 1/3, shows that the model is wrong: mend it, and add the
-request to TIMES in tests/costs.py or MEMORY in tests/chainrule/test_cost.py. Of a check the most is predicted: it may cost less.
+request to TIMES in tests/costs.py or MEMORY in tests/chainrule/test_cost.py. Of a check the most is predicted: it may
+cost less.
 """
 
 import sys

@@ -32,7 +32,7 @@ class _Service(Flask):
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The WSGI application, with the settings of the environment unless others are given. Raises BadSettings."""
-    app = _Service(__name__)
+    app = _Service(__name__, static_folder="pages/static", template_folder="pages/templates")
     app.url_map.merge_slashes = False  # a redirect to another path would lose the body of a request
     app.config["SETTINGS"] = _within_budget(settings or read_settings())
     for part in AROUND:

@@ -7,7 +7,7 @@ from typing import Any
 
 def _read(folder: str) -> list[dict[str, Any]]:
     """`{"name", "title", "request"}` of each file."""
-    entries = sorted((files("service") / folder).iterdir(), key=lambda entry: entry.name)
+    entries = sorted((files("service.api") / folder).iterdir(), key=lambda entry: entry.name)
     return [json.loads(entry.read_text("utf-8")) for entry in entries if entry.name.endswith(".json")]
 
 

@@ -33,13 +33,14 @@ from schemas.known_costs import endpoints_document
 from schemas.non_finite import members, place, sentence
 from service.api.body import read_body
 from service.api.examples import EXAMPLES
+from service.api.negotiation import JSON, choose_form
 from service.configuration.limits import BODY_BYTES, LIMITS, allows, enforce, enforce_on_body
 from service.encoding.codec import Outline, decode, encode
-from service.middleware.context import JSON, choose_form, stage
 from service.pages import explorer
 from service.problems import NON_FINITE_RESULT, NOT_FOUND, Refusal
 from service.resources.admission import admit, reserve
 from service.resources.deadline import checkpoint
+from service.resources.stages import stage
 
 GRADIENT_REQUEST = GradientRequestSchema()
 EXPLANATION_REQUEST = ExplanationRequestSchema()

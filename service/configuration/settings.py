@@ -1,7 +1,7 @@
 """Settings, from the environment alone: one row each. A bad value or an unknown name refuses to start.
 
-The rows are the fields of `Settings` and the table of limits. The README's table, `chainrule config` and GET /v1/limits
-follow from them.
+The rows are the fields of `Settings` and the table of limits. The table of docs/configuration.md, `chainrule config`
+and GET /v1/limits follow from them.
 """
 
 import math
@@ -54,7 +54,7 @@ class Kind:
 
     expects: str
     read: Callable[[str], Any]
-    allowed: str  # in the README, where numbers of this machine are named instead
+    allowed: str  # in docs/configuration.md, where numbers of this machine are named instead
     most: float = math.inf
 
 
@@ -66,7 +66,7 @@ class Setting:
     kind: Kind
     default: Any
     meaning: str
-    default_words: str = ""  # in the README, where the default depends on the machine
+    default_words: str = ""  # in docs/configuration.md, where the default depends on the machine
 
 
 def default_workers(cores: int, memory: int) -> int:

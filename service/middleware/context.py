@@ -1,7 +1,7 @@
 """What every request gets: an id, a look at what it accepts, the times of its stages, and an account of it at the end.
 
-The server's front may hand on what it knows, in the WSGI environment (`service.server.environ`): `RECEIVED`, when the head had
-arrived (by time.perf_counter), `STAGES`, the seconds that its own stages took, and `REFUSAL`, a Refusal. `REPORTED` is
+The server's front may hand on what it knows, in the WSGI environ (see `service.resources.handover`): `RECEIVED`, when
+the head had arrived (by time.perf_counter), `STAGES`, the seconds that its own stages took, and `REFUSAL`, a Refusal. `REPORTED` is
 a lock, taken by what logs and counts the request. So it is counted once: as the answer that comes too late, or as the
 refusal that was given in its place.
 """
@@ -15,16 +15,12 @@ from typing import Any
 
 from flask import Flask, Request, Response, current_app, g, request
 
-from schemas.fields.wording import LONGEST_SHOWN, cut
-from service.api.operations import OPERATIONS
-from service.problems import NOT_ACCEPTABLE, Refusal
-from service.resources.deadline import CLIENT_GONE, checkpoint
-from service.server.environ import RECEIVED, RECEIVED_BYTES, REFUSAL, REPORTED, STAGES
+from service.problems import Refusal
+from service.resources.deadline import CLIENT_GONE
+from service.resources.handover import RECEIVED, RECEIVED_BYTES, REFUSAL, REPORTED, STAGES
 
 OBSERVERS = "chainrule.observers"  # of an app's extensions: functions that are given every Exchange
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # others: a client could make up many
-
-JSON = "application/json"
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _VARIABLE = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")  # of a rule: <name>, or <path:name>
@@ -59,36 +55,6 @@ def register(app: Flask) -> None:
     app.extensions.setdefault(OBSERVERS, [])
     app.before_request(_begin)
     app.after_request(_end)
-
-
-class Timed:
-    """Times what stands under it: one stage of a request, in seconds, for its log line and the header Server-Timing."""
-
-    def __init__(self, stages: dict[str, float], name: str) -> None:
-        self._stages, self._name = stages, name
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._stages[self._name] = time.perf_counter() - self._start
-
-
-def stage(name: str) -> Timed:
-    """A stage of the request. Raises Refusal where its deadline is over when the stage begins."""
-    checkpoint()()
-    return Timed(g.stages, name)
-
-
-def choose_form() -> None:
-    """Negotiate the media type of the answer; 406 if none is acceptable."""
-    operation = OPERATIONS.get(request.endpoint or "")
-    forms = [JSON, *operation.also_as] if operation else [JSON]
-    accepted = request.accept_mimetypes
-    if accepted and not any(accepted[form] > 0 for form in forms):  # no header accepts everything
-        given = cut(str(accepted), LONGEST_SHOWN)
-        raise Refusal(NOT_ACCEPTABLE, f"the answer is {' or '.join(forms)}, which Accept: {given} rules out")
-    g.form = accepted.best_match(forms, JSON)
 
 
 def tell_of_gone(app: Flask, environ: Mapping[str, Any], route: str) -> None:

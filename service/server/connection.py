@@ -8,9 +8,10 @@ from functools import partial
 
 from service.middleware.logs import trace
 from service.problems import INTERNAL_ERROR, OVERLOADED, Refusal
+from service.resources.handover import CONNECTION
 from service.server.connections import SMALL, Connections
 from service.server.cycle import CONTINUE, Cycle
-from service.server.environ import CONNECTION, environ_of, scope_of
+from service.server.environ import environ_of, scope_of
 from service.server.front import Answer
 from service.server.request_head import UNREADABLE, Head, HeadReader
 

@@ -8,12 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
+from service.resources.handover import RECEIVED, RECEIVED_BYTES, STAGES
 from service.server.request_head import Head
-
-CONNECTION = "chainrule.connection"  # the key of a scope
-RECEIVED, REFUSAL, STAGES = "chainrule.received", "chainrule.refusal", "chainrule.stages"  # keys of an environ
-RECEIVED_BYTES = "chainrule.received_bytes"  # of an environ: how much of the body has come so far
-REPORTED = "chainrule.reported"  # of an environ: a lock, taken to log and count the request once
 
 _WITHOUT_PREFIX = {"CONTENT_TYPE", "CONTENT_LENGTH"}
 

@@ -20,13 +20,15 @@ from flask import Flask
 
 from service.configuration.limits import BODY_BYTES
 from service.configuration.settings import Settings
-from service.middleware.context import Timed, tell_of_gone
+from service.middleware.context import tell_of_gone
 from service.problems import REQUEST_TIMEOUT, Refusal, free_frames
 from service.resources.admission import ADMISSION, InThread, OnLoop, Postponed
 from service.resources.concurrency import Slots, Work
 from service.resources.deadline import DEADLINE, Deadline
+from service.resources.handover import CONNECTION, REFUSAL, REPORTED, STAGES
 from service.resources.memory_budget import Budget, Holding
-from service.server.environ import CONNECTION, REFUSAL, REPORTED, STAGES, Environ, Scope, environ_of
+from service.resources.stages import Timed
+from service.server.environ import Environ, Scope, environ_of
 from service.server.request_body import ClientGone, Receive, RequestBody
 from service.server.transfers import Transfer
 

@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from service.api.body import over_limit
 from service.problems import BAD_REQUEST, Refusal
-from service.server.environ import RECEIVED_BYTES, Environ
+from service.resources.handover import RECEIVED_BYTES
+from service.server.environ import Environ
 
 _SMALL = 16 * 1024  # bytes of a piece that is not kept as an object of its own
 _DROPPED = 8  # times the limit of a body: a client still sending would see a broken connection instead of the refusal

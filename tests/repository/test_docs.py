@@ -214,7 +214,7 @@ def test_the_table_of_settings_is_the_codes() -> None:
     for row in SETTINGS:
         default = row.default_words or words.get(str(row.default), str(row.default))
         real.append([f"CHAINRULE_{row.name}", default, row.kind.allowed, row.meaning])
-    assert _rows("README.md", "setting", "default", "allowed", "meaning") == real
+    assert _rows("docs/configuration.md", "setting", "default", "allowed", "meaning") == real
 
 
 def test_the_table_of_retired_settings_is_the_codes() -> None:

@@ -126,6 +126,43 @@ def test_imports_form_no_circle() -> None:
     assert graph == {}
 
 
+# From the lowest floor to the highest: a module imports from its own floor and from those before it.
+FLOORS = (
+    *("chainrule/checkpoint", "chainrule/functions", "chainrule/graph", "chainrule/notices", "chainrule/verification"),
+    *("chainrule/derivation", "chainrule/diagnosis", "chainrule/cost", "chainrule"),
+    *("schemas/fields", "schemas"),
+    *("service/encoding", "service/problems", "service/configuration", "service/resources", "service/pages"),
+    *("service/api", "service/middleware", "service/app", "service/server", "service"),
+)
+
+
+def _floor(module: str) -> int:
+    """The number of a module's floor: that of the longest name which fits."""
+    path = module.replace(".", "/")
+    fitting = [floor for floor in FLOORS if path == floor or path.startswith(f"{floor}/")]
+    return FLOORS.index(max(fitting, key=len))
+
+
+def test_imports_between_the_floors_run_one_way() -> None:
+    """The server knows the middleware, the middleware the interface, and so on down to the tables; never back."""
+    upwards = [
+        f"{module} imports {imported}"
+        for module, imports in _graph().items()
+        for imported in imports
+        if _floor(imported) > _floor(module)
+    ]
+    assert upwards == []
+
+
+@pytest.mark.parametrize("folder", sorted({str(Path(name).parent) for name in FILES}))
+def test_a_folder_says_what_belongs_there(folder: str) -> None:
+    """In one line of its __init__.py, which CONTRIBUTING.md repeats for each floor."""
+    doc = ast.get_docstring(TREES[f"{folder}/__init__.py"])
+    assert doc
+    if "/" in folder and folder != "chainrule/cost":
+        assert doc in (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+
+
 def _length(function: Function) -> int:
     """Lines from `def` to the end, its docstring not counted."""
     lines = (function.end_lineno or 0) - function.lineno + 1

@@ -1,6 +1,6 @@
 """Requests made from the OpenAPI document, right ones and wrong ones, and every answer held against the document.
 
-FUZZ_EXAMPLES says how many for each operation: `FUZZ_EXAMPLES=2000 make test PYTEST_ARGS=tests/service/api/test_schemathesis.py`.
+FUZZ_EXAMPLES says how many for each operation: `FUZZ_EXAMPLES=2000 make test PYTEST_ARGS=-kschemathesis`.
 The requests are the same in every run.
 """
 

@@ -1,0 +1,9 @@
+"""What the server hands on to the application beside the request: keys of the ASGI scope and the WSGI environ."""
+
+CONNECTION = "chainrule.connection"  # of the scope: the client's connection
+
+RECEIVED = "chainrule.received"  # when the head had arrived, by time.perf_counter
+RECEIVED_BYTES = "chainrule.received_bytes"  # how much of the body has come so far
+STAGES = "chainrule.stages"  # the seconds that the stages of the server took, by name
+REFUSAL = "chainrule.refusal"  # a Refusal, which is to be the answer
+REPORTED = "chainrule.reported"  # a lock, taken to log and count the request once
