@@ -1,8 +1,8 @@
 """What `verify` costs: for each parameter six copies of the batch go through the layers above it, once or oftener.
 
 The copies of a parameter are stacked as samples (chainrule/graph/moved.py): a sweep. How often a step is made shorter
-depends on the numbers: not at all in most networks, at most four times. The model is in between, so that it is right within a
-factor of 3 in both cases.
+depends on the numbers: not at all in most networks, at most four times. The model is in between, so that it is right
+within a factor of 3 in both cases.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
 """What every request gets: an id, a look at what it accepts, the times of its stages, and an account of it at the end.
 
 The server's front may hand on what it knows, in the WSGI environ (see `service.resources.handover`): `RECEIVED`, when
-the head had arrived (by time.perf_counter), `STAGES`, the seconds that its own stages took, and `REFUSAL`, a Refusal. `REPORTED` is
-a lock, taken by what logs and counts the request. So it is counted once: as the answer that comes too late, or as the
-refusal that was given in its place.
+the head had arrived (by time.perf_counter), `STAGES`, the seconds that its own stages took, and `REFUSAL`, a Refusal.
+`REPORTED` is a lock, taken by what logs and counts the request. So it is counted once: as the answer that comes too
+late, or as the refusal that was given in its place.
 """
 
 import re

@@ -129,7 +129,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "Accept is ignored",
-        "service/middleware/context.py",
+        "service/api/negotiation.py",
         "if accepted and not any(accepted[form] > 0 for form in forms):",
         "if not accepted and accepted:",
         BAD_INPUT,
@@ -822,7 +822,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "an explanation has JSON whatever was accepted",
-        "service/middleware/context.py",
+        "service/api/negotiation.py",
         "    g.form = accepted.best_match(forms, JSON)",
         "    g.form = JSON",
         EXPLANATIONS,

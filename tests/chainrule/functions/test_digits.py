@@ -1,8 +1,8 @@
 """How many digits every activation and every loss keeps, over the whole of float64, counted in units in the last place.
 
 The judge is tests/judges/reference.py, which knows no derivative. A row of either table may state how many ulp it
-allows; all others keep 4 for a value and 16 for a derivative, in tails, beside kinks and beside the zeros of derivatives too.
-Stable pairs are judged in test_saturation.py.
+allows; all others keep 4 for a value and 16 for a derivative, in tails, beside kinks and beside the zeros of
+derivatives too. Stable pairs are judged in test_saturation.py.
 """
 
 import functools
