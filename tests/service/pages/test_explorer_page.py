@@ -124,7 +124,7 @@ def test_nothing_is_shown_before_its_step(visit: Visit, client: FlaskClient) -> 
             assert [number for number in _later(answer, step) if f"{number:.4g}".lstrip("-") in shown] == []
             sentences.append(page.inner_text(".sentence"))
             if step < 9:
-                page.click("[aria-label='One step on']")
+                page.click("[aria-label='One step forward']")
     assert len(set(sentences)) == 10
     assert "0.08267" in page.content()
 
@@ -135,7 +135,7 @@ def test_stepping_follows_the_chosen_derivative_down(visit: Visit) -> None:
     page.click("[aria-label='To the beginning']")
     assert page.get_attribute(".picture .switch button >> nth=0", "aria-pressed") == "true"
     for _ in range(7):
-        page.click("[aria-label='One step on']")
+        page.click("[aria-label='One step forward']")
     assert visit.chosen() == "x₂ → h₂"
     assert page.get_attribute(".picture .switch button >> nth=1", "aria-pressed") == "true"
     assert visit.value("one") == "0.04137"
@@ -235,7 +235,7 @@ def test_a_size_that_is_none_is_explained_at_its_place(visit: Visit, typed: str)
     visit.page.fill(field, typed)
     visit.page.keyboard.press("Enter")
     visit.page.wait_for_selector(".size .complaint")
-    assert f'"{typed}" is no size: a whole number from 1 to 4096' in visit.page.inner_text(".size .complaint")
+    assert f'"{typed}" is not a size: enter a whole number from 1 to 4096' in visit.page.inner_text(".size .complaint")
     assert visit.page.input_value(field) == "2"
     visit.page.fill(field, "3")
     visit.page.keyboard.press("Enter")
@@ -382,7 +382,7 @@ def test_a_service_that_is_away_leaves_the_last_result(visit: Visit) -> None:
     page.route("**/v1/gradients", lambda route: route.abort())
     page.fill(VALUE, "0.9")
     page.wait_for_selector(".banner")
-    assert "does not answer. What you see is the last result" in page.inner_text(".banner")
+    assert "does not answer. The page still shows the last result" in page.inner_text(".banner")
     assert visit.value("product") == "0.08267"
     page.unroute_all()
     page.click("text=Try again")
@@ -555,7 +555,7 @@ def test_widths_have_one_scale_over_all_layers(visit: Visit) -> None:
     assert widths[0] < 1.2
     assert widths[1] > 4
     assert visit.page.locator(".layers li").count() == 7
-    assert "Numbers stand at the lines of networks of up to" in visit.page.inner_text(".picture")
+    assert "Only the chosen line has its number: all numbers fit only for up to" in visit.page.inner_text(".picture")
 
 
 def test_signs_are_told_without_colours(visit: Visit) -> None:
@@ -630,7 +630,7 @@ def test_own_gradients_are_compared_and_diagnosed(visit: Visit) -> None:
 
     visit.page.route("**/v1/gradient-checks", reply)
     visit.page.click("#tab-check")
-    visit.page.click("text=Begin with the right ones")
+    visit.page.click("text=Fill in the right gradients")
     candidate = json.loads(visit.page.input_value("#candidate"))
     candidate["layers"][0]["dE_dw"][0][0] = 0.5
     visit.page.fill("#candidate", json.dumps(candidate))
@@ -660,7 +660,7 @@ def test_own_gradients_are_compared_and_diagnosed(visit: Visit) -> None:
 def test_a_mistake_of_the_readers_own_is_named(visit: Visit) -> None:
     """All signs turned round: every weight differs, and the service says why; a probe that shows more is then drawn."""
     visit.page.click("#tab-check")
-    visit.page.click("text=Begin with the right ones")
+    visit.page.click("text=Fill in the right gradients")
     candidate = json.loads(visit.page.input_value("#candidate"))
     for layer in candidate["layers"]:
         layer["dE_dw"] = [[-number for number in row] for row in layer["dE_dw"]]
