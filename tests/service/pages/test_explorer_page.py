@@ -574,7 +574,7 @@ def test_a_wide_network_is_drawn_as_matrices(visit: Visit) -> None:
     visit.take("wide")
     page = visit.page
     assert page.locator(".cells [data-at]").count() == 24 * 16 + 16 * 10
-    assert "beyond 9 units a layer or 160 weights" in page.inner_text(".picture")
+    assert "with more than 9 units in a layer or 160 weights" in page.inner_text(".picture")
     page.click("[data-at='0 3 4']")
     assert visit.chosen() == "x₄ → h₅"
     page.focus("#drawing")
@@ -596,7 +596,7 @@ def test_a_very_wide_network_is_drawn_in_blocks(visit: Visit) -> None:
         "all => all.map(c => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size)"
     )
     assert min(painted) > 20
-    assert "a cell stands for a block of them and shows its largest" in page.inner_text(".picture")
+    assert "each cell is a block of weights, and shows the largest" in page.inner_text(".picture")
     before = visit.chosen()
     page.locator("canvas").first.click(position={"x": 200, "y": 30})
     assert visit.chosen() != before
@@ -642,7 +642,7 @@ def test_own_gradients_are_compared_and_diagnosed(visit: Visit) -> None:
     for words in (
         "differ",
         "One mistake reproduces",
-        "in layer 1",
+        "nearest to the output is layer 1",
         "missing activation derivative",
         "do/da is left out",
         "batch not averaged",
