@@ -1,17 +1,17 @@
-# Built in two steps, so that neither pip's leftovers nor the build tools are in the image. No package index is named:
-# pip takes its own, or the one that it is configured for.
+# A multi-stage build, so that neither pip's caches nor the build tools are in the image. The file names no package index:
+# pip uses its default, or the index that it is configured for.
 
 FROM python:3.13-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 
-# What the service needs comes before its source, so that a change of the source does not install it anew.
+# The dependencies come before the source, so that a change of the source does not reinstall them.
 COPY requirements/run.txt requirements/build.txt requirements/
 RUN python -m venv --without-pip /opt/chainrule \
  && pip --python /opt/chainrule/bin/python install --no-compile --only-binary :all: --require-hashes -r requirements/run.txt \
  && pip install --require-hashes -r requirements/build.txt
-# Out goes what nothing that runs ever opens: tests, headers and libraries to compile against, type stubs, F2PY, and of
-# Swagger UI all but the files that /docs serves.
+# Remove files that are never used at run time: tests, headers and static libraries, type stubs, F2PY, and all files of
+# Swagger UI that /docs does not serve.
 WORKDIR /opt/chainrule/lib/python3.13/site-packages
 RUN find . -type d \( -name tests -o -path ./numpy/_core/include -o -path ./numpy/f2py -o -path ./numpy/random/lib \
       -o -path ./numpy/_core/lib -o -path ./numpy/_pyinstaller \) -prune -exec rm -rf {} + \
@@ -23,7 +23,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY chainrule chainrule
 COPY schemas schemas
 COPY service service
-# Bytecode is made here: under a read-only root it never could be. It is not held against the time of its source again.
+# Compile the bytecode here: a container with a read-only root cannot. Python does not check it against its source again.
 RUN python -m hatchling build -t wheel \
  && pip --python /opt/chainrule/bin/python install --no-compile --no-deps --no-index dist/*.whl \
  && /opt/chainrule/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/chainrule/lib
@@ -41,11 +41,11 @@ ENV PATH=/opt/chainrule/bin:$PATH \
     CHAINRULE_BIND=0.0.0.0:8000 \
     CHAINRULE_ADMIN_BIND=0.0.0.0:9000
 COPY --from=build /opt/chainrule /opt/chainrule
-# Loads whatever the service loads, which writes the bytecode of that part of the standard library.
+# Import all modules that the service imports: this writes the bytecode of the standard library's modules among them.
 RUN ["python", "-c", "import service.cli, service.commands, service.server.server"]
 ENV PYTHONDONTWRITEBYTECODE=1
 
-# A number, which Kubernetes can tell from root's. Nothing here belongs to it: any other does as well.
+# A numeric id, so that Kubernetes can check that it is not root. It owns no files, so any other id works, too.
 USER 10001:0
 EXPOSE 8000 9000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=1s --retries=3 CMD ["chainrule", "health"]

@@ -1,4 +1,4 @@
-# Needs Python 3.11 or newer and make. Everything else goes into .venv, in the versions and with the hashes of requirements/.
+# Needs Python 3.11 or newer and make. Everything else is installed into .venv, with the versions and hashes of requirements/.
 
 PYTHON ?= python3
 UV ?= uv
@@ -16,53 +16,53 @@ COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hash
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: .venv/.run  ## serve on 127.0.0.1:8000, or where CHAINRULE_BIND says
-	@exec .venv/bin/chainrule serve  # exec: the SIGTERM that make passes on reaches the server, not a shell
+run: .venv/.run  ## serve on 127.0.0.1:8000, or on CHAINRULE_BIND
+	@exec .venv/bin/chainrule serve  # exec, so that make's SIGTERM reaches the server and not a shell
 
 test: $(JUDGES)  ## run the tests, some of them with PYTEST_ARGS="-k softmax"
 	@.venv/bin/python -m pytest $(PYTEST_ARGS)
 
-attacks: .venv/.test  ## attack the service in a fence of 512 MiB: some minutes, both cores
+attacks: .venv/.test  ## attack the service in a memory cgroup of 512 MiB; takes some minutes on an idle machine
 	@.venv/bin/python -m pytest tests/attacks $(PYTEST_ARGS)
 
-fuzz: .venv/.test  ## post 50,000 changed requests; FUZZ_ARGS="1000 7 --first 200" for another number, seed and beginning
+fuzz: .venv/.test  ## post 50,000 mutated requests; FUZZ_ARGS="1000 7 --first 200" sets number, seed and first request
 	@.venv/bin/python -m tests.fuzz.run $(FUZZ_ARGS)
 
-check: .venv/.test  ## lint, formatting and types
+check: .venv/.test  ## lint, check formatting and types
 	@.venv/bin/ruff check -q
 	@.venv/bin/ruff format -q --check
 	@.venv/bin/mypy --strict
 
-faults: $(JUDGES)  ## plant faults in a copy of the code, and see the tests catch every one
+faults: $(JUDGES)  ## plant faults into copies of the code, and check that the tests catch each
 	@.venv/bin/python -m tests.faults.plant
 
-frameworks: $(JUDGES)  ## measure PyTorch, JAX, Keras and ONNX anew, and write docs/frameworks.md
+frameworks: $(JUDGES)  ## measure PyTorch, JAX, Keras and ONNX, and write docs/frameworks.md
 	@.venv/bin/python -m tests.frameworks.report
 
-bench: $(JUDGES) .venv/.bench  ## measure the service, its alternatives and the floors, and write docs/performance.md
+bench: $(JUDGES) .venv/.bench  ## measure the service and its alternatives, and write docs/performance.md
 	@.venv/bin/python -m benchmarks.report
 
-calibrate: .venv/.test  ## measure the constants of the cost model anew, and write chainrule/cost/rates.json
+calibrate: .venv/.test  ## measure the constants of the cost model, and write chainrule/cost/rates.json
 	@.venv/bin/python -m benchmarks.calibrate
 
-picture: .venv/.test  ## draw docs/explorer.png anew, in Chromium
+picture: .venv/.test  ## redraw docs/explorer.png, with Chromium
 	@.venv/bin/python -m tests.picture
 
-openapi: .venv/.test  ## write docs/openapi.json anew
+openapi: .venv/.test  ## rewrite docs/openapi.json
 	@.venv/bin/python -m tests.contract.document
 
-sbom: .venv/.audit .venv/.shipped  ## write build/sbom.cdx.json: what a deployment installs, for the image by PYTHON=python3.13
+sbom: .venv/.audit .venv/.shipped  ## list what a deployment installs in build/sbom.cdx.json; PYTHON=python3.13 for the image
 	@mkdir -p build
 	@.venv/audit/bin/cyclonedx-py environment .venv/shipped --pyproject pyproject.toml --mc-type application --output-reproducible --validate -o build/sbom.cdx.json
 
-audit: .venv/.audit  ## ask the index whether a vulnerability is known of what a deployment installs
+audit: .venv/.audit  ## look for known vulnerabilities of what a deployment installs
 	@.venv/audit/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes -r requirements/run.txt -r requirements/build.txt
 
-format: .venv/.test  ## format the code, and mend what the linter can mend
+format: .venv/.test  ## format the code, and apply the linter's fixes
 	@.venv/bin/ruff check -q --fix
 	@.venv/bin/ruff format
 
-lock:  ## write requirements/ anew from pyproject.toml, with newer versions by LOCK_ARGS=--upgrade
+lock:  ## rewrite requirements/ from pyproject.toml; LOCK_ARGS=--upgrade for newer versions
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: python3 -m pip install uv, or UV=/path/to/uv" >&2; exit 1; }
 	$(COMPILE) pyproject.toml -o requirements/run.txt
 	$(COMPILE) pyproject.toml --extra tracing -c requirements/run.txt -o requirements/tracing.txt
@@ -77,7 +77,7 @@ clean:  ## remove .venv and all caches
 	@rm -rf .venv .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	@find . -name .git -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
-# Each file below is a stamp: touched when its step is done, so an interrupted step is done again.
+# Each target below is a stamp file, touched at the end of its step. So an interrupted step runs again.
 
 .venv/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -94,7 +94,7 @@ clean:  ## remove .venv and all caches
 	@$(PIP) --require-hashes -r requirements/test.txt
 	@touch $@
 
-# Apart from .venv, so that neither finds the other's packages.
+# An environment apart from .venv, so that neither sees the other's packages.
 .venv/.audit: .venv/.made requirements/audit.txt
 	@$(PYTHON) -m venv --clear .venv/audit
 	@.venv/audit/bin/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes -r requirements/audit.txt
@@ -109,8 +109,8 @@ clean:  ## remove .venv and all caches
 	@$(PIP) --no-deps --only-binary :all: --require-hashes -r requirements/bench.txt
 	@touch $@
 
-# The judges of the tests. Left without a stamp where that fails: to ask again costs a second or two, and tells again why
-# tests are skipped.
+# Reference implementations for the tests. If the installation fails, there is no stamp: the next run tries again, which
+# takes a second or two, and says again why tests are skipped.
 $(JUDGES): .venv/.%: .venv/.test requirements/%.txt
 	@if $(PIP) --no-deps --only-binary :all: --require-hashes -r requirements/$*.txt 2>.venv/$*.log; then touch $@; \
 	elif [ -n "$$TESTS_MAY_NOT_SKIP" ]; then cat .venv/$*.log >&2; exit 1; \

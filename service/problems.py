@@ -48,7 +48,7 @@ UNAUTHORIZED = Problem(
     "unauthorized",
     401,
     "Unauthorized",
-    "This deployment requires an API key. The request has none, or one that is not known here.",
+    "This deployment requires an API key. The request has no key, or an unknown one.",
     "Send the key in the header Authorization, after the word Bearer, or in the header X-API-Key. The operator of the "
     "service issues the keys.",
 )
@@ -56,8 +56,8 @@ NOT_FOUND = Problem(
     "not-found",
     404,
     "Not found",
-    "The path names no endpoint, or no entry of the catalogue.",
-    "GET /v1 lists the endpoints, GET /v1/activations and GET /v1/losses what the catalogue holds.",
+    "The path matches no endpoint, or it names an activation, a loss or a problem type that does not exist.",
+    "GET /v1 lists the endpoints, GET /v1/activations the activations, GET /v1/losses the losses.",
 )
 METHOD_NOT_ALLOWED = Problem(
     "method-not-allowed",
@@ -70,15 +70,19 @@ NOT_ACCEPTABLE = Problem(
     "not-acceptable",
     406,
     "Not acceptable",
-    "The Accept or the Accept-Encoding header of the request rules out every form that the answer has.",
-    "Send Accept: application/json, or no Accept header, and leave a coding that Accept-Encoding does not rule out.",
+    "The Accept header of the request excludes every media type of the answer, or its Accept-Encoding header excludes "
+    "every coding.",
+    "Send Accept: application/json, or no Accept header. Allow at least one of zstd, gzip and identity in "
+    "Accept-Encoding.",
 )
 REQUEST_TIMEOUT = Problem(
     "request-timeout",
     408,
     "Request timeout",
-    "The body took longer to arrive than this deployment waits, or than it could wait while others were waiting too.",
-    "Send the request again; compressed, by a faster connection, or in parts whose gradients add up.",
+    "The body took longer to arrive than this deployment allows. Or other requests needed the memory, and this body "
+    "was among the slowest to arrive.",
+    "Send the request again: compressed, over a faster connection, or as several smaller batches whose gradients you "
+    "add up.",
 )
 TOO_LARGE = Problem(
     "too-large",
@@ -87,20 +91,20 @@ TOO_LARGE = Problem(
     "The body is over the limit of this deployment, as it was sent or once it is decompressed. Or a compressed "
     "body takes more memory to decode than its size allows: 28 MiB, and 600 bytes for each byte sent beyond 100 kB.",
     "Send fewer samples a request and add the gradients up, or give the arrays as base64. Send a body that compresses "
-    "extremely well without Content-Encoding. GET /v1/limits tells the limits beforehand.",
+    "extremely well without Content-Encoding. GET /v1/limits lists the limits.",
 )
 URI_TOO_LONG = Problem(
     "uri-too-long",
     414,
     "URI too long",
-    "The path and the query together are longer than the server reads.",
-    "A query is needed only for the parameters of a curve, which are short.",
+    "The path and the query together are longer than the server accepts.",
+    "Only the curve of an activation takes a query, and its parameters are short.",
 )
 UNSUPPORTED_MEDIA_TYPE = Problem(
     "unsupported-media-type",
     415,
     "Unsupported media type",
-    "The Content-Type of the request is not application/json, or its Content-Encoding is none of gzip and zstd.",
+    "The Content-Type of the request is not application/json, or its Content-Encoding is neither gzip nor zstd.",
     "Send Content-Type: application/json. curl sends another type with -d unless told otherwise: "
     "-H 'Content-Type: application/json'. Leave Content-Encoding out for a body that is not compressed.",
 )
@@ -109,23 +113,23 @@ INVALID_REQUEST = Problem(
     422,
     "Invalid request",
     "The JSON was read, but a field is missing, unknown, of the wrong type or shape, or out of range.",
-    "Each entry of errors has a pointer to the offending value and says what was expected there. The first 20 mistakes "
-    "are listed; there may be more behind them.",
+    "Each entry of errors has a pointer to the offending value and says what was expected there. At most 20 mistakes "
+    "are listed; there may be more.",
 )
 LIMIT_EXCEEDED = Problem(
     "limit-exceeded",
     422,
     "Limit exceeded",
-    "The request is right, but asks for more than this deployment allows one request.",
-    "Each entry of errors says which limit, how much was asked, and what to change. "
-    "GET /v1/limits tells the limits beforehand.",
+    "The request is valid, but needs more work or memory than this deployment allows for one request.",
+    "Each entry of errors names a limit, how much the request needs, and what to change. "
+    "GET /v1/limits lists the limits.",
 )
 NON_FINITE_RESULT = Problem(
     "non-finite-result",
     422,
     "Result not finite",
     "The loss, an output or a derivative is beyond float64, or undefined for these numbers (the logarithm of a "
-    "negative output, say). No part of the result is given, as none could be trusted.",
+    "negative output, say). No part of the result is given, because no part could be trusted.",
     "The detail names the first quantity, layer, unit and sample where it happened. Smaller weights or inputs, or an "
     "activation whose outputs lie in the loss's domain, help.",
 )
@@ -133,37 +137,37 @@ HEADERS_TOO_LARGE = Problem(
     "headers-too-large",
     431,
     "Request header fields too large",
-    "One header of the request, or all of them together, are larger than the server reads, or they are too many.",
-    "Send fewer and shorter headers; none that is long is needed here.",
+    "A header of the request is too large, or all headers together are, or there are too many of them.",
+    "Send fewer and shorter headers. The service needs no long ones.",
 )
 INTERNAL_ERROR = Problem(
     "internal-error",
     500,
     "Internal server error",
     "This is a fault of the service, not of the request.",
-    "Please report it with the request's id, the instance of the problem.",
+    "Please report it with the id of the request, which is the instance of the problem.",
 )
 NOT_IMPLEMENTED = Problem(
     "not-implemented",
     501,
     "Not implemented",
-    "The request names a Transfer-Encoding that the server does not know.",
+    "The request names a Transfer-Encoding that the server does not support.",
     "Send the body with a Content-Length, or with Transfer-Encoding: chunked.",
 )
 OVERLOADED = Problem(
     "overloaded",
     503,
     "Service overloaded",
-    "All slots and the queue are taken, or other requests take all the memory that requests may take.",
-    "Send the request again after the seconds that the Retry-After header tells.",
+    "All slots and the queue are full, or other requests use the whole memory budget.",
+    "Send the request again after the number of seconds in the Retry-After header.",
 )
 WORK_TIMED_OUT = Problem(
     "work-timed-out",
     503,
     "Work timed out",
-    "The request was worked on for as long as this deployment allows, and was not done.",
+    "The request was not finished within the time that this deployment allows.",
     'Send fewer samples a request and add the gradients up, or ask for less: "breakdown": "per_unit", no '
-    '"verify". Where the service was busy, the same request may get through later.',
+    '"verify". If the service was busy, the same request may succeed later.',
 )
 
 PROBLEMS: Mapping[str, Problem] = {

@@ -1,6 +1,6 @@
-"""Troubleshooting for operators: one row an entry, from which /troubleshooting and docs/troubleshooting.md follow.
+"""Troubleshooting for operators: one row for each entry of /troubleshooting and docs/troubleshooting.md.
 
-The page is served by the service itself, as it may run where no other page can be reached.
+The service serves the page itself, because it may run in a network that reaches no other page.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from service.problems import (
 
 @dataclass(frozen=True)
 class Trouble:
-    """One entry: its anchor, what is seen, why, what to do, and the problems whose pages lead to it."""
+    """One entry: its anchor, the symptom, the cause, the remedy, and the problems whose pages link to it."""
 
     name: str
     symptom: str
@@ -48,24 +48,24 @@ TROUBLES: tuple[Trouble, ...] = (
     Trouble(
         "not-ready",
         "/readyz says 503, or the admin address does not answer.",
-        'The word in the answer is "starting" until the first worker serves, and "draining" from SIGTERM on. Where '
+        'The word in the answer is "starting" until the first worker serves, and "draining" from SIGTERM on. If '
         "nothing answers, CHAINRULE_ADMIN_BIND is a loopback address, which no other machine or container can reach.",
-        "Bind to 0.0.0.0:9000 in a container, as the image does. Where it stays at starting, the log has the trace of "
-        "the worker that does not come up.",
+        "Bind to 0.0.0.0:9000 in a container, as the image does. If it stays at starting, the log has the traceback "
+        "of the worker that fails to start.",
     ),
     Trouble(
         "overloaded",
         "Clients get 503 overloaded, and the processor is fully used.",
-        "More requests arrive than are computed. Each worker computes CHAINRULE_CONCURRENCY requests at a time and "
-        "lets CHAINRULE_QUEUE wait, for at most CHAINRULE_QUEUE_SECONDS.",
-        "Add replicas, or workers where there are more cores. A longer queue makes clients wait longer and serves none "
+        "More requests arrive than the service can compute. Each worker computes CHAINRULE_CONCURRENCY requests at a "
+        "time and queues CHAINRULE_QUEUE more, for at most CHAINRULE_QUEUE_SECONDS.",
+        "Add replicas, or workers if there are more cores. A longer queue makes clients wait longer and serves none "
         "of them sooner. docs/capacity.md says how many requests a second to expect.",
         (OVERLOADED,),
     ),
     Trouble(
         "memory-budget-full",
         "Clients get 503 overloaded, and the processor is not fully used.",
-        "Bodies, computing and answers together take all of CHAINRULE_MEMORY_BYTES. Large requests then wait for "
+        "Bodies, computations and answers together use all of CHAINRULE_MEMORY_BYTES. Large requests then wait for "
         "memory for at most CHAINRULE_QUEUE_SECONDS.",
         "Give the container more memory: the budget is 60 % of it by default. Or add replicas. Or lower "
         "the limit memory_bytes, so that one request takes a smaller share. Do not raise the budget alone beyond that "
@@ -75,19 +75,18 @@ TROUBLES: tuple[Trouble, ...] = (
     Trouble(
         "work-timed-out",
         "Clients get 503 work-timed-out.",
-        "A request was computed for longer than CHAINRULE_WORK_SECONDS. The limits allow that only where a worker has "
-        "less than a core for itself, or where the limit work_seconds was raised.",
-        "Have no more workers than cores, and look for other processes that use them. Where the requests are wanted, "
-        "raise CHAINRULE_WORK_SECONDS together with the timeout of the proxy; where they are not, lower the limit "
-        "work_seconds.",
+        "A request was computed for longer than CHAINRULE_WORK_SECONDS. This happens only if a worker has less than "
+        "one core for itself, or if the limit work_seconds was raised.",
+        "Have no more workers than cores, and look for other processes that use them. To allow such requests, raise "
+        "CHAINRULE_WORK_SECONDS together with the timeout of the proxy. To refuse them, lower the limit work_seconds.",
         (WORK_TIMED_OUT,),
     ),
     Trouble(
         "internal-errors",
         "Clients get 500 internal-error.",
-        "A bug of the service.",
-        "Find the line of level error in the log by the request's id: it has the trace. Report it with that trace and "
-        "the version; the trace holds none of the request's numbers.",
+        "A bug in the service.",
+        "Find the line of level error in the log by the request's id: it has the traceback. Report the traceback and "
+        "the version; the traceback contains no numbers of the request.",
         (INTERNAL_ERROR,),
     ),
     Trouble(
@@ -95,7 +94,7 @@ TROUBLES: tuple[Trouble, ...] = (
         "Clients get 413 though the body is under the limit that GET /v1/limits gives, or the answer is no problem "
         "document.",
         "A proxy has a smaller limit of its own (nginx: client_max_body_size, 1 MB by default). Or the body is "
-        "compressed, and over the limit once it is expanded, or takes too much memory to decode for its size.",
+        "compressed, and is over the limit after decompression, or takes too much memory to decode for its size.",
         "Set the proxy's limit to CHAINRULE_MAX_BODY_BYTES. If you raise that, raise the memory too. Send a body that "
         "compresses extremely well without Content-Encoding.",
         (TOO_LARGE,),
@@ -104,56 +103,55 @@ TROUBLES: tuple[Trouble, ...] = (
         "slow-bodies",
         "Clients get 408 request-timeout, or their connection is closed while they read.",
         "The body takes longer than CHAINRULE_READ_SECONDS to arrive, or the answer longer than "
-        "CHAINRULE_WRITE_SECONDS to be read. Or bodies and answers fill CHAINRULE_MEMORY_BYTES: then the service gives "
-        "up the slowest clients.",
-        "Raise the seconds for clients on slow lines. Put a proxy that buffers requests in front: it takes slow bodies "
-        "upon itself.",
+        "CHAINRULE_WRITE_SECONDS to be read. Or bodies and answers fill CHAINRULE_MEMORY_BYTES: then the service "
+        "disconnects the slowest clients.",
+        "Raise the two timeouts for clients with slow connections. Or put a proxy in front that buffers requests.",
         (REQUEST_TIMEOUT,),
     ),
     Trouble(
         "keys-refused",
         "Clients get 401 unauthorized with a key that was just made.",
-        "The line is not yet in the file that the service reads. Or the new file has a broken line, and the keys that "
-        "were read before stay in force. Or a proxy takes the Authorization header away.",
-        "Look for an error about the keys in the log. In a container, mount the folder and not the file: a file that "
-        "is replaced stays the old one inside. Send the key as X-API-Key where a proxy wants Authorization for itself.",
+        "The line is not yet in the file that the service reads. Or the new file has a broken line, and the previous "
+        "keys stay valid. Or a proxy removes the Authorization header.",
+        "Look for an error about the keys in the log. In a container, mount the folder and not the file: a mounted "
+        "file stays the old one when it is replaced. Send the key as X-API-Key if a proxy uses Authorization itself.",
         (UNAUTHORIZED,),
     ),
     Trouble(
         "limits-refuse",
         "Clients get 422 limit-exceeded for requests that they need.",
         "The default limits suit a container of 512 MiB and one core.",
-        "Raise the setting that the detail names, and the memory or the timeouts with it. Or split the batch over "
-        "several requests, which needs neither (docs/capacity.md).",
+        "Raise the setting that the detail names, and the memory or the timeouts with it. Or split the batch into "
+        "several requests, without changing any setting (docs/capacity.md).",
         (LIMIT_EXCEEDED,),
     ),
     Trouble(
         "killed",
         "A worker or the container vanishes under load (exit code 137, OOMKilled).",
         "The processes need more memory than the container has: CHAINRULE_MEMORY_BYTES is set to more than 60 % of it, "
-        "there are too many workers for the rest, or other processes share the container.",
+        "the workers need more than the rest, or other processes share the container.",
         "Leave CHAINRULE_MEMORY_BYTES and CHAINRULE_WORKERS at their defaults, which follow the container's limit, or "
         "size them as docs/capacity.md says.",
     ),
     Trouble(
         "bad-gateway",
-        "The proxy answers 502 or 504 now and then, or while a replica is exchanged.",
+        "The proxy answers 502 or 504 now and then, or while a replica is replaced.",
         "The proxy keeps idle connections for longer than CHAINRULE_KEEPALIVE_SECONDS, or gives up before "
         "CHAINRULE_WORK_SECONDS. Or, while a replica stops, the proxy does not ask /readyz, or less often than every "
         "CHAINRULE_DRAIN_SECONDS.",
-        "Take the timeouts of deploy/haproxy/haproxy.cfg. Leave more time to stop than CHAINRULE_DRAIN_SECONDS and "
+        "Use the timeouts of deploy/haproxy/haproxy.cfg. Allow more time for stopping than CHAINRULE_DRAIN_SECONDS and "
         "CHAINRULE_STOP_SECONDS together.",
     ),
     Trouble(
         "broken-requests",
-        "Clients get 400 bad-request, 431 or 501 behind a proxy, and not without it.",
-        "The proxy cuts bodies, adds many headers, or speaks another HTTP than 1.1 to the service.",
-        "The detail says what was found. Have the proxy speak HTTP/1.1 and hand on Content-Length unchanged.",
+        "Clients get 400 bad-request, 431 or 501 behind a proxy, but not without it.",
+        "The proxy truncates bodies, adds many headers, or uses another HTTP version than 1.1 to the service.",
+        "The detail says what is wrong. Have the proxy use HTTP/1.1 and pass Content-Length on unchanged.",
         (BAD_REQUEST, HEADERS_TOO_LARGE, NOT_IMPLEMENTED),
     ),
     Trouble(
         "not-found-behind-a-proxy",
-        "Everything is 404 behind a proxy, and not without it.",
+        "Every request gets 404 behind a proxy, but not without it.",
         "The proxy serves the service under a path, such as /chainrule, and does not remove that path.",
         "Give the service a host name of its own, or have the proxy remove the path. The pages need the host name, as "
         "their links begin with /.",
@@ -161,9 +159,9 @@ TROUBLES: tuple[Trouble, ...] = (
     ),
     Trouble(
         "not-json",
-        "A client gets 400 malformed-json or 415, though other services take its requests.",
-        "Python's json.dumps writes NaN and Infinity, which are not JSON. curl -d announces a form.",
-        "Write no numbers that are not finite; json.dumps has allow_nan=False for that. Send Content-Type: "
+        "A client gets 400 malformed-json or 415, though other services accept its requests.",
+        "Python's json.dumps writes NaN and Infinity, which are not JSON. curl -d sends the Content-Type of a form.",
+        "Send finite numbers only; json.dumps with allow_nan=False raises an error for others. Send Content-Type: "
         "application/json.",
         (MALFORMED_JSON, UNSUPPORTED_MEDIA_TYPE),
     ),
@@ -171,8 +169,8 @@ TROUBLES: tuple[Trouble, ...] = (
         "not-finite",
         "Requests are refused with 422 non-finite-result for a network that trains elsewhere.",
         "Other libraries return infinity and NaN, or clip. This service refuses a result beyond float64.",
-        "The detail names the first layer, unit and sample. Most often a learning rate is too large, or inputs are not "
-        "scaled.",
+        "The detail names the first layer, unit and sample. Usual reasons are a learning rate that is too large, and "
+        "inputs that are not scaled.",
         (NON_FINITE_RESULT,),
     ),
     Trouble(
@@ -185,5 +183,5 @@ TROUBLES: tuple[Trouble, ...] = (
 
 
 def troubles_of(problem: Problem) -> list[Trouble]:
-    """The entries that a problem's page leads to."""
+    """The entries that a problem's page links to."""
     return [trouble for trouble in TROUBLES if problem in trouble.problems]

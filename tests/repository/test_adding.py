@@ -1,6 +1,8 @@
-"""docs/adding.md, done as it says: its code is put into a copy of the tree, and the tests and the service take it.
+"""docs/adding.md, executed: its code is put into a copy of the tree, and the tests and the service run there.
 
-A fence `python FILE` is put at the end of the file, `python FILE TABLE` at the beginning of the table.
+The text of a fence `python FILE` goes to the end of the file, of `python FILE TABLE` to the beginning of the table, of
+`python FILE above WORDS` above the first line that begins with the words, indentation and backticks left out.
+`markdown FILE` is the same for a document.
 """
 
 import json
@@ -14,9 +16,9 @@ from tests.faults.plant import copy_of_the_tree, run, run_tests
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding.md"
 STEPS = [
-    (token.info.split()[1:], token.content)
+    (token.info.split(maxsplit=2)[1:], token.content)
     for token in MarkdownIt().parse(PAGE.read_text("utf-8"))
-    if token.type == "fence" and token.info.startswith("python ")
+    if token.type == "fence" and token.info.startswith(("python ", "markdown "))
 ]
 JUDGED = (
     "tests/chainrule/functions/test_digits.py",
@@ -31,6 +33,14 @@ TABLES = (
     "tests/repository/test_house.py",
 )
 DOCUMENTED = ("tests/service/api/test_openapi.py", "tests/service/api/test_contract.py")
+SERVED = (
+    "tests/service/api/test_routes.py",
+    "tests/service/configuration/test_limits.py",
+    "tests/service/configuration/test_settings.py",
+    "tests/service/pages/test_troubleshooting.py",
+    "tests/repository/test_docs.py",
+)
+CHANGED = "stable_pairs or json_strings or JSON_STRINGS or forbidden or links or settings or problems or told"
 SELECTED = (
     "(bent_identity or soft_margin or whole or house) and not registry"  # that test asks git, which is not copied
 )
@@ -52,11 +62,25 @@ print(json.dumps([[answer.status_code, answer.get_json(force=True)] for answer i
 def added(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tree in which every step of the page has been done."""
     copy = copy_of_the_tree(tmp_path_factory.mktemp("adding"))
-    for where, code in STEPS:
-        file = copy / where[0]
-        text = file.read_text("utf-8")
-        file.write_text(_with_row(text, where[1], code) if len(where) > 1 else f"{text}\n\n{code}", "utf-8")
+    for (name, *where), code in STEPS:
+        file = copy / name
+        file.write_text(_with_step(file.read_text("utf-8"), where, code), "utf-8")
     return copy
+
+
+def _with_step(text: str, where: list[str], code: str) -> str:
+    if not where:
+        return f"{text}\n\n{code}"
+    if where[0].startswith("above "):
+        return _with_lines_above(text, where[0].removeprefix("above "), code)
+    return _with_row(text, where[0], code)
+
+
+def _with_lines_above(text: str, words: str, code: str) -> str:
+    lines = text.splitlines(keepends=True)
+    found = [number for number, line in enumerate(lines) if line.replace("`", "").lstrip().startswith(words)]
+    assert found, f"no line begins with {words}"
+    return "".join([*lines[: found[0]], code, *lines[found[0] :]])
 
 
 def _with_row(text: str, table: str, row: str) -> str:
@@ -78,8 +102,16 @@ def test_the_openapi_document_follows(added: Path) -> None:
     assert run(added, "-m", "tests.contract.document").returncode == 0
     schemas = json.loads((added / "docs" / "openapi.json").read_text("utf-8"))["components"]["schemas"]
     assert {"BentIdentityActivation", "ResolvedBentIdentityActivation", "SoftMarginLoss"} <= schemas.keys()
-    found = run_tests(added, DOCUMENTED, "-k", "bent_identity or soft_margin or document or row or published", "-rN")
+    selected = f"{CHANGED} or bent_identity or soft_margin or document or row or published or example"
+    found = run_tests(added, DOCUMENTED, "-k", selected, "-rN")
     assert found.returncode == 0, found.stdout[-3000:]
+
+
+def test_settings_problems_endpoints_and_limits_pass_the_tests_over_their_tables(added: Path) -> None:
+    """Bounds, pages, links, what GET /v1/limits tells, and the tables of the documents."""
+    found = run_tests(added, SERVED, "-k", f"({CHANGED}) and not metrics", "-rN")
+    assert found.returncode == 0, found.stdout[-3000:]
+    assert int(re.search(r"(\d+) passed", found.stdout)[1]) >= 20  # type: ignore[index]
 
 
 @pytest.mark.parametrize("judge", ["tests/judges/reference.py", "tests/judges/torch_judge.py"])

@@ -160,6 +160,14 @@ def test_a_make_target_that_is_named_exists(fence: Fence) -> None:
         assert target in targets
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_make_target_in_a_sentence_exists(page: Path) -> None:
+    """`make faults` in a paragraph or a table is a target of the Makefile, too."""
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    named = re.findall(r"`make (\w+)`", page.read_text("utf-8"))
+    assert set(named) <= targets
+
+
 @pytest.mark.parametrize("fence", FENCES, ids=str)
 def test_no_fence_goes_unchecked(fence: Fence) -> None:
     """A fence is of a kind that is executed, or follows one that is."""

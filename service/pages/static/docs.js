@@ -11,5 +11,5 @@ window.SwaggerUIBundle({
   defaultModelsExpandDepth: 0, // hundreds of schemas: their list opens on demand
   defaultModelExpandDepth: 3,
   displayRequestDuration: true,
-  validatorUrl: null, // else a badge is asked of a server elsewhere
+  validatorUrl: null, // otherwise Swagger UI loads a badge from another server
 });

@@ -238,7 +238,7 @@ def test_every_other_example_is_what_its_path_answers(client: FlaskClient) -> No
                 answer = client.get(one["summary"]).get_json()
                 short = {k: v[:1] if path in {"/v1/activations", "/v1/losses"} else v for k, v in answer.items()}
                 assert one["value"] == short
-    assert shown == 9
+    assert shown == sum(bool(operation.example) for operation in OPERATIONS.values())
 
 
 def _schema_of(path: str, method: str, answer: TestResponse) -> Any:

@@ -124,7 +124,7 @@ def test_nothing_is_shown_before_its_step(visit: Visit, client: FlaskClient) -> 
             assert [number for number in _later(answer, step) if f"{number:.4g}".lstrip("-") in shown] == []
             sentences.append(page.inner_text(".sentence"))
             if step < 9:
-                page.click("[aria-label='One step on']")
+                page.click("[aria-label='One step forward']")
     assert len(set(sentences)) == 10
     assert "0.08267" in page.content()
 
@@ -135,7 +135,7 @@ def test_stepping_follows_the_chosen_derivative_down(visit: Visit) -> None:
     page.click("[aria-label='To the beginning']")
     assert page.get_attribute(".picture .switch button >> nth=0", "aria-pressed") == "true"
     for _ in range(7):
-        page.click("[aria-label='One step on']")
+        page.click("[aria-label='One step forward']")
     assert visit.chosen() == "x₂ → h₂"
     assert page.get_attribute(".picture .switch button >> nth=1", "aria-pressed") == "true"
     assert visit.value("one") == "0.04137"
@@ -235,7 +235,7 @@ def test_a_size_that_is_none_is_explained_at_its_place(visit: Visit, typed: str)
     visit.page.fill(field, typed)
     visit.page.keyboard.press("Enter")
     visit.page.wait_for_selector(".size .complaint")
-    assert f'"{typed}" is no size: a whole number from 1 to 4096' in visit.page.inner_text(".size .complaint")
+    assert f'"{typed}" is not a size: enter a whole number from 1 to 4096' in visit.page.inner_text(".size .complaint")
     assert visit.page.input_value(field) == "2"
     visit.page.fill(field, "3")
     visit.page.keyboard.press("Enter")
@@ -382,7 +382,7 @@ def test_a_service_that_is_away_leaves_the_last_result(visit: Visit) -> None:
     page.route("**/v1/gradients", lambda route: route.abort())
     page.fill(VALUE, "0.9")
     page.wait_for_selector(".banner")
-    assert "does not answer. What you see is the last result" in page.inner_text(".banner")
+    assert "does not answer. The page still shows the last result" in page.inner_text(".banner")
     assert visit.value("product") == "0.08267"
     page.unroute_all()
     page.click("text=Try again")
@@ -555,7 +555,7 @@ def test_widths_have_one_scale_over_all_layers(visit: Visit) -> None:
     assert widths[0] < 1.2
     assert widths[1] > 4
     assert visit.page.locator(".layers li").count() == 7
-    assert "Numbers stand at the lines of networks of up to" in visit.page.inner_text(".picture")
+    assert "Only the chosen line has its number: all numbers fit only for up to" in visit.page.inner_text(".picture")
 
 
 def test_signs_are_told_without_colours(visit: Visit) -> None:
@@ -574,7 +574,7 @@ def test_a_wide_network_is_drawn_as_matrices(visit: Visit) -> None:
     visit.take("wide")
     page = visit.page
     assert page.locator(".cells [data-at]").count() == 24 * 16 + 16 * 10
-    assert "beyond 9 units a layer or 160 weights" in page.inner_text(".picture")
+    assert "with more than 9 units in a layer or 160 weights" in page.inner_text(".picture")
     page.click("[data-at='0 3 4']")
     assert visit.chosen() == "x₄ → h₅"
     page.focus("#drawing")
@@ -596,7 +596,7 @@ def test_a_very_wide_network_is_drawn_in_blocks(visit: Visit) -> None:
         "all => all.map(c => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size)"
     )
     assert min(painted) > 20
-    assert "a cell stands for a block of them and shows its largest" in page.inner_text(".picture")
+    assert "each cell is a block of weights, and shows the largest" in page.inner_text(".picture")
     before = visit.chosen()
     page.locator("canvas").first.click(position={"x": 200, "y": 30})
     assert visit.chosen() != before
@@ -630,7 +630,7 @@ def test_own_gradients_are_compared_and_diagnosed(visit: Visit) -> None:
 
     visit.page.route("**/v1/gradient-checks", reply)
     visit.page.click("#tab-check")
-    visit.page.click("text=Begin with the right ones")
+    visit.page.click("text=Fill in the right gradients")
     candidate = json.loads(visit.page.input_value("#candidate"))
     candidate["layers"][0]["dE_dw"][0][0] = 0.5
     visit.page.fill("#candidate", json.dumps(candidate))
@@ -642,7 +642,7 @@ def test_own_gradients_are_compared_and_diagnosed(visit: Visit) -> None:
     for words in (
         "differ",
         "One mistake reproduces",
-        "in layer 1",
+        "nearest to the output is layer 1",
         "missing activation derivative",
         "do/da is left out",
         "batch not averaged",
@@ -660,7 +660,7 @@ def test_own_gradients_are_compared_and_diagnosed(visit: Visit) -> None:
 def test_a_mistake_of_the_readers_own_is_named(visit: Visit) -> None:
     """All signs turned round: every weight differs, and the service says why; a probe that shows more is then drawn."""
     visit.page.click("#tab-check")
-    visit.page.click("text=Begin with the right ones")
+    visit.page.click("text=Fill in the right gradients")
     candidate = json.loads(visit.page.input_value("#candidate"))
     for layer in candidate["layers"]:
         layer["dE_dw"] = [[-number for number in row] for row in layer["dE_dw"]]

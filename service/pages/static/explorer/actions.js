@@ -1,4 +1,4 @@
-/** What a person can do: every action, each of which changes the store. */
+/** All actions of the user. Each changes the store. */
 
 import { askingOf } from "./asking.js";
 import { choosingOf } from "./choosing.js";

@@ -1,4 +1,4 @@
-/** What is asked of the service, when, and what becomes of the answers. */
+/** The requests to the service: when they are sent, and what their answers change. */
 
 import { reveal } from "./choosing.js";
 import { curveAddress } from "./curves.js";
@@ -14,14 +14,14 @@ const MOST_RECORDS = 2000; // weights times samples that are answered one by one
 const LONG = 20_000; // weights of a network that no link holds, however well it is packed
 const CATALOGUE = ["/v1/activations", "/v1/losses", "/v1/examples"];
 
-/** The actions that ask; `note` says something for a while. */
+/** The actions that send requests; `note` shows a message for a while. */
 export function askingOf(store, note) {
   const state = () => store.state;
   const { update } = store;
   let waiting = 0; // the timer of a pause
   let asking = new AbortController();
 
-  /** Ask for what the request says, after a pause in which nothing else is typed. What was asked before is taken back. */
+  /** Send the request after a pause without typing. Abort the request before it. */
   function ask(pause = PAUSE) {
     clearTimeout(waiting);
     asking.abort();
@@ -37,7 +37,7 @@ export function askingOf(store, note) {
     await guarded(async () => received(store, posted, await post("/v1/gradients", posted, key, signal)));
   }
 
-  /** Do what asks the service; say what goes wrong, but not that a request was taken back. */
+  /** Run `work`, which sends requests; put its error into the store, except for an aborted request. */
   async function guarded(work) {
     try {
       await work();
@@ -49,13 +49,13 @@ export function askingOf(store, note) {
     }
   }
 
-  /** Take a new request. What was typed before is forgotten, and what was descended, too. */
+  /** Use a changed request. Reset the typed text and the gradient descent. */
   function take(request, change = {}, pause = 0) {
     update({ request, text: null, example: "", refused: null, descent: { ...state().descent, losses: [], start: null }, ...change });
     return ask(pause);
   }
 
-  /** Take a request that has nothing to do with the one before. */
+  /** Use a request that is unrelated to the one before. */
   function load(request, example = "") {
     const descent = { rate: textOf(request?.step?.learning_rate) || "0.5", losses: [], start: null };
     const view = { chosen: null, sample: 0, whole: false, page: 0, step: Infinity, shows: "gradients" };
@@ -79,7 +79,7 @@ export function askingOf(store, note) {
   };
 }
 
-/** An answer is there: what was chosen stays chosen, where the network still has it. */
+/** Store an answer. The chosen weight stays chosen if the network still has it. */
 function received(store, posted, answer) {
   const { activations, chosen, sample, whole } = store.state;
   const result = new Result(posted, answer, new Map(activations.map((row) => [row.name, row])));
@@ -100,7 +100,7 @@ function fetchCurves(store, result) {
   for (const address of addresses) if (address !== null && !store.state.curves.has(address)) fetchCurve(store, address);
 }
 
-/** A unit is drawn without its curve where the service has none, or is away: the numbers do not need it. */
+/** Fetch a curve. Without it, the unit is drawn without a curve: the numbers do not need it. */
 async function fetchCurve(store, address) {
   let curve = null;
   try {
@@ -118,19 +118,19 @@ async function pack(store) {
   if (store.state.request === request) store.update({ share });
 }
 
-/** The request that the page's address holds; null where it holds none. */
+/** The request in the page's address; null if there is none. */
 async function sharedRequest(note) {
   try {
     const shared = await requestIn(location.hash);
     return isObject(shared) ? shared : null;
   } catch (error) {
     if (!(error instanceof SyntaxError || error instanceof TypeError || error instanceof DOMException)) throw error;
-    note("The link is damaged: the request that it holds cannot be read.");
+    note("The link is damaged: the request in it cannot be read.");
     return null;
   }
 }
 
-/** The request as it is posted: with factors, in JSON, and weight by weight only where there are few. */
+/** The request as it is posted: with factors, in JSON, and with a record for each weight only if there are few. */
 function withBreakdown(request) {
   const records = weightsIn(request) * samplesOf(request).length;
   const asked = { ...request };

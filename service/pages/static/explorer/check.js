@@ -1,4 +1,4 @@
-/** A person's own gradients, held against the service's: where they differ, and which known mistake makes just these. */
+/** The user's own gradients, compared with the service's: where they differ, and which known mistakes reproduce them. */
 
 import { html, nothing } from "./vendor/lit-html.js";
 import { layerName, weightName } from "./names.js";
@@ -11,14 +11,14 @@ export function check(state, act) {
   const { text, pending } = state.check;
   return html`
     <div class="check">
-      <p>Paste the gradients that your own program computes for this request. They are compared, and where they differ, the mistakes that
-        make just these numbers are named.</p>
+      <p>Paste the gradients that your own program computes for this request. The service compares them. If they differ, it names
+        the known mistakes that reproduce your numbers.</p>
       <label for="candidate">Your gradients, as JSON</label>
       <textarea id="candidate" spellcheck="false" autocomplete="off" .value=${text} placeholder=${'{"layers": [{"dE_dw": [[0.1, -0.2]], "dE_db": [0.1, 0.3]}]}'}
         @input=${(event) => act.candidate(event.target.value)}></textarea>
       <p class="buttons">
         <button class="primary" ?disabled=${pending || !text.trim()} @click=${act.compare}>Compare</button>
-        <button ?disabled=${!state.result} @click=${act.fillCandidate}>Begin with the right ones</button>
+        <button ?disabled=${!state.result} @click=${act.fillCandidate}>Fill in the right gradients</button>
       </p>
       <div role="status">${verdict(state, act)}</div>
     </div>`;
@@ -33,7 +33,7 @@ function verdict(state, act) {
   return html`
     <p class="verdict ${answer.agrees ? "good" : "bad"}">${answer.agrees ? "✓ Your gradients agree." : "✗ Your gradients differ."}</p>
     ${answer.verdict ? html`<p>${answer.verdict}</p>` : nothing}
-    ${Number.isInteger(answer.first_wrong_layer) ? html`<p>Seen from the output, the mistake enters in ${answer.first_wrong_layer === answer.layers.length - 1 ? "the " : ""}${layerName(answer.layers.length, answer.first_wrong_layer)}.</p>` : nothing}
+    ${Number.isInteger(answer.first_wrong_layer) ? html`<p>The wrong layer nearest to the output is ${answer.first_wrong_layer === answer.layers.length - 1 ? "the " : ""}${layerName(answer.layers.length, answer.first_wrong_layer)}.</p>` : nothing}
     ${diagnoses(answer)}
     ${comparison(state, act)}
     ${blindness(answer, act)}`;
@@ -41,12 +41,12 @@ function verdict(state, act) {
 
 function diagnoses({ agrees, diagnoses: found }) {
   if (agrees) return nothing;
-  if (!found?.length) return html`<p>No known mistake makes these numbers.</p>`;
-  return html`<h3>What makes these numbers</h3><ol class="diagnoses">${found.map(({ cause, detail, residual }) => html`
-    <li><strong>${words(cause)}</strong><p>${detail}</p><p class="hint">replayed, it leaves a difference of ${shown(residual)}</p></li>`)}</ol>`;
+  if (!found?.length) return html`<p>No known mistake reproduces these numbers.</p>`;
+  return html`<h3>Mistakes that reproduce these numbers</h3><ol class="diagnoses">${found.map(({ cause, detail, residual }) => html`
+    <li><strong>${words(cause)}</strong><p>${detail}</p><p class="hint">remaining difference: ${shown(residual)}</p></li>`)}</ol>`;
 }
 
-/** Weight by weight, theirs beside the service's; whether they agree is the service's word. */
+/** A row for each weight: the user's gradient, the service's, and whether the service says that they agree. */
 function comparison(state, act) {
   const { result, check: { answer, given } } = state;
   const rows = result.weights.slice(0, MOST_ROWS).map((weight) => {
@@ -78,7 +78,7 @@ function blindness({ blind_to: blind, better_probe: probe }, act) {
   return html`
     <h3>What this request cannot reveal</h3>
     <ul>${blind.map((each) => html`<li>${typeof each === "string" ? words(each) : html`<strong>${words(each.cause)}</strong> ${each.detail ?? ""}`}</li>`)}</ul>
-    ${probe ? html`<button @click=${() => act.load(probe.request ?? probe)}>Take a request that reveals more</button>` : nothing}`;
+    ${probe ? html`<button @click=${() => act.load(probe.request ?? probe)}>Load a request that reveals more</button>` : nothing}`;
 }
 
 const words = (cause) => String(cause).replaceAll("_", " ");

@@ -1,4 +1,4 @@
-/** Which weight is looked at: chosen, walked to, followed down step by step. */
+/** The chosen weight: by click, by the keyboard, or step by step down the backward pass. */
 
 import { idOf } from "./drawing.js";
 import { weightName } from "./names.js";
@@ -7,7 +7,7 @@ import { isSame } from "./result.js";
 import { Known } from "./steps.js";
 import { ROWS } from "./table.js";
 
-/** Where the keys lead, from a weight. */
+/** The weight that each key leads to. */
 const WAYS = {
   ArrowUp: (result, weight) => beside(result, weight, -1),
   ArrowDown: (result, weight) => beside(result, weight, 1),
@@ -38,7 +38,7 @@ export function choosingOf(store) {
     choose(WAYS[event.key](state().result, state().chosen));
   }
 
-  /** Go to a step. The lines turn from weights to gradients behind the loss; the chosen derivative is followed down. */
+  /** Go to a step. After the loss the lines show gradients instead of weights, and the choice moves down with the backward pass. */
   function step(to) {
     const { result, chosen } = state();
     const count = result.layers.length;
@@ -56,7 +56,7 @@ export function choosingOf(store) {
   return { choose, walk, step, chooseIfThere: (weight) => { if (state().result?.has(weight)) choose(weight); } };
 }
 
-/** Bring a weight into view, where the drawing is wider than its frame. */
+/** Scroll a weight into view if the drawing is wider than its frame. */
 export function reveal(weight) {
   const [scroller, element] = [document.getElementById("scroller"), document.getElementById(idOf(weight))];
   if (!element || !scroller || scroller.scrollWidth <= scroller.clientWidth) return;
@@ -71,12 +71,12 @@ function beside(result, weight, way) {
   return all[(index + way + all.length) % all.length];
 }
 
-/** The strongest of the weights that end where this one begins; null in the first layer. */
+/** Of the weights that end at the unit where this one begins, the one with the largest derivative; null in the first layer. */
 function below(result, { layer, from }) {
   return layer === 0 ? null : result.largest(layer - 1, from === null ? {} : { to: from });
 }
 
-/** The way down: from the chosen weight to one that ends where it begins, until the layer is reached. */
+/** The weight reached from the chosen one by `below`, again and again, until the layer. */
 function followed(result, chosen, layer) {
   let weight = chosen;
   while (weight.layer > layer) weight = below(result, weight);

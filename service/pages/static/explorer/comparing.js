@@ -1,4 +1,4 @@
-/** A person's own gradients, sent to be compared. */
+/** The request that compares the user's own gradients. */
 
 import { isUnreadable, parse, pretty } from "./json.js";
 import { Away, post, Problem } from "./service.js";
@@ -12,7 +12,7 @@ export function comparingOf(store) {
     const { request, check: { text }, key } = state();
     change({ pending: true, answer: null, problem: null });
     const { breakdown: _b, step: _s, verify: _v, encoding: _e, ...asked } = request;
-    // Text that is no JSON goes as it is, so that the service says what is wrong with it.
+    // Text that is not JSON is sent unchanged, so that the service says what is wrong with it.
     const body = isUnreadable(text) ? text : { ...asked, candidate: parse(text) };
     try {
       const answer = await post("/v1/gradient-checks", body, key);
@@ -26,7 +26,7 @@ export function comparingOf(store) {
     }
   }
 
-  /** The service's own gradients, to be changed. */
+  /** Fill in the service's gradients, for the user to change. */
   function fillCandidate() {
     const layers = state().result.layers.map(({ dE_dw, dE_db }) => (dE_db === undefined ? { dE_dw } : { dE_dw, dE_db }));
     change({ text: pretty({ layers }), answer: null, problem: null });

@@ -1,11 +1,11 @@
-/** The small picture of an activation within its unit: the curve, the point where the unit is, its tangent. */
+/** The small plot of an activation in its unit: the curve, the unit's point on it, and the tangent. */
 
 import { nothing, svg } from "./vendor/lit-html.js";
 
-const REACHES = [6, 12, 25, 50, 100, 250, 1000, 1e4, 1e6, 1e9, 1e300]; // so that few different curves are asked for
+const REACHES = [6, 12, 25, 50, 100, 250, 1000, 1e4, 1e6, 1e9, 1e300]; // few values, so that few different curves are requested
 const POINTS = 61;
 
-/** The address of the curve of an activation that reaches as far as these pre-activations; null for a group's. */
+/** The address of an activation's curve, wide enough for all pre-activations; null for an activation of a group. */
 export function curveAddress(result, layer, unit) {
   if (result.coupled[layer][unit]) return null;
   const spec = result.specs[layer][unit];
@@ -16,7 +16,7 @@ export function curveAddress(result, layer, unit) {
   return `/v1/activations/${name}/curve?${query}`;
 }
 
-/** The picture, in a box. `slope` is null as long as it is not known. */
+/** The plot, in a box. `slope` is null until it is computed. */
 export function curvePicture(curve, box, a, o, slope) {
   if (!curve) return nothing;
   const map = mapOf(curve, box);
@@ -28,7 +28,7 @@ export function curvePicture(curve, box, a, o, slope) {
     ${a === null ? nothing : svg`<circle class="point" cx=${map.x(a)} cy=${map.y(o)} r=${box.width > 30 ? 3.6 : 2.6}></circle>`}`;
 }
 
-/** The outputs of a group, as bars, of which one is this unit's. */
+/** The outputs of a group as bars, with this unit's bar marked. */
 export function barsPicture(outputs, own, box) {
   const largest = Math.max(...outputs.map(Math.abs), Number.MIN_VALUE);
   const pitch = box.width / outputs.length;
@@ -55,7 +55,7 @@ function mapOf(curve, box) {
 }
 
 function pathOf(curve, map) {
-  let pen = "M"; // lifted where the curve has no finite value
+  let pen = "M"; // a new segment after values that are not finite
   return curve.a.map((a, index) => {
     const o = curve.o[index];
     if (o === null) { pen = "M"; return ""; }

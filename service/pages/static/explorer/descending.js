@@ -1,10 +1,10 @@
-/** Gradient descent: the service takes the steps, the page keeps the losses. */
+/** Gradient descent: the service computes the steps, the page stores the losses. */
 
 import { typed } from "./json.js";
 import { layersOf } from "./network.js";
 import { post } from "./service.js";
 
-/** The actions that descend, by those that ask. */
+/** The actions of gradient descent; they use the actions that send requests. */
 export function descendingOf(store, { guarded, take }) {
   const state = () => store.state;
 
@@ -25,7 +25,7 @@ export function descendingOf(store, { guarded, take }) {
     });
   }
 
-  /** A new rate; a complaint of the old one is gone with it. */
+  /** Set the learning rate, and remove an error of the old one. */
   function rate(text) {
     const { problem, descent } = state();
     const complained = problem?.errors.some(({ pointer }) => pointer.startsWith("#/step"));
@@ -35,13 +35,13 @@ export function descendingOf(store, { guarded, take }) {
   return { descend, rate, undoDescent: () => take(state().descent.start) };
 }
 
-/** The request, with a step to be taken and nothing else to be answered. */
+/** The request with `step`, and with the shortest answer. */
 function withStep(request, rate) {
   const { encoding: _encoding, verify: _verify, ...asked } = request;
   return { ...asked, breakdown: "none", step: { learning_rate: typed(rate) } };
 }
 
-/** A request with the weights and biases of another network; how they are written else stays the person's own. */
+/** A request with the weights and biases of another network; everything else stays as the user wrote it. */
 function stepped(request, { layers }) {
   const own = layersOf(request).map((layer, k) => ({ ...layer, weights: layers[k].weights, ...(layer.biases ? { biases: layers[k].biases } : {}) }));
   return { ...request, network: { ...request.network, layers: own } };

@@ -1,4 +1,4 @@
-/** Gradient descent, a step at a time, and the losses on the way. The service takes the steps. */
+/** The panel for gradient descent: rate, steps, and the loss after each. The service computes the steps. */
 
 import { html, nothing, svg } from "./vendor/lit-html.js";
 import { complaintLines } from "./complaints.js";

@@ -1,4 +1,4 @@
-/** The network, drawn: lines of weights or gradients that end at ports, units with their curves, the loss. */
+/** The drawing of the network: lines for weights or gradients, units with their curves, the loss. */
 
 import { html, nothing, svg } from "./vendor/lit-html.js";
 import { barsPicture, curveAddress, curvePicture } from "./curves.js";
@@ -9,7 +9,7 @@ import { unitName, weightName } from "./names.js";
 import { full, inBrief, shown, sign } from "./numbers.js";
 import { isSame } from "./result.js";
 
-/** What the lines show: weights, or gradients as far as they are known (null where not). */
+/** The values of the lines: weights, or gradients (null if not computed yet). */
 export function lineValues(state, known) {
   const { result, shows, whole, sample } = state;
   if (shows === "weights") return (weight) => result.value(weight);
@@ -54,7 +54,7 @@ export function drawing(state, act, known) {
     </svg>`;
 }
 
-/** A weight as an option of the list: its line, its number at the port, and room to hit it. */
+/** A weight as an option of the listbox: its line, its number at the port, and an area to click. */
 function line(view, weight) {
   const { state, act, place, valueOf, known } = view;
   const value = valueOf(weight);
@@ -78,7 +78,7 @@ function line(view, weight) {
     </g>`;
 }
 
-/** Whether the step is about this layer; after the last step none is. */
+/** Whether the current step computes something of this layer; false after the last step. */
 const isNow = (known, layer) => !known.all && known.layer === layer;
 
 function lineText(state, weight, value) {
@@ -92,7 +92,7 @@ function label({ x, y, anchor }, text, own) {
     <text class="number" x=${x} y=${y + 4} text-anchor=${anchor}>${text}</text>`;
 }
 
-/** Where there is no room at the ports, the chosen weight's number alone, above everything else. */
+/** If there is no room for all numbers: only the chosen weight's number, on top of everything else. */
 function chosenNumber({ state, valueOf, place }) {
   const value = state.chosen && valueOf(state.chosen);
   if (value === null) return nothing;
@@ -126,7 +126,7 @@ function inputBox({ state }, box, index) {
   </g>`;
 }
 
-/** A number in so many digits, or in fewer where it does not fit. */
+/** A number with this many digits, or with fewer if it does not fit. */
 const fitted = (value, digits, room) => (digits === 1 || shown(value, digits).length <= room ? shown(value, digits) : fitted(value, digits - 1, room));
 
 const inputLeaf = ({ result, sample }, index) => result.input(sample)[index];
@@ -150,7 +150,7 @@ function unitBox(view, layer, unit, box) {
   </g>`;
 }
 
-/** The last line in a unit: the newest that is known of it. */
+/** The last line in a unit: its newest value. */
 function remark({ state, known }, layer, unit, x, y) {
   const { result, sample } = state;
   const coupled = result.coupled[layer][unit];
@@ -222,7 +222,7 @@ function lossBox({ state, known, place }) {
   </g>`;
 }
 
-/** The three factors of the chosen weight, where they come from: each with its digit, as two colours can look alike. */
+/** Badges where the three factors of the chosen weight come from: with digits, because colours can look alike. */
 function badges({ state, known, place }) {
   const { chosen, result } = state;
   if (!chosen) return nothing;

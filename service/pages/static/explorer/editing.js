@@ -1,4 +1,4 @@
-/** The request, changed: what is typed into fields and into the JSON, layers, units, samples. */
+/** The actions that change the request: text in fields and in the JSON, layers, units, samples. */
 
 import { PAUSE } from "./asking.js";
 import { changed, isUnreadable, numberOf, parse, typed } from "./json.js";
@@ -6,12 +6,12 @@ import { at, LAYERS, layersOf, listOf, resized, row, samplesOf, unpacked, widths
 
 const NUDGE = 0.01; // that an arrow key in a value's field adds
 
-/** The actions that edit, by those that ask. */
+/** The actions that edit; they use the actions that send requests. */
 export function editingOf(store, { ask, take, load }) {
   const state = () => store.state;
   const request = () => state().request;
 
-  /** A text that is typed at a path; or a value as a whole, which need not wait for further keys. */
+  /** Set the text typed at a path; or a whole value, which is sent without waiting for further keys. */
   const edit = (path, value, whole = false) => take(changed(request(), path, whole ? value : typed(value)), {}, whole ? 0 : PAUSE);
 
   function nudge(event, path) {
@@ -35,7 +35,7 @@ export function editingOf(store, { ask, take, load }) {
     edit(path, { ...given, name: given.name ?? name, [key]: whole ? text : typed(text) }, true);
   }
 
-  /** JSON as it is being typed. What cannot be read goes to the service as it is, which says why. */
+  /** Use the JSON being typed. Text that cannot be parsed is sent unchanged, and the service says what is wrong. */
   function type(text) {
     const descent = { ...state().descent, losses: [], start: null };
     store.update({ text, example: "", ...(isUnreadable(text) ? {} : { request: unpacked(parse(text)), descent }) });

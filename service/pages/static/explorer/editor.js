@@ -1,14 +1,14 @@
-/** The request as JSON, with each complaint of the service and the place it is about. */
+/** The request as JSON, with each error of the service and a link to its line. */
 
 import { html, nothing } from "./vendor/lit-html.js";
 import { locate, pretty } from "./json.js";
 
 const LONGEST = 400_000; // characters; beyond, a field of text is too slow to type in
 
-/** The view. The text is the person's own, as long as it is being typed. */
+/** The view. While the user types, it shows the text as typed. */
 export function editor(state, act) {
   const text = state.text ?? pretty(state.request);
-  if (text.length > LONGEST) return html`<p class="hint">${(text.length / 1e6).toFixed(1)} million characters: too long to be edited here. Download the request, change it, and post it.</p>`;
+  if (text.length > LONGEST) return html`<p class="hint">${(text.length / 1e6).toFixed(1)} million characters: too long to edit here. Download the request, edit it, and post it.</p>`;
   return html`
     <div class="editor">
       <label class="unseen" for="json">The request as JSON</label>
@@ -47,7 +47,7 @@ function placeOf(text, line, column) {
   return [start, start + 1];
 }
 
-/** Where a pointer leads; the nearest place above it where there is nothing, as for a field that is missing. */
+/** The range of the value at a pointer; if it does not exist, such as a missing field, of its nearest parent. */
 function rangeOf(text, pointer) {
   try {
     JSON.parse(text);

@@ -59,14 +59,14 @@ function sampleSwitch({ whole, sample, result }, act) {
         <button aria-pressed=${whole ? "true" : "false"} @click=${() => act.update({ whole: true })}>whole batch</button>
       </div>
       <span class="stepper">
-        <button aria-label="Sample before" ?disabled=${sample === 0} @click=${() => act.update({ sample: sample - 1 })}>‹</button>
+        <button aria-label="Previous sample" ?disabled=${sample === 0} @click=${() => act.update({ sample: sample - 1 })}>‹</button>
         <span>sample ${sample + 1} of ${result.samples}</span>
         <button aria-label="Next sample" ?disabled=${sample === result.samples - 1} @click=${() => act.update({ sample: sample + 1 })}>›</button>
       </span>
     </div>`;
 }
 
-/** A card: its digit, formula, number, what it is made of, what it means. Without a number as long as it is not known. */
+/** A card: its digit, formula, value, origin and meaning. It has no value before the step that computes it. */
 function card({ digit, kind, math, value, made, means, colour = "" }) {
   return html`
     <article class="factor ${kind}">
@@ -78,7 +78,7 @@ function card({ digit, kind, math, value, made, means, colour = "" }) {
     </article>`;
 }
 
-/** What is copied from a shortened number is the whole one. */
+/** Copy all digits of a shortened number. */
 export function copyAll(event) {
   event.clipboardData.setData("text/plain", event.currentTarget.title);
   event.preventDefault();
@@ -88,9 +88,9 @@ function first(view) {
   const { result, chosen, state, known, name } = view;
   const value = known.factor(chosen.layer, 1) ? result.dE_do(chosen.layer, chosen.to, state.sample) : undefined;
   const paths = result.widths[chosen.layer + 2];
-  const made = chosen.layer === result.last ? `straight from the loss, ${words(result.lossName)}`
+  const made = chosen.layer === result.last ? `directly from the loss, ${words(result.lossName)}`
     : paths === 1 ? "one path to the loss, below" : `${paths} paths to the loss, added up below`;
-  return card({ digit: "1", kind: "one", math: formula.dE_do(), value, made: value === null ? beyond(view) : made, means: `how E moves with the output of ${name(chosen.layer, chosen.to)}` });
+  return card({ digit: "1", kind: "one", math: formula.dE_do(), value, made: value === null ? beyond(view) : made, means: `how E changes with the output of ${name(chosen.layer, chosen.to)}` });
 }
 
 function second(view) {
@@ -98,14 +98,14 @@ function second(view) {
   const value = known.factor(chosen.layer, 2) ? result.do_da(chosen.layer, chosen.to, state.sample) : undefined;
   const activation = words(result.activation(chosen.layer, chosen.to));
   const a = known.forward(chosen.layer) ? ` at a = ${shown(result.a(chosen.layer, chosen.to, state.sample))}` : "";
-  return card({ digit: "2", kind: "two", math: formula.do_da(), value, made: value === null ? beyond(view) : `slope of ${activation}${a}`, means: "how the output moves with what comes in" });
+  return card({ digit: "2", kind: "two", math: formula.do_da(), value, made: value === null ? beyond(view) : `slope of ${activation}${a}`, means: "how the output changes with the pre-activation" });
 }
 
 function firstAndSecond(view) {
   const { result, chosen, state, known } = view;
   const value = known.factor(chosen.layer, 2) ? result.dE_da(chosen.layer, chosen.to, state.sample) : undefined;
   const activation = words(result.activation(chosen.layer, chosen.to));
-  return card({ digit: "1 and 2", kind: "one wide", math: formula.coupled(), value, made: `a sum over the ${result.group(chosen.layer, chosen.to).length} units of the group, below`, means: html`${activation} ties its outputs together: all of them move when one a moves` });
+  return card({ digit: "1 and 2", kind: "one wide", math: formula.coupled(), value, made: `a sum over the ${result.group(chosen.layer, chosen.to).length} units of the group, below`, means: html`${activation} couples its outputs: all of them change when one a changes` });
 }
 
 function third(view) {
@@ -113,7 +113,7 @@ function third(view) {
   const value = known.factor(chosen.layer, 3) ? result.da_dw(chosen, state.sample) : undefined;
   const bias = chosen.from === null;
   const source = bias ? "" : name(chosen.layer - 1, chosen.from);
-  const means = bias ? "a bias counts as it is" : chosen.layer === 0 ? "the input itself" : "what came along this connection";
+  const means = bias ? "a bias is added without a factor" : chosen.layer === 0 ? "the input itself" : "how the pre-activation changes with the weight";
   return card({ digit: "3", kind: "three", math: formula.da_dw(bias), value, made: bias ? "always 1" : `output of ${source}`.replace("output", chosen.layer === 0 ? "value" : "output"), means });
 }
 
@@ -124,7 +124,7 @@ function everySample({ result, chosen }) {
       <span class="digit">1 · 2 · 3</span>
       <div class="math">${formula.batch(chosen.from === null)}</div>
       <p class="made">${result.samples} products of three factors, one for each sample, added up below</p>
-      <p class="means">one sample at a time: choose "this sample"</p>
+      <p class="means">choose "this sample" to see the factors of one sample</p>
     </article>`;
 }
 
@@ -148,7 +148,7 @@ function effect({ chosen }, value, part) {
   return `raise this ${what} by ${NUDGE} and ${whose} ${value > 0 ? "rises" : "falls"} by about ${shown(Math.abs(NUDGE * value), 2)}`;
 }
 
-const beyond = () => "no finite number as float64; the product is right, from a closed form";
+const beyond = () => "beyond float64; the product comes from a closed form and is right";
 const words = (name) => name.replaceAll("_", " ");
 
 /** The sum behind dE/do of a hidden unit: a term for every unit of the next layer. */
@@ -180,7 +180,7 @@ function groupSum(view) {
     return { name: name(chosen.layer, m), cells: [dE_do, do_da], term: dE_do === null || do_da === null ? null : dE_do * do_da };
   });
   return sumTable({
-    badge: "1 and 2", kind: "one", title: html`One term for every output of the group, as each moves with ${name(chosen.layer, chosen.to)}`, math: nothing,
+    badge: "1 and 2", kind: "one", title: html`One term for every output of the group, because each depends on ${name(chosen.layer, chosen.to)}`, math: nothing,
     head: ["output", "∂E/∂o", `× ∂o/∂a of ${name(chosen.layer, chosen.to)}`], terms, total: result.dE_da(chosen.layer, chosen.to, state.sample), noun: "output",
   });
 }

@@ -1,4 +1,4 @@
-/** The request as a form: sizes, activations, weights, loss, data. What is typed goes into the request as it is. */
+/** The request as a form: sizes, activations, weights, loss, data. Typed text goes into the request unchanged. */
 
 import { html, nothing } from "./vendor/lit-html.js";
 import { complaintAt, complaintLines, complaintsWithin } from "./complaints.js";
@@ -38,7 +38,7 @@ function sizeRow(state, act, widths, column, label) {
             const size = Number(event.target.value);
             const holds = Number.isInteger(size) && size > 0 && size <= MOST_UNITS;
             if (holds) change(size);
-            else act.update({ refused: { column, words: `"${event.target.value}" is no size: a whole number from 1 to ${MOST_UNITS} is needed` } });
+            else act.update({ refused: { column, words: `"${event.target.value}" is not a size: enter a whole number from 1 to ${MOST_UNITS}` } });
             event.target.value = String(holds ? size : widths[column]);
           }}>
         <button aria-label="One more: ${label}" @click=${() => change(widths[column] + 1)}>+</button>
@@ -110,7 +110,7 @@ function weightFields(state, act, widths, layer, k) {
     ${complaintLines(state, [...path, "weights"], `weights-${k}`, (way) => calledWeight(state, widths, k, way))}
     ${complaintLines(state, [...path, "biases"], `biases-${k}`, (way) => `bias of ${unitName(widths.length - 1, k, Number(way[0]))}`)}`;
   if (inputs > MOST_FIELDS || units > MOST_FIELDS) {
-    return html`<p class="hint">${inputs} × ${units} weights: to be edited as JSON, or one by one where they are chosen.</p>${complained}`;
+    return html`<p class="hint">${inputs} × ${units} weights: edit them as JSON, or choose a weight to edit it.</p>${complained}`;
   }
   const count = widths.length - 1;
   return html`
@@ -157,7 +157,7 @@ function lossFields(state, act) {
           ${state.losses.map((each) => html`<option value=${each.name} .selected=${each === known}>${each.name.replaceAll("_", " ")}</option>`)}
         </select>
       </label>
-      ${isBatch(state.request) || reduction !== "sum" ? html`<label><span class="label">over samples and outputs</span>
+      ${isBatch(state.request) || reduction !== "sum" ? html`<label><span class="label">Reduction</span>
         <select @change=${(event) => act.parameter(["loss"], known?.name ?? name, "reduction", event.target.value, true)}>
           ${["sum", "mean", "batch_mean"].map((each) => html`<option value=${each} .selected=${each === reduction}>${each.replace("_", " ")}</option>`)}
         </select></label>` : nothing}
@@ -176,7 +176,7 @@ function dataFields(state, act) {
         <span class="column" aria-hidden="true"></span><span class="column" aria-hidden="true">inputs</span><span class="column" aria-hidden="true">target</span><span></span>
         ${samples.slice(0, MOST_SAMPLES).map((sample, s) => sampleRow(state, act, sample, s, batch, samples.length))}
       </div>
-      ${samples.length > MOST_SAMPLES ? html`<p class="hint">and ${samples.length - MOST_SAMPLES} more samples, to be edited as JSON</p>` : nothing}
+      ${samples.length > MOST_SAMPLES ? html`<p class="hint">and ${samples.length - MOST_SAMPLES} more samples; edit them as JSON</p>` : nothing}
       ${complaintLines(state, ["inputs"], "inputs-complaint")}
       ${complaintLines(state, ["targets"], "targets-complaint")}
       <button class="quiet" @click=${act.addSample}>+ add a sample</button>

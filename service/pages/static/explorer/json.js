@@ -1,8 +1,8 @@
 /**
- * JSON that keeps numbers as they were typed, and is written so that a matrix is read as one.
+ * JSON that keeps numbers as they were typed, and is formatted so that matrices look like matrices.
  *
- * What a person types into a field of numbers goes into the request as it is: "0.10" stays 0.10, and "abc" becomes the
- * string "abc", which the service then explains. So there is no second set of checks here.
+ * Text typed into a number field goes into the request unchanged: "0.10" stays 0.10, and "abc" becomes the
+ * string "abc", which the service refuses with an explanation. So the page needs no validation of its own.
  */
 
 const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
@@ -16,7 +16,7 @@ export class Typed {
   }
 }
 
-/** The leaf for a text from a field: a number where nothing is lost by that. */
+/** The leaf for a text from a field: a number if its text is exactly the one that JavaScript would write. */
 export function typed(text) {
   const plain = text.trim().replace(/^[−–]/, "-");
   return NUMBER.test(plain) && String(Number(plain)) === plain ? Number(plain) : new Typed(plain);
@@ -28,19 +28,19 @@ export function textOf(leaf) {
   return leaf === undefined || leaf === null ? "" : String(leaf);
 }
 
-/** The number of a leaf; NaN where it is none. */
+/** The number of a leaf; NaN if it is not a number. */
 export function numberOf(leaf) {
   if (!(leaf instanceof Typed)) return typeof leaf === "number" ? leaf : NaN;
   return NUMBER.test(leaf.text) ? Number(leaf.text) : NaN;
 }
 
-/** Parse JSON; numbers keep their text where the browser tells it. Throws SyntaxError. */
+/** Parse JSON; numbers keep their text if the browser provides it. Throws SyntaxError. */
 export function parse(text) {
   return JSON.parse(text, (_key, value, context) =>
     typeof value === "number" && context?.source !== undefined ? typed(context.source) : value);
 }
 
-/** Whether a text is no JSON object: what the service has to be asked about as it stands. */
+/** Whether a text is not a JSON object; such a text is posted unchanged. */
 export function isUnreadable(text) {
   try {
     const value = JSON.parse(text);
@@ -87,7 +87,7 @@ export function steps(pointer) {
     .map((step) => decodeURIComponent(step).replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
-/** Where in a JSON text the value at a pointer stands: [start, end], or null. Of text that can be parsed. */
+/** The range [start, end] of the value at a pointer in a valid JSON text, or null. */
 export function locate(text, pointer) {
   const wanted = steps(pointer);
   let at = 0;
@@ -98,7 +98,7 @@ export function locate(text, pointer) {
     at += 1;
     return JSON.parse(text.slice(from, at));
   };
-  /** Read the value here; the range of what is wanted in it, if it is there. */
+  /** Read the value here; return the range of the wanted value if it is inside. */
   const value = (depth) => {
     skip();
     const from = at;

@@ -1,4 +1,4 @@
-/** Where everything of the drawing stands. Pure geometry, in pixels: no numbers of the network, no colours. */
+/** The layout of the drawing in pixels: positions and sizes, without the values of the network and without colours. */
 
 export const MOST_UNITS = 9; // of a layer that is drawn with lines
 export const MOST_LINES = 160;
@@ -25,12 +25,12 @@ export function styleOf(widths) {
   return Math.max(...widths) <= ROOMY_UNITS && widths.length - 1 <= ROOMY_LAYERS ? "roomy" : "close";
 }
 
-/** One sentence that says why it is drawn so. */
+/** One sentence that explains the style. */
 export const REASONS = {
   roomy: "",
-  close: `Numbers stand at the lines of networks of up to ${ROOMY_LAYERS} layers with ${ROOMY_UNITS} units each; here at the chosen one alone.`,
-  cells: `Drawn as matrices, one cell a weight: lines would cover each other beyond ${MOST_UNITS} units a layer or ${MOST_LINES} weights.`,
-  binned: `Too many weights for a cell each (more than ${MOST_CELLS.toLocaleString("en")}): a cell stands for a block of them and shows its largest.`,
+  close: `Only the chosen line has its number: all numbers fit only for up to ${ROOMY_LAYERS} layers with ${ROOMY_UNITS} units each.`,
+  cells: `Drawn as matrices with one cell for each weight: with more than ${MOST_UNITS} units in a layer or ${MOST_LINES} weights, lines would overlap.`,
+  binned: `More than ${MOST_CELLS.toLocaleString("en")} weights: each cell is a block of weights, and shows the largest.`,
 };
 
 /**

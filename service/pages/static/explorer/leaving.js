@@ -1,4 +1,4 @@
-/** What leaves the page, copied or downloaded, and the notes that say so. */
+/** The actions that copy and download, and their notes. */
 
 import { pretty } from "./json.js";
 import { copy, download, NoClipboard } from "./out.js";
@@ -6,12 +6,12 @@ import { fragmentOf } from "./share.js";
 
 const NOTED = 4000; // milliseconds that a note is shown
 
-/** The actions that take something along. */
+/** The actions that copy and download. */
 export function leavingOf(store) {
   const state = () => store.state;
   let noted = 0; // the timer of a note
 
-  /** Say something, to be seen and heard, for a while. */
+  /** Show a message for a while; screen readers announce it. */
   function note(words) {
     clearTimeout(noted);
     store.update({ note: words });

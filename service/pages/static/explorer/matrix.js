@@ -1,4 +1,4 @@
-/** Wide networks as matrices, a cell a weight: units down, what comes in across. Wider ones in blocks, on a canvas. */
+/** Wide networks as matrices with a cell for each weight: a row for each unit, a column for each input. Wider ones in blocks, on a canvas. */
 
 import { html, nothing, svg } from "./vendor/lit-html.js";
 import { largestOf, lineValues } from "./drawing.js";
@@ -38,7 +38,7 @@ function cells(view, layer) {
   return html`
     <svg class="cells" width=${left + across * side + 2} height=${top + down * side + 2} aria-hidden="true" @click=${(event) => pick(event, act)}>
       ${strips ? svg`
-        <text class="strip three" x=${left} y="10">3: what comes in</text><text class="strip one" x="0" y=${top - 6}>1·2</text>
+        <text class="strip three" x=${left} y="10">3: inputs</text><text class="strip one" x="0" y=${top - 6}>1·2</text>
         ${strip(Array.from({ length: across }, (_, i) => result.da_dw({ layer, from: i }, sample)), known.factor(layer, 3), (i) => [left + i * side, top - 14, side - 1, 9])}
         ${strip(result.units(layer).map((j) => result.dE_da(layer, j, sample)), true, (j) => [left - 14, top + j * side, 9, side - 1])}` : nothing}
       ${layerWeights.map((weight) => cell(weight, valueOf(weight), largest, left + weight.from * side, top + weight.to * side, side, result))}
@@ -84,7 +84,7 @@ function blocksOf(result, layer, width) {
 function canvas({ state: { result, width }, act, valueOf }, layer) {
   const blocks = blocksOf(result, layer, width);
   const { bins, rows, columns, lines, side } = blocks;
-  const size = bins * rows > 1 ? html`<p class="hint">A cell is the largest of ${bins} × ${rows} weights.</p>` : nothing;
+  const size = bins * rows > 1 ? html`<p class="hint">Each cell shows the largest of ${bins} × ${rows} weights.</p>` : nothing;
   return html`
     <canvas data-layer=${layer} width=${columns * side * RATIO} height=${lines * side * RATIO} @click=${(event) => {
       const box = event.target.getBoundingClientRect();
@@ -105,7 +105,7 @@ function largestIn(result, layer, { bins, rows }, column, line, valueOf) {
   return best;
 }
 
-/** A block of which nothing is known yet. */
+/** A block whose values are not computed yet. */
 function outline(pen, x, y, side, colour) {
   pen.globalAlpha = 0.22;
   pen.strokeStyle = colour;
@@ -113,7 +113,7 @@ function outline(pen, x, y, side, colour) {
   pen.strokeRect(x + 0.5, y + 0.5, side - 2, side - 2);
 }
 
-/** Fill the canvases, once they stand in the page. Their colours are those of the legend. */
+/** Paint the canvases once they are in the page, in the colours of the legend. */
 export function paint(root, state, known) {
   const valueOf = lineValues(state, known);
   const colours = Object.fromEntries(["positive", "negative", "zero"].map((kind) => [kind, getComputedStyle(root.querySelector(`.legend .${kind}`)).color]));

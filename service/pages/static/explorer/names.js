@@ -4,7 +4,7 @@ import { indexed } from "./numbers.js";
 
 const HIDDEN = "abcdefg";
 
-/** The name of a unit; layer -1 is the inputs. Counted from 1, as people do. */
+/** The name of a unit; layer -1 is the inputs. Counted from 1. */
 export function unitName(layers, layer, unit) {
   if (layer < 0) return indexed("x", unit + 1);
   if (layer === layers - 1) return indexed("y", unit + 1);

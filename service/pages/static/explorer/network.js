@@ -1,17 +1,17 @@
-/** A request as a document: what it holds where. Nothing is computed here, but the sizes of lists. */
+/** A request as a document: access to its parts by path, and changes of its sizes. */
 
 import { changed, numberOf, Typed, typed } from "./json.js";
 
 export const LAYERS = ["network", "layers"];
 
-/** Where a value stands. `from` null is the bias of unit `to`. */
+/** The path of a weight in the request. `from` null is the bias of unit `to`. */
 export function pathOf(request, { layer, from, to }) {
   if (from === null) return [...LAYERS, layer, "biases", to];
   const place = isTransposed(request) ? [to, from] : [from, to];
   return [...LAYERS, layer, "weights", ...place];
 }
 
-/** What stands at a path; undefined where there is nothing. */
+/** The value at a path; undefined if there is none. */
 export function at(document, path) {
   return path.reduce((value, step) => value?.[step], document);
 }
@@ -19,7 +19,7 @@ export function at(document, path) {
 /** Whether matrices are written out × in, as PyTorch does. */
 export const isTransposed = (request) => request?.network?.weights_layout === "out_in";
 
-/** The layers, or none; what is no layer at all as an empty one, until the service says so. */
+/** The layers; an empty list if there are none. Something else than an object becomes an empty layer; the service reports it. */
 export function layersOf(request) {
   const layers = request?.network?.layers;
   return Array.isArray(layers) ? layers.map((layer) => (isObject(layer) ? layer : {})) : [];
@@ -57,7 +57,7 @@ export function samplesOf(request) {
   return request.inputs.map((input, index) => ({ input, target: request.targets?.[index] }));
 }
 
-/** A request with its samples replaced; it stays one sample as long as it is one and was posted as one. */
+/** A request with other samples. One sample stays without the batch axis if it was posted without it. */
 export function withSamples(request, samples) {
   const batch = isBatch(request) || samples.length > 1;
   return {
@@ -73,7 +73,7 @@ export const nameOf = (spec) => (typeof spec === "string" ? spec : spec?.name);
 /** The value of a request's leaf as a number. */
 export const valueAt = (request, weight) => numberOf(at(request, pathOf(request, weight)));
 
-/** A request whose network has layers of these sizes; what was there is kept, new weights are drawn small. */
+/** A request whose network has layers of these sizes; existing values are kept, new weights are small. */
 export function resized(request, widths) {
   const layers = widths.slice(1).map((units, index) => {
     const old = layersOf(request)[index] ?? { activation: "tanh", biases: [] };
@@ -83,7 +83,7 @@ export function resized(request, widths) {
   return refitted({ ...request, network }, widths);
 }
 
-/** A request with one more hidden layer, of which nothing is set yet but its activation. */
+/** A request with one more hidden layer; only its activation is set. */
 export function withLayer(request, index) {
   const layers = layersOf(request);
   const like = layers.length > 1 ? nameOf(layers[Math.max(0, index - 1)].activation) : undefined;
@@ -112,13 +112,13 @@ function refitted(request, widths) {
   return withSamples(request, samples);
 }
 
-/** A weight that is not there yet: the same at every visit, between ±√(1/inputs), to two digits. */
+/** A value for a new weight: always the same, between ±√(1/inputs), with two digits. */
 function small(layer, from, to, inputs) {
   const mixed = Math.sin(12.9898 * (from + 1) + 78.233 * (to + 1) + 37.719 * (layer + 1)) * 43758.5453;
   return Number(((2 * (mixed - Math.floor(mixed)) - 1) / Math.sqrt(inputs)).toPrecision(2));
 }
 
-/** Text such as "0.5, -1" as a list of leaves; one leaf where a single one is wanted. */
+/** Text such as "0.5, -1" as a list of leaves. */
 export function listOf(text) {
   return text.split(/[\s,;]+/).filter(Boolean).map(typed);
 }

@@ -1,9 +1,9 @@
-/** What leaves the page: texts that are copied, files that are downloaded. */
+/** Copy texts and download files. */
 
-/** The browser does not let the page copy. */
+/** The browser does not allow the page to copy. */
 export class NoClipboard extends Error {}
 
-/** Copy a text. Pages of http:// addresses, as in a classroom, have no clipboard of the newer kind. */
+/** Copy a text. On http:// pages, as in a classroom, browsers have no `navigator.clipboard`. */
 export async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
   const field = document.createElement("textarea");

@@ -39,7 +39,7 @@ export function page(state, act) {
             ${factors(state, act, known)}
             ${descent(state, act)}
             ${details(state, act, known)}
-          </div>` : html`<section class="card empty"><p>${state.away || state.problem ? "There is no result yet." : "Asking the service …"}</p></section>`}
+          </div>` : html`<section class="card empty"><p>${state.away || state.problem ? "There is no result yet." : "Waiting for the service …"}</p></section>`}
       </main>
     </div>
     <div class="unseen" role="status" aria-live="polite">${state.said}</div>
@@ -57,12 +57,12 @@ function header(act) {
 
 function banner(state, act) {
   if (state.problem?.status === 401) {
-    return html`<div class="banner" role="alert"><p>This service asks for an API key. It is kept for this visit alone.</p>
+    return html`<div class="banner" role="alert"><p>This service requires an API key. The page keeps the key until you close or reload it.</p>
       <form @submit=${(event) => { event.preventDefault(); act.useKey(event.target.elements.key.value); }}>
         <label class="inline">API key <input name="key" type="password" autocomplete="off"></label><button>Use it</button></form></div>`;
   }
   if (!state.away) return nothing;
-  return html`<div class="banner" role="alert"><p>${state.away} ${state.result ? "What you see is the last result." : ""}</p><button @click=${act.retry}>Try again</button></div>`;
+  return html`<div class="banner" role="alert"><p>${state.away} ${state.result ? "The page still shows the last result." : ""}</p><button @click=${act.retry}>Try again</button></div>`;
 }
 
 function request(state, act) {
@@ -85,7 +85,7 @@ function request(state, act) {
 
 const words = (name) => name[0].toUpperCase() + name.slice(1).replaceAll("-", " ");
 
-/** Complaints that no field of the form is the place of. */
+/** The errors that belong to no field of the form. */
 function unplaced(state) {
   const { problem } = state;
   if (!problem || problem.status === 401) return nothing;
@@ -116,7 +116,7 @@ function stepBar(state, act, known) {
       <div class="steps" role="group" aria-label="Steps of the two passes">
         ${button("To the beginning", 0, "M2 2h2v10h-2zM12 2v10l-7-5z", known.step === 0)}
         ${button("One step back", known.step - 1, "M11 2v10l-7-5z", known.step === 0)}
-        ${button("One step on", known.step + 1, "M3 2v10l7-5z", known.all)}
+        ${button("One step forward", known.step + 1, "M3 2v10l7-5z", known.all)}
         ${button("To the end", known.count, "M2 2v10l7-5zM10 2h2v10h-2z", known.all)}
       </div>
       <p class="sentence" role="status"><span class="count">${known.step}/${known.count}</span> ${known.sentence}</p>

@@ -1,8 +1,8 @@
 /**
- * An answer beside the request that it answers, read weight by weight.
+ * An answer together with its request, with access by weight.
  *
- * All numbers are the service's. What is added here is a product of two of them where a sum is shown term by term;
- * the sum itself is again the service's.
+ * All numbers come from the service. This file only multiplies two of them, for the terms of a sum;
+ * the sum itself comes from the service, too.
  */
 
 import { isBatch, isTransposed, nameOf, unpacked, valueAt, widthsOf } from "./network.js";
@@ -14,7 +14,7 @@ export class Result {
 
   /**
    * @param request the document that was posted
-   * @param answer what the service said to it, broken down per unit or per weight
+   * @param answer the service's answer, broken down per unit or per weight
    * @param {Map<string, object>} activations the catalogue
    */
   constructor(request, answer, activations) {
@@ -33,7 +33,7 @@ export class Result {
 
   get samples() { return this.batch ? this.request.inputs.length : 1; }
 
-  /** Whether there are several samples, so that one's part and the whole differ. */
+  /** Whether there are several samples, so that a sample's part and the whole differ. */
   get many() { return this.samples > 1; }
 
   get last() { return this.layers.length - 1; }
@@ -41,7 +41,7 @@ export class Result {
   /** The indices of the units of a layer. */
   units(layer) { return Array.from({ length: this.widths[layer + 1] }, (_, j) => j); }
 
-  /** One sample's part of an array that has the axis of the samples where a batch was posted. */
+  /** One sample of an array; the array has a samples axis only if a batch was posted. */
   #of(array, sample) { return this.batch ? array[sample] : array; }
 
   input(sample) { return this.#of(this.request.inputs, sample); }
@@ -58,13 +58,13 @@ export class Result {
 
   dE_do(layer, unit, sample) { return this.#of(this.layers[layer].factors.dE_do, sample)[unit]; }
 
-  /** do_m/da_j. For a layer of single units only m = j is answered. */
+  /** do_m/da_j. For a layer of single units the answer has only m = j. */
   do_da(layer, unit, sample, m = unit) {
     const slopes = this.#of(this.layers[layer].factors.do_da, sample);
     return Array.isArray(slopes[unit]) ? slopes[m][unit] : slopes[unit];
   }
 
-  /** What comes in along a weight: 1 along a bias. */
+  /** da/dw of a weight; 1 for a bias. */
   da_dw({ layer, from }, sample) {
     return from === null ? 1 : this.#of(this.layers[layer].factors.da_dw, sample)[from];
   }
@@ -114,7 +114,7 @@ export class Result {
       && (weight.from === null ? this.hasBias(weight.layer) : weight.from < this.widths[weight.layer]);
   }
 
-  /** The weight with the largest derivative: of a layer, and of those that end at a unit or begin there. */
+  /** The weight with the largest derivative in a layer; optionally only of those that end at `to` or begin at `from`. */
   largest(layer, { to = null, from } = {}) {
     let best = null;
     for (const weight of this.weightsOf(layer)) {
@@ -124,7 +124,7 @@ export class Result {
     return best;
   }
 
-  /** What to look at first: the largest derivative of the last layer that has one beside zero. */
+  /** The weight to show first: the largest derivative of the last layer that has a non-zero one. */
   first() {
     for (let layer = this.last; layer >= 0; layer -= 1) {
       const weight = this.largest(layer);

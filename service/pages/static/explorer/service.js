@@ -1,4 +1,4 @@
-/** The service, asked. What goes wrong comes as a Problem (the service's own words) or as Away. */
+/** HTTP requests to the service. They fail with Problem (the service's problem document) or Away. */
 
 import { compact } from "./json.js";
 
@@ -12,13 +12,13 @@ export class Problem extends Error {
   }
 }
 
-/** Nobody answered, or not the service. */
+/** There is no answer, or it is not from the service. */
 export class Away extends Error {}
 
-/** Ask by GET. */
+/** Send a GET request. */
 export const get = (path, key) => ask(path, { headers: headers(key) });
 
-/** Post a document, or a text as it stands. `signal` takes the request back. */
+/** Post a document as JSON, or a text unchanged. `signal` aborts the request. */
 export function post(path, body, key, signal) {
   const text = typeof body === "string" ? body : compact(body);
   return ask(path, { method: "POST", body: text, signal, headers: { ...headers(key), "Content-Type": "application/json" } });
@@ -33,9 +33,9 @@ async function ask(path, options) {
     throw new Away("The service does not answer.", { cause: error });
   }
   const kind = response.headers.get("Content-Type") ?? "";
-  if (!/json/.test(kind)) throw new Away(`What answers is not the service (status ${response.status}).`);
+  if (!/json/.test(kind)) throw new Away(`The answer is not from the service (status ${response.status}).`);
   const document = await response.json();
-  if (response.status === 503) throw new Away(document.detail || "The service has too much to do.");
+  if (response.status === 503) throw new Away(document.detail || "The service is overloaded.");
   if (!response.ok) throw new Problem(document);
   return document;
 }

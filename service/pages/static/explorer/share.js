@@ -5,7 +5,7 @@ import { compact, parse } from "./json.js";
 export const LONGEST = 8000; // characters; longer addresses do not survive mail and chat
 const MARK = "#request=";
 
-/** The fragment that holds a request; null where it would be too long. */
+/** The fragment for a request; null if it would be too long. */
 export async function fragmentOf(request) {
   const bytes = await through(new TextEncoder().encode(compact(request)), new CompressionStream("deflate-raw"));
   const letters = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
@@ -13,10 +13,10 @@ export async function fragmentOf(request) {
   return fragment.length > LONGEST ? null : fragment;
 }
 
-/** Whether a fragment is one of these, and not the name of a place in the page. */
+/** Whether a fragment contains a request; other fragments are anchors of the page. */
 export const holdsRequest = (fragment) => fragment.startsWith(MARK);
 
-/** The request in a fragment; null where there is none. Throws where it is damaged. */
+/** The request in a fragment; null if there is none. Throws if it is damaged. */
 export async function requestIn(fragment) {
   if (!holdsRequest(fragment)) return null;
   const letters = atob(fragment.slice(MARK.length).replaceAll("-", "+").replaceAll("_", "/"));

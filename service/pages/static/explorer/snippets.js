@@ -1,8 +1,8 @@
-/** The request as code, to be run elsewhere. Texts for people to copy: nothing of it runs here. */
+/** The request as code in several languages, for users to copy. The page does not run it. */
 
 import { pretty } from "./json.js";
 
-const LONGEST = 30_000; // characters of a request that stands in the code; a longer one is read from a file
+const LONGEST = 30_000; // characters of a request inside the code; longer requests are read from a file
 
 /** The languages, by the name that their button has. */
 export const LANGUAGES = { curl: { title: "curl", write: curl }, python: { title: "Python", write: python }, javascript: { title: "JavaScript", write: javascript } };

@@ -5,7 +5,7 @@
 
 import { layerName } from "./names.js";
 
-const FACTORS = ["how the loss changes with each output", "the slope of each activation", "what came in"];
+const FACTORS = ["how the loss changes with each output", "the slope of each activation", "the input of each weight"];
 
 /** How many steps there are. Step 0 is before all of them. */
 export const countOf = (layers) => layers + 1 + 3 * layers;
@@ -41,7 +41,7 @@ export class Known {
     return this.layers - 1 - Math.floor((this.step - this.layers - 2) / 3);
   }
 
-  /** The factor that the step brings; 0 in the forward pass. */
+  /** The factor that the step computes; 0 in the forward pass. */
   get number() { return !this.backward ? 0 : ((this.step - this.layers - 2) % 3) + 1; }
 
   /** One sentence. */
@@ -49,7 +49,7 @@ export class Known {
     if (this.step === 0) return "The network as it stands: weights, inputs, targets. Nothing is computed yet.";
     if (this.step === this.layers + 1) return "The loss: how far the outputs are from the targets.";
     const name = layerName(this.layers, this.layer);
-    if (this.number === 0) return `Forward, ${name}: each unit adds up what comes in, and bends it.`;
+    if (this.number === 0) return `Forward, ${name}: each unit adds up its weighted inputs and applies its activation.`;
     const end = !this.all ? "" : this.layers === 1 ? " Every weight has its gradient." : " Now every weight has its gradient.";
     const named = this.number === 3 && this.layer > 0 ? ": the gradients of this layer" : "";
     return `Backward, ${name}, factor ${this.number}: ${FACTORS[this.number - 1]}${named}.${end}`;

@@ -1,4 +1,4 @@
-/** The one store: what the page knows. Everything drawn follows from it, and it changes in `update` alone. */
+/** The store: the state of the page. The page is rendered from it, and only `update` changes it. */
 
 /** @returns {{state: object, update: (change: object) => void, watch: (see: (state: object) => void) => void}} */
 export function storeOf(initial) {
@@ -16,15 +16,15 @@ export function storeOf(initial) {
   return store;
 }
 
-/** What the page knows before anything has been asked. */
+/** The state before the first request. */
 export const INITIAL = {
   request: null, // the document as it stands in the form
-  text: null, // the JSON as it is being typed, where that is the view
+  text: null, // the JSON as it is being typed, in the JSON view
   result: null, // the last good answer, see result.js
-  problem: null, // why the newest request has none
-  away: null, // a sentence, where the service could not be asked
+  problem: null, // why the newest request has no result
+  away: null, // a sentence, if the service could not be reached
   pending: false,
-  key: "", // an API key, for this visit alone
+  key: "", // an API key, until the page is closed
   examples: [],
   example: "", // the name of the one that was picked
   activations: [],
@@ -33,7 +33,7 @@ export const INITIAL = {
   chosen: null, // {layer, from, to}
   sample: 0,
   whole: false, // the gradient of the whole batch, or the part of one sample
-  step: Infinity, // how far the passes have come
+  step: Infinity, // the current step of the two passes
   shows: "gradients", // or "weights"
   view: "form", // or "json"
   tab: "table", // or "request", "response", "check"
@@ -43,11 +43,11 @@ export const INITIAL = {
   check: { text: "", answer: null, problem: null, pending: false },
   drafts: {}, // lists as they are being typed, by path
   opened: [], // the layers whose weights are open in the form
-  unfolded: false, // whether the form is, where it is folded on a narrow page
-  wide: true, // whether the page is
-  refused: null, // a size that was typed and is none: {column, words}
-  note: "", // what is shown for a while: that something was copied, say
-  said: "", // for who listens: what has just happened
+  unfolded: false, // whether the form is unfolded on a narrow page
+  wide: true, // whether the page is wide
+  refused: null, // an invalid size that was typed: {column, words}
+  note: "", // a message shown for a while, such as that something was copied
+  said: "", // what has just happened, for screen readers
   share: null, // the address that holds the request, once asked for
   width: 960, // of the drawing, in pixels
 };

@@ -1,4 +1,4 @@
-/** Every gradient, a row each: the drawing's equal, for who cannot see it, and for who wants all numbers. */
+/** Every gradient, in one row each: the same content as the drawing, for screen readers and for all digits. */
 
 import { html, nothing } from "./vendor/lit-html.js";
 import { copyAll } from "./factors.js";
@@ -53,7 +53,7 @@ function line(state, act, known, weight) {
 function pager(act, page, pages, count) {
   return html`
     <nav class="pager" aria-label="Pages of the table">
-      <button ?disabled=${page === 0} @click=${() => act.update({ page: page - 1 })}>before</button>
+      <button ?disabled=${page === 0} @click=${() => act.update({ page: page - 1 })}>previous</button>
       <span>${(page * ROWS + 1).toLocaleString("en")} to ${Math.min(count, (page + 1) * ROWS).toLocaleString("en")} of ${count.toLocaleString("en")}</span>
       <button ?disabled=${page === pages - 1} @click=${() => act.update({ page: page + 1 })}>next</button>
     </nav>`;

@@ -1,4 +1,4 @@
-/** Tabs, of which one is open. */
+/** Tabs; one is open. */
 
 import { html } from "./vendor/lit-html.js";
 

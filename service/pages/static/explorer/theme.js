@@ -1,4 +1,4 @@
-/** Light or dark: as the system has it, until the button says otherwise, for this browser. */
+/** Light or dark: as in the system, unless the user has chosen otherwise in this browser. */
 
 const KEPT = "chainrule-theme";
 const page = document.documentElement;
@@ -6,13 +6,13 @@ const page = document.documentElement;
 /** "light" or "dark", as it is now. */
 export const theme = () => page.dataset.theme ?? system();
 
-/** Take up what was chosen in an earlier visit; `changed` is called when the system's own taste changes. */
+/** Restore the choice of an earlier visit; `changed` is called when the system's setting changes. */
 export function start(changed) {
   put(inStorage((storage) => storage.getItem(KEPT)));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changed);
 }
 
-/** The other one. Where that is what the system has, it is not kept: the page follows the system again. */
+/** Switch to the other theme. If it is the system's, it is not stored: the page follows the system again. */
 export function toggle() {
   const next = theme() === "dark" ? "light" : "dark";
   const own = next === system() ? null : next;
@@ -31,7 +31,7 @@ function inStorage(use) {
   try {
     return use(localStorage);
   } catch (error) {
-    if (error instanceof DOMException) return null; // a browser that keeps nothing
+    if (error instanceof DOMException) return null; // a browser that blocks storage
     throw error;
   }
 }
