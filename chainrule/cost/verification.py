@@ -1,8 +1,8 @@
-"""What `verify` costs: for each parameter six copies of the batch go through the layers above it, once or oftener.
+"""The cost of `verify`: for each parameter six copies of the batch pass through the layers above it, once or oftener.
 
-The copies of a parameter are stacked as samples (chainrule/graph/moved.py). How often a step is made shorter depends on the
-numbers: not at all in most networks, at most four times. The model is in between, so that it is right within a factor
-of 3 in both cases.
+The copies of a parameter are stacked as samples (chainrule/graph/moved.py). How often a step is shortened depends on
+the numbers: never in most networks, and four times at most. The model assumes a number in between, so that it is right
+within a factor of 3 in both cases.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ _MOVES = 6
 _ROUNDS = 1.7  # between 1 and 5
 _TOUCH = RATES.work["written"].number
 _LOOK = RATES.work["look"]
-_SWEEP = RATES.work["sweep"]  # one layer in one block of parameters: call; a block: row; a parameter: number
-_ARRAYS = 10  # of so many numbers as a block has, and for each parameter 6 moves and their losses
+_SWEEP = RATES.work["sweep"]  # call: of one layer in one block of parameters; row: of a block; number: of a parameter
+_ARRAYS = 10  # arrays as large as a block; beside them, each parameter has 6 moves and their losses
 _OF_PARAMETER = 80 * FLOAT
 
 
 def verification(shapes: Sequence[Shape], parameters: Sequence[int], samples: int, loss: LossSpec) -> Work:
-    """All parameters of a network verified; `parameters` are the weights and biases of each layer."""
+    """The work to verify all parameters; `parameters` is the number of weights and biases of each layer."""
     rows = _MOVES * samples  # of one parameter
     through = _through(shapes, rows, loss)
     seconds = sum(count * _entering(shapes, k, rows, through) for k, count in enumerate(parameters)) + _calls(
@@ -38,7 +38,7 @@ def verification(shapes: Sequence[Shape], parameters: Sequence[int], samples: in
 
 
 def _through(shapes: Sequence[Shape], rows: float, loss: LossSpec) -> list[float]:
-    """Seconds of one parameter's rows from the pre-activations of layer k on, without calls, for every k."""
+    """Seconds of one parameter's rows from the pre-activations of layer k to the loss, without calls, for every k."""
     last = shapes[-1]
     rate = _loss_rate(last, loss)
     so_far = rate.row * rows + rate.number * rows * last.n_out
@@ -54,7 +54,7 @@ def _through(shapes: Sequence[Shape], rows: float, loss: LossSpec) -> list[float
 
 
 def _values(shape: Shape, rows: float) -> float:
-    """The outputs of one layer, and on which sides of their kinks two of six moves leave its units."""
+    """Seconds for the outputs of one layer, and for comparing its units with their kinks in two of six moves."""
     seconds = rows * shape.n_out * 2 * _TOUCH
     for known, groups, units in shape.calls:
         own = rows * units
@@ -63,7 +63,7 @@ def _values(shape: Shape, rows: float) -> float:
 
 
 def _entering(shapes: Sequence[Shape], k: int, rows: float, through: Sequence[float]) -> float:
-    """Seconds of one parameter of layer k. Where its unit acts alone, it enters one layer higher."""
+    """Seconds of one parameter of layer k. If its unit acts alone, its rows begin one layer higher."""
     shape = shapes[k]
     alone = 1.0 - shape.coupled / shape.n_out if k + 1 < len(shapes) else 0.0
     seconds = (1.0 - alone) * (through[k] + rows * shape.n_out * _TOUCH)
@@ -74,7 +74,7 @@ def _entering(shapes: Sequence[Shape], k: int, rows: float, through: Sequence[fl
 
 
 def _calls(shapes: Sequence[Shape], parameters: Sequence[int], samples: int, loss: LossSpec) -> float:
-    """Seconds that do not depend on how many numbers a block has: the calls of every layer in every block."""
+    """Seconds that do not depend on the size of a block: the calls of every layer in every block."""
     of_layer = [
         _SWEEP.call + sum(call.row.value.call + 8 * call.row.kinks * _LOOK.call for call in shape.calls)
         for shape in shapes
@@ -91,7 +91,7 @@ def _calls(shapes: Sequence[Shape], parameters: Sequence[int], samples: int, los
 
 
 def _widths(shapes: Sequence[Shape]) -> list[int]:
-    """The widest array that the rows of a parameter of each layer meet; units that act alone enter one layer higher."""
+    """For each layer, the widest layer that its parameters' rows pass; if units act alone, from one layer higher."""
     found, above = [], 0
     for shape in reversed(shapes):
         found.append(max(above, shape.n_out) if shape.coupled or not above else above)
@@ -105,7 +105,7 @@ def _pairs(loss: str) -> frozenset[str]:
 
 
 def _loss_rate(last: Shape, loss: LossSpec) -> Rate:
-    """The loss of one sample and output, with the closed forms: about half of value and derivative together."""
+    """The rate of the loss and its closed forms: about half of the rate for value and derivative together."""
     rates = [RATES.loss(loss.loss.name)]
     rates += [
         RATES.pair(loss.loss.name, call.row.name) for call in last.calls if call.row.name in _pairs(loss.loss.name)
@@ -114,6 +114,6 @@ def _loss_rate(last: Shape, loss: LossSpec) -> Rate:
 
 
 def _peak(shapes: Sequence[Shape], loss: LossSpec) -> float:
-    """The bytes for each number that functions need beside their arguments."""
+    """The bytes for each number that functions need in addition to their arguments."""
     values = max(call.row.value.peak for shape in shapes for call in shape.calls)
     return max(values, 2 * _loss_rate(shapes[-1], loss).peak)

@@ -1,9 +1,9 @@
-"""The table of losses: what each is called, what it computes, and what people should know of it, in one row.
+"""The table of losses: one row each, with names, functions, formulas, target ranges, kinks and references.
 
-    E = Σ ℓ(o, t) / divisor        the divisor is 1, the number of samples, or of single losses: the reduction
+    E = Σ ℓ(o, t) / divisor        the reduction sets the divisor: 1, the number of samples, or of terms ℓ
 
-A new loss is one row of `LOSSES`. What it computes stands in `loss_functions.py`; with what activation it has a closed
-form, in `stable_pairs.py`.
+A new loss is one row of `LOSSES`. Its functions are in `loss_functions.py`, and its closed forms with activations in
+`stable_pairs.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ class Loss:
     """One row.
 
     `value` and `derivative` take o, (s, j) for s samples and j outputs, and t, as `dense_targets` makes them, then the
-    parameters in their order. `value` gives the single losses, (s, j); those of one sample add up to its loss.
+    parameters in their order. `value` gives the losses of all outputs, (s, j); those of one sample add up to its loss.
     `formula` and `derivative_formula` are LaTeX in o, t, r = o - t and the parameters' symbols. The errors of value
     and derivative are at most `value_ulps` and `derivative_ulps` units in the last place, of the largest term where
     terms cancel.
@@ -51,8 +51,8 @@ class Loss:
     per: Literal["element", "sample"] = "element"  # what `mean` counts
     class_indices: bool = False  # whether targets are one class index a sample
     outputs_per_target: int = 1
-    target_range: tuple[float, float] | None = None  # outside it the loss is computed, and warned of
-    target_values: tuple[float, ...] = ()  # where there are any, no others are taken
+    target_range: tuple[float, float] | None = None  # for targets outside it, there is a warning
+    target_values: tuple[float, ...] = ()  # the only targets that are accepted; empty if all numbers are
     borders: tuple[Border, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     rule: Rule | None = None
@@ -77,7 +77,7 @@ class LossSpec:
 
     @quietly
     def value(self, o: Array, t: Array) -> Array:
-        """The single losses ℓ(o, t), (s, j); (s, 1) where a sample's loss has no parts."""
+        """The losses ℓ(o, t) of all outputs, (s, j); (s, 1) if a sample's loss has no parts."""
         return self.loss.value(o, t, *self.values)
 
     @quietly
@@ -87,13 +87,13 @@ class LossSpec:
 
     @quietly
     def distances(self, o: Array, t: Array) -> list[Array]:
-        """How far each output is from each border of the loss, (s, j): the sign says on which side."""
+        """The signed distance of each output from each border of the loss, (s, j)."""
         return [border.distance(o, t, *self.values) for border in self.loss.borders]
 
     def dense_targets(self, targets: Array, outputs: int) -> Array:
-        """Targets as the loss takes them, (s, j): smoothed labels; class indices, (s,), as rows of 0 with a single 1.
+        """Targets as the loss takes them, (s, j): smoothed labels, or one-hot rows made from class indices, (s,).
 
-        The row of an ignored class is 0 throughout, so it adds nothing to the loss or to any derivative.
+        The row of an ignored class is all 0, so it adds nothing to the loss or to any derivative.
         """
         if self.loss.class_indices:
             rows = np.equal(targets[:, None], np.arange(outputs)).astype(np.float64)
@@ -102,12 +102,12 @@ class LossSpec:
         return _smoothed(targets, smoothing) if isinstance(smoothing, int | float) else targets
 
     def ignored(self, targets: Array) -> NDArray[np.bool_]:
-        """Which of the class indices, (s,), say that their sample does not count."""
+        """A mask of the samples, (s,), that do not count because their class index is `ignore_index`."""
         ignore_index = self.parameter("ignore_index")
         return np.zeros(targets.shape, bool) if ignore_index is None else np.equal(targets, ignore_index)
 
     def parameter(self, name: str) -> Value:
-        """The value of a parameter; None where the loss does not have it."""
+        """The value of a parameter; None if the loss does not have it."""
         names = [parameter.name for parameter in self.loss.parameters]
         return self.values[names.index(name)] if name in names else None
 
@@ -128,7 +128,7 @@ def _smoothed(t: Array, smoothing: float) -> Array:
 
 
 def loss_spec(name: str, reduction: Reduction | None = None, **parameters: Any) -> LossSpec:
-    """The loss of that name or alias, defaults filled in. A given reduction goes before the one an alias implies.
+    """The loss of that name or alias, defaults filled in. A given reduction overrides the one that an alias implies.
 
     Raises ValueError.
     """
@@ -138,7 +138,7 @@ def loss_spec(name: str, reduction: Reduction | None = None, **parameters: Any) 
 
 
 def _on_target(below: str, above: str) -> Border:
-    """The kink of a loss that minds on which side of t the output is."""
+    """The border o = t of a loss that has another slope below t than above it."""
     return Border(lambda o, t, *_: o - t, where="o = t", below=below, above=above, taken="0")
 
 

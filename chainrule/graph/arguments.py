@@ -1,4 +1,4 @@
-"""Checks of what callers pass to the core: each raises ValueError with a sentence that says what would fit."""
+"""Validate the arguments of the core: each function raises ValueError, whose message says what would fit."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,7 +10,7 @@ from chainrule.graph.numbers import real_array
 
 
 def fitting_inputs(network: Network, inputs: ArrayLike) -> Array:
-    """The inputs as float64, (s, i), where the network takes them."""
+    """Return the inputs as float64, (s, i). Raises ValueError if they do not fit the network."""
     x, wanted = real_array("inputs", inputs), network.layers[0].weights.shape[0]
     if x.ndim != 2:
         raise ValueError(f"inputs must be a matrix, samples × {wanted}, not an array of {x.ndim} axes")
@@ -22,7 +22,7 @@ def fitting_inputs(network: Network, inputs: ArrayLike) -> Array:
 
 
 def fitting_targets(network: Network, samples: int, targets: ArrayLike, loss: LossSpec) -> Array:
-    """The targets as float64, (s, j), or (s,) class indices, where the loss takes them for these outputs."""
+    """Return the targets as float64, (s, j), or (s,) class indices. Raises ValueError if they do not fit."""
     t, outputs = real_array("targets", targets), network.layers[-1].units
     if loss.loss.class_indices:
         _check_classes(t, samples, outputs, loss)
@@ -46,7 +46,7 @@ def _check_classes(t: Array, samples: int, outputs: int, loss: LossSpec) -> None
 
 
 def check_place(network: Network, layer: int, before: int | None, unit: int) -> None:
-    """Raise ValueError where the network has no such weight, or with None for the unit before no such bias."""
+    """Raise ValueError if the network has no such weight; or no such bias, if `before` is None."""
     layers = network.layers
     _check_index("layer", layer, len(layers))
     n_in, n_out = layers[layer].weights.shape
@@ -58,7 +58,7 @@ def check_place(network: Network, layer: int, before: int | None, unit: int) -> 
 
 
 def check_sample(sample: int | None, samples: int) -> None:
-    """Raise ValueError where there is no such sample; None stands for all."""
+    """Raise ValueError if there is no such sample; None stands for all samples."""
     if sample is not None:
         _check_index("sample", sample, samples)
 
@@ -69,7 +69,7 @@ def _check_index(noun: str, index: object, count: int) -> None:
 
 
 def check_arrays(noun: str, given: Array | None, wanted: Array | None) -> None:
-    """Raise ValueError where an array is given that has not the shape of the one it stands beside."""
+    """Raise ValueError if an array is given whose shape is not that of the wanted array, or if none is wanted."""
     if given is None:
         return
     if wanted is None:

@@ -1,4 +1,4 @@
-"""Arrays from what callers of the core pass: real numbers, as float64."""
+"""Convert arguments of the core to arrays of float64."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,7 +9,7 @@ _FLOAT64 = np.dtype(np.float64)
 
 
 def real_array(name: str, value: ArrayLike) -> Array:
-    """`value` as an array of float64; itself where it is one. Raises ValueError where it holds no real numbers."""
+    """`value` as an array of float64; `value` itself if it is one. Raises ValueError if it holds no real numbers."""
     array = value if isinstance(value, np.ndarray) else _read(name, value)
     if array.dtype is _FLOAT64:
         return array

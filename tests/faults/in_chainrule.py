@@ -2364,7 +2364,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the matrices of verification take no memory",
         "chainrule/cost/verification.py",
-        "block * (ARRAYS * FLOAT",
+        "block * (_ARRAYS * FLOAT",
         "block * (0 * FLOAT",
         COST,
     ),
