@@ -42,8 +42,8 @@ def read_curve(activation: Activation, query: Mapping[str, Sequence[str]]) -> Cu
         raise ValidationError(f"{activation.name} acts on a group of units, and has no curve")
     twice = (((key,), f"is given {len(values)} times") for key, values in query.items() if len(values) > 1)
     given: dict[str, Any] = {key: _read(values[0]) for key, values in query.items() if len(values) == 1}
-    checks = {parameter.name: parameter for parameter in (*activation.parameters, *RANGE)}
-    if found := list(islice(chain(twice, complaints(activation, given, checks)), MOST_COMPLAINTS)):
+    constraints = {parameter.name: parameter for parameter in (*activation.parameters, *RANGE)}
+    if found := list(islice(chain(twice, complaints(activation, given, constraints)), MOST_COMPLAINTS)):
         raise ValidationError(as_messages(found))
     first, last, points = (float(given.pop(parameter.name, parameter.default)) for parameter in RANGE)
     if not first < last:

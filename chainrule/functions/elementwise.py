@@ -18,12 +18,12 @@ from chainrule.functions.double_double import Pair, times_exp, two_product, two_
 from chainrule.functions.tables import Array, Number
 
 
-def _one_where(holds: NDArray[np.bool_]) -> Array:
+def _indicator(holds: NDArray[np.bool_]) -> Array:
     """1 where `holds`, else 0: takes a tenth of the time of np.where, which branches on every number."""
     return holds.astype(np.float64)
 
 
-def _held(a: Array, low: Number, high: Number) -> Array:
+def _limited(a: Array, low: Number, high: Number) -> Array:
     """a, limited to [low, high]. With arrays as bounds np.clip turns -0 into 0 at a bound of 0, with numbers not."""
     if isinstance(low, np.ndarray) or isinstance(high, np.ndarray):
         return np.where(a < low, low, np.where(a > high, high, a))
@@ -404,7 +404,7 @@ def relu(a: Array) -> Array:
 
 def step(a: Array) -> Array:
     """1 where a > 0, else 0."""
-    return _one_where(a > 0)
+    return _indicator(a > 0)
 
 
 def slope_of_step(a: Array) -> Array:
@@ -424,12 +424,12 @@ def slope_of_leaky_relu(a: Array, negative_slope: Number) -> Array:
 
 def clip(a: Array, low: Number, high: Number) -> Array:
     """a, limited to [low, high]."""
-    return _held(a, low, high)
+    return _limited(a, low, high)
 
 
 def slope_of_clip(a: Array, low: Number, high: Number) -> Array:
     """1 between low and high, 0 elsewhere."""
-    return _one_where((a > low) & (a < high))
+    return _indicator((a > low) & (a < high))
 
 
 def hard_sigmoid_edges(slope: Number, offset: Number) -> tuple[Number, Number]:
@@ -482,12 +482,12 @@ def hard_shrink(a: Array, threshold: Number) -> Array:
 
 def slope_of_shrink(a: Array, threshold: Number) -> Array:
     """1, and 0 where |a| ≤ threshold, for hard and soft shrinkage; 1 everywhere for the threshold 0."""
-    return _one_where((np.abs(a) > threshold) | (threshold == 0.0))
+    return _indicator((np.abs(a) > threshold) | (threshold == 0.0))
 
 
 def soft_shrink(a: Array, threshold: Number) -> Array:
     """a, moved towards 0 by `threshold`, and 0 where |a| ≤ threshold."""
-    return a - _held(a, -threshold, threshold)
+    return a - _limited(a, -threshold, threshold)
 
 
 def thresholded(a: Array, threshold: Number, value: Number) -> Array:
@@ -497,4 +497,4 @@ def thresholded(a: Array, threshold: Number, value: Number) -> Array:
 
 def slope_of_thresholded(a: Array, threshold: Number, value: Number) -> Array:
     """1, and 0 where a ≤ threshold."""
-    return _one_where(a > threshold)
+    return _indicator(a > threshold)

@@ -29,7 +29,7 @@ def ratio(x: Array, y: Array) -> Array:
     return np.divide(x, y, out=np.zeros_like(y), where=x != 0.0)
 
 
-def product(x: Array | float, y: Array) -> Array:
+def product_or_0(x: Array | float, y: Array) -> Array:
     """x · y, and 0 where x is 0, whatever y is."""
     return np.multiply(x, y, out=np.zeros_like(y), where=np.not_equal(x, 0.0))
 
@@ -117,7 +117,7 @@ def slope_of_quantile(o: Array, t: Array, tau: float) -> Array:
 
 def percentage_error(o: Array, t: Array, epsilon: float) -> Array:
     """100·|r| / max(|t|, ε)."""
-    return product(np.abs(o - t), 100.0 / np.maximum(np.abs(t), epsilon))
+    return product_or_0(np.abs(o - t), 100.0 / np.maximum(np.abs(t), epsilon))
 
 
 def slope_of_percentage_error(o: Array, t: Array, epsilon: float) -> Array:
@@ -214,7 +214,7 @@ def slope_of_binary_focal(o: Array, t: Array, alpha: float, gamma: float) -> Arr
 
 def _slope_of_focal(o: Array, rest: Array, gamma: float, weight: Array, weighted_log: Array) -> Array:
     """The derivative of -weight·rest^γ·log o by o, rest being 1 - o."""
-    by_power = product(gamma, _power_times(rest, gamma - 1.0, weighted_log))
+    by_power = product_or_0(gamma, _power_times(rest, gamma - 1.0, weighted_log))
     return by_power - _power_times(rest, gamma, ratio(weight, o))
 
 
@@ -228,7 +228,7 @@ def kl_divergence(o: Array, t: Array) -> Array:
     quotient = ratio(t, o)
     near = (quotient > 0.5) & (quotient < 2.0)
     far = np.where((quotient > 1e-300) & (quotient < 1e300), np.log(quotient), np.log(t) - np.log(o))
-    return product(t, np.where(near, np.log1p(ratio(t - o, o)), far))
+    return product_or_0(t, np.where(near, np.log1p(ratio(t - o, o)), far))
 
 
 def cross_entropy(o: Array, t: Array, *_: object) -> Array:
@@ -243,7 +243,7 @@ def slope_of_cross_entropy(o: Array, t: Array, *_: object) -> Array:
 
 def cross_entropy_with_logits(o: Array, t: Array, *_: object) -> Array:
     """-t·log softmax(o)."""
-    return -product(t, log_softmax(o))
+    return -product_or_0(t, log_softmax(o))
 
 
 def slope_of_cross_entropy_with_logits(o: Array, t: Array, *_: object) -> Array:
@@ -301,14 +301,14 @@ def gaussian_nll(o: Array, t: Array) -> Array:
 def slope_of_gaussian_nll(o: Array, t: Array) -> Array:
     """(m - t)·e⁻ˢ by m, and ½·(1 - (m - t)²·e⁻ˢ) by s."""
     q, slope = _standardised(o, t), np.empty_like(o)
-    slope[:, 0::2] = product(q, np.exp(-0.5 * o[:, 1::2]))
+    slope[:, 0::2] = product_or_0(q, np.exp(-0.5 * o[:, 1::2]))
     slope[:, 1::2] = 0.5 * (1.0 - q) * (1.0 + q)
     return slope
 
 
 def _standardised(o: Array, t: Array) -> Array:
     """(m - t)·e^(-s/2); e⁻ˢ, the square of the exponential, can overflow where this does not."""
-    return product(o[:, 0::2] - t, np.exp(-0.5 * o[:, 1::2]))
+    return product_or_0(o[:, 0::2] - t, np.exp(-0.5 * o[:, 1::2]))
 
 
 # Margins.

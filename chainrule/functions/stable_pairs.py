@@ -16,7 +16,7 @@ import numpy as np
 from chainrule.functions import double_double
 from chainrule.functions.elementwise import sigmoid, softplus
 from chainrule.functions.jacobian import sum_of_others
-from chainrule.functions.loss_functions import poisson_log, product, ratio, slope_of_poisson_log, x_log_y
+from chainrule.functions.loss_functions import poisson_log, product_or_0, ratio, slope_of_poisson_log, x_log_y
 from chainrule.functions.simplex import (
     is_first_largest,
     log_softmax,
@@ -62,8 +62,8 @@ def _slope_of_binary_focal_of_sigmoid(a: Array, t: Array, alpha: float, gamma: f
 
 def _binary_focal_of_sigmoid_by_output(a: Array, t: Array, alpha: float, gamma: float) -> Array:
     hit, miss = _focal_weights(a, t, alpha, gamma)
-    of_miss = product(miss, gamma * _log_over_rest(-a) + 1.0 / sigmoid(-a))
-    return of_miss - product(hit, gamma * _log_over_rest(a) + 1.0 / sigmoid(a))
+    of_miss = product_or_0(miss, gamma * _log_over_rest(-a) + 1.0 / sigmoid(-a))
+    return of_miss - product_or_0(hit, gamma * _log_over_rest(a) + 1.0 / sigmoid(a))
 
 
 def _log_over_rest(a: Array) -> Array:
@@ -109,7 +109,7 @@ def _divergence_of_softmax(a: Array, t: Array, temperature: Number) -> Array:
 
 
 def _binary_cross_entropy_of_softmax(a: Array, t: Array, temperature: Number) -> Array:
-    return -t * log_softmax(a, temperature) - product(1.0 - t, log_softmax_complement(a, temperature))
+    return -t * log_softmax(a, temperature) - product_or_0(1.0 - t, log_softmax_complement(a, temperature))
 
 
 def _slope_of_binary_cross_entropy_of_softmax(a: Array, t: Array, temperature: Number) -> Array:

@@ -186,7 +186,7 @@ def resolved_loss(spec: LossSpec) -> dict[str, Any]:
     return {"name": spec.loss.name, **_parameters(spec.loss, spec.values), "reduction": spec.reduction}
 
 
-class Check(Protocol):
+class Constraint(Protocol):
     """What a key beside the name must hold."""
 
     @property
@@ -236,7 +236,7 @@ def _as_kept(parameter: Parameter, value: Any) -> Value:
 
 
 def _named(
-    value: Any, table: Table[Any], noun: str, beside: Callable[[Any], dict[str, Check]]
+    value: Any, table: Table[Any], noun: str, beside: Callable[[Any], dict[str, Constraint]]
 ) -> tuple[str, dict[str, Any]]:
     """The name, and what stands beside it, of `"tanh"` or `{"name": "elu", "alpha": 2}`; all known and in bounds."""
     if type(value) is not dict:
@@ -252,19 +252,19 @@ def _named(
     if len(value) == 1:
         return name, {}
     given = {key: entry for key, entry in value.items() if key != "name"}
-    checks = {parameter.name: parameter for parameter in table[name].parameters} | beside(table[name])
-    if found := list(islice(complaints(table[name], given, checks), MOST_COMPLAINTS)):
+    constraints = {parameter.name: parameter for parameter in table[name].parameters} | beside(table[name])
+    if found := list(islice(complaints(table[name], given, constraints), MOST_COMPLAINTS)):
         raise ValidationError(as_messages(found))
     return name, given
 
 
-def complaints(row: Row, given: Mapping[str, Any], checks: Mapping[str, Check]) -> Iterator[tuple[Path, str]]:
+def complaints(row: Row, given: Mapping[str, Any], constraints: Mapping[str, Constraint]) -> Iterator[tuple[Path, str]]:
     """(path, what is wrong) of every key beside the name that is unknown, or holds what it must not."""
     for key, value in given.items():
-        if key not in checks:
-            yield (key,), f"{row.name} has no parameter {shown(key)}{did_you_mean(key, checks)}"
-        elif not checks[key].allows(value):
-            yield (key,), f"must be {checks[key].expects}"
+        if key not in constraints:
+            yield (key,), f"{row.name} has no parameter {shown(key)}{did_you_mean(key, constraints)}"
+        elif not constraints[key].allows(value):
+            yield (key,), f"must be {constraints[key].expects}"
 
 
 def _word(value: Any, known: tuple[str, ...], expected: str) -> str:

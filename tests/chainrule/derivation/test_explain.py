@@ -10,8 +10,8 @@ import pytest
 
 from chainrule.derivation import lines
 from chainrule.derivation.explain import QUANTITIES, SECTIONS, Derivation, Place, Step, explain, most_lines
-from chainrule.derivation.formula import Given, Number, Product, Quotient, Sum, read
-from chainrule.derivation.lines import MOST_TERMS, Numbers, computed, line, put_in, settled, shown_number
+from chainrule.derivation.formula import Float, Number, Product, Quotient, Sum, read
+from chainrule.derivation.lines import MOST_TERMS, Numbers, computed, line, shown_number, substitute, with_definitions
 from chainrule.functions.activations import ACTIVATIONS, activation_spec
 from chainrule.functions.losses import LOSSES, LossSpec, loss_spec
 from chainrule.functions.stable_pairs import STABLE_PAIRS
@@ -341,7 +341,7 @@ def test_numbers_that_would_say_something_else_are_not_put_in() -> None:
     assert slopes.value == pytest.approx(math.exp(-40.0), rel=1e-12)
     assert slopes.numbers is None
     assert slopes.note is not None
-    assert "No numbers are put in" in slopes.note
+    assert "No numbers are shown" in slopes.note
 
 
 def test_a_softmax_that_is_certain_still_has_its_closed_form_in_numbers() -> None:
@@ -368,7 +368,7 @@ def test_a_long_sum_that_has_no_value_is_left_out() -> None:
     _, derivation = derived(network, [[1.0]], [[0.5, *[0.0] * 19]], loss_spec("bce"), Place(0, 3, 0))
     closed = only(derivation, "dE_da")
     assert (closed.numbers, closed.value) == (None, derivation.value)
-    assert "No numbers are put in" in (closed.note or "")
+    assert "No numbers are shown" in (closed.note or "")
 
 
 @pytest.mark.parametrize("size", [1e3, 1e17, 1e300])
@@ -422,19 +422,19 @@ def test_latex_that_no_row_has_is_refused(latex_: str) -> None:
 # Lines, and numbers in them.
 
 LINES = {
-    "exact": (Sum((Product((Given(0.15), Given(0.05))), Given(0.35))), 0.3575, r"= 0.15 \cdot 0.05 + 0.35 = 0.3575"),
-    "rounded": (Product((Given(2 / 3), Given(0.5))), 1 / 3, r"= 0.666667 \cdot 0.5 \approx 0.333333"),
+    "exact": (Sum((Product((Float(0.15), Float(0.05))), Float(0.35))), 0.3575, r"= 0.15 \cdot 0.05 + 0.35 = 0.3575"),
+    "rounded": (Product((Float(2 / 3), Float(0.5))), 1 / 3, r"= 0.666667 \cdot 0.5 \approx 0.333333"),
     "more digits": (
-        Sum((Given(1.23456789), Given(-1.2345))),
+        Sum((Float(1.23456789), Float(-1.2345))),
         1.23456789 - 1.2345,
         r"= 1.23456789 - 1.2345 \approx 6.789 \cdot 10^{-5}",
     ),
-    "negative": (Product((Given(-2.0), Given(-3.0))), 6.0, r"= -2 \cdot (-3) = 6"),
-    "one number": (Given(0.1), 0.1, "= 0.1"),
-    "one number, rounded": (Given(1 / 3), 1 / 3, r"\approx 0.333333"),
-    "powers of ten": (Product((Given(1e-9), Given(2e10))), 20.0, r"= 1 \cdot 10^{-9} \cdot 2 \cdot 10^{10} = 20"),
-    "a large whole number": (Given(1234567.0), 1234567.0, r"\approx 1.23457 \cdot 10^{6}"),
-    "divided": (Quotient(Given(1.0), Number("3")), 1 / 3, r"= \frac{1}{3} \approx 0.333333"),
+    "negative": (Product((Float(-2.0), Float(-3.0))), 6.0, r"= -2 \cdot (-3) = 6"),
+    "one number": (Float(0.1), 0.1, "= 0.1"),
+    "one number, rounded": (Float(1 / 3), 1 / 3, r"\approx 0.333333"),
+    "powers of ten": (Product((Float(1e-9), Float(2e10))), 20.0, r"= 1 \cdot 10^{-9} \cdot 2 \cdot 10^{10} = 20"),
+    "a large whole number": (Float(1234567.0), 1234567.0, r"\approx 1.23457 \cdot 10^{6}"),
+    "divided": (Quotient(Float(1.0), Number("3")), 1 / 3, r"= \frac{1}{3} \approx 0.333333"),
 }
 
 
@@ -447,9 +447,9 @@ def test_a_line_shows_as_few_digits_as_leave_it_true(node: Any, value: float, wr
 
 def test_a_line_that_no_digits_make_true_is_not_written() -> None:
     """0.1 + 0.2 - 0.3 is 0; what float64 has of it is 5.6e-17."""
-    node = Sum((Given(0.1), Given(0.2), Given(-0.3)))
+    node = Sum((Float(0.1), Float(0.2), Float(-0.3)))
     assert line(node, 0.1 + 0.2 - 0.3) is None
-    assert line(Quotient(Given(1.0), Given(0.0)), 1.0) is None
+    assert line(Quotient(Float(1.0), Float(0.0)), 1.0) is None
 
 
 @pytest.mark.parametrize(
@@ -483,8 +483,8 @@ def test_what_is_put_into_a_formula_is_what_the_code_computes(name: str) -> None
         }
         scalars |= spec.activation.symbols(a)
         for j in range(4):
-            numbers = settled(formula, Numbers({**scalars, "a": a[j]}, {"a": a}, {"j": j}))
-            found = [float(computed(put_in(member, numbers))) for member in formula.equations[0].members[1:]]
+            numbers = with_definitions(formula, Numbers({**scalars, "a": a[j]}, {"a": a}, {"j": j}))
+            found = [float(computed(substitute(member, numbers))) for member in formula.equations[0].members[1:]]
             assert found == pytest.approx([own[j]] * len(found), rel=1e-12)
         return
     loss = loss_spec(name)
@@ -499,8 +499,8 @@ def test_what_is_put_into_a_formula_is_what_the_code_computes(name: str) -> None
         wanted = loss.value(a[None], dense_t[None]).sum()
     vectors = {"o": a, "u": dense_t} | ({} if loss.loss.class_indices else {"t": target})
     formula = read(loss.loss.formula)
-    numbers = settled(formula, replace(Numbers(scalars, vectors), indices=indices))
-    assert float(computed(put_in(formula.equations[0].members[-1], numbers))) == pytest.approx(wanted, rel=1e-12)
+    numbers = with_definitions(formula, replace(Numbers(scalars, vectors), indices=indices))
+    assert float(computed(substitute(formula.equations[0].members[-1], numbers))) == pytest.approx(wanted, rel=1e-12)
 
 
 # How much work a derivation is.
@@ -585,7 +585,7 @@ def test_few_lines_are_computed_term_by_term(monkeypatch: pytest.MonkeyPatch) ->
     step = only(explain(network, result, targets, spec, Place(0, 0, 0)), "dE_da")
     assert step.numbers is None
     assert step.note is not None
-    assert step.note.startswith("No numbers are put in")
+    assert step.note.startswith("No numbers are shown")
 
 
 @pytest.mark.parametrize("loss", ["binary_cross_entropy", "categorical_focal", "categorical_cross_entropy"])
