@@ -149,7 +149,7 @@ _SMOOTHING = Parameter(
     "label_smoothing", 0.0, "how much of every target is spread over all outputs", r"\epsilon", minimum=0.0, maximum=1.0
 )
 _WEIGHT = Parameter("alpha", 0.25, "the weight of the classes that occur", r"\alpha", minimum=0.0)
-_FOCUS = Parameter("gamma", 2.0, "how much less outputs count that are nearly right", r"\gamma", minimum=0.0)
+_FOCUS = Parameter("gamma", 2.0, "how much less nearly right outputs count", r"\gamma", minimum=0.0)
 _SMOOTHED = r", \quad u_j = (1 - \epsilon)\,t_j + \frac{\epsilon}{n}"
 
 LOSSES: Table[Loss] = Table(
@@ -295,7 +295,7 @@ LOSSES: Table[Loss] = Table(
                 Elsewhere("PyTorch", "torch.nn.functional.poisson_nll_loss", "eps", 1e-08),
             ),
             note="The constant log t! is left out, as elsewhere; Keras and PyTorch add an epsilon to o. Where o "
-            "and t·log o meet, the digits are those of the larger.",
+            "and t·log o cancel, errors are in ulp of the larger.",
         ),
         Loss(
             name="poisson_log",
@@ -306,7 +306,7 @@ LOSSES: Table[Loss] = Table(
             formula=r"\ell = e^{o} - t o",
             derivative_formula=r"\frac{d\ell}{do} = e^{o} - t",
             reference="PyTorch documentation, torch.nn.PoissonNLLLoss (log_input=True)",
-            note="The outputs are logarithms of the rate. Where two terms meet, the digits are those of the larger.",
+            note="The outputs are logarithms of the rate. Where two terms cancel, errors are in ulp of the larger.",
         ),
         Loss(
             name="binary_cross_entropy",
@@ -324,7 +324,7 @@ LOSSES: Table[Loss] = Table(
         Loss(
             name="binary_cross_entropy_with_logits",
             title="Binary cross-entropy of logits",
-            parameters=(Parameter("pos_weight", 1.0, "the weight of what occurs", "p", minimum=0.0),),
+            parameters=(Parameter("pos_weight", 1.0, "the weight of positive targets", "p", minimum=0.0),),
             value=ell.binary_cross_entropy_with_logits,
             derivative=ell.slope_of_binary_cross_entropy_with_logits,
             target_range=(0.0, 1.0),
@@ -340,7 +340,7 @@ LOSSES: Table[Loss] = Table(
                 Parameter(
                     "alpha",
                     0.25,
-                    "the weight of what occurs; 1 - alpha is that of what does not",
+                    "the weight of positive targets; negative targets have 1 - alpha",
                     r"\alpha",
                     minimum=0.0,
                     maximum=1.0,
@@ -421,8 +421,7 @@ LOSSES: Table[Loss] = Table(
             reference="Goodfellow, Bengio, Courville: Deep Learning, MIT Press 2016, sec. 6.2.2.3; label "
             "smoothing: Szegedy, Vanhoucke, Ioffe, Shlens, Wojna: Rethinking the Inception Architecture for "
             "Computer Vision, CVPR 2016, pp. 2818-2826",
-            note="The outputs are taken as the probabilities they are; Keras divides them by their sum first. n is "
-            "the number of outputs.",
+            note="The outputs are used as they are; Keras divides them by their sum first. n is the number of outputs.",
         ),
         Loss(
             name="categorical_cross_entropy_with_logits",
@@ -498,7 +497,7 @@ LOSSES: Table[Loss] = Table(
             r"\frac{(1 - o_j)^{\gamma}}{o_j}\right)",
             reference="Keras source, keras/src/losses/losses.py, categorical_focal_crossentropy; after Lin et al.: "
             "Focal Loss for Dense Object Detection, ICCV 2017",
-            note="The outputs are taken as the probabilities they are; Keras divides them by their sum first.",
+            note="The outputs are used as they are; Keras divides them by their sum first.",
         ),
         Loss(
             name="categorical_hinge",
@@ -542,7 +541,7 @@ LOSSES: Table[Loss] = Table(
             reference="Keras source, keras/src/losses/losses.py, cosine_similarity",
             elsewhere=(Elsewhere("PyTorch", "torch.nn.CosineSimilarity", "eps", 1e-8),),
             note="0, and so its derivative, where the outputs or the targets are all 0. Where the two terms of the "
-            "derivative meet, the digits are those of the larger.",
+            "derivative cancel, errors are in ulp of the larger.",
         ),
         Loss(
             name="gaussian_nll",
@@ -559,7 +558,7 @@ LOSSES: Table[Loss] = Table(
             "Proc. IEEE ICNN 1994, vol. 1, pp. 55-60",
             elsewhere=(Elsewhere("PyTorch", "torch.nn.functional.gaussian_nll_loss", "eps", 1e-06),),
             note="Outputs are pairs of a mean and the logarithm of a variance, targets one a pair. The constant "
-            "½·log 2π is left out; PyTorch takes the variance itself. Where terms meet, the digits are those of "
+            "½·log 2π is left out; PyTorch takes the variance itself. Where terms cancel, errors are in ulp of "
             "the larger.",
         ),
     ]
