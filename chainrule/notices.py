@@ -30,7 +30,7 @@ class NonFinite:
 def first_non_finite(result: Gradients) -> NonFinite | None:
     """The first number of a result that is not finite, in the order of the computation.
 
-    The factors do/da and dE/do do not count: with a stable pair, the derivatives are right without them.
+    The factors do/da and dE/do do not count: with a stable pair, the derivatives can be right without them.
     """
     return _first(_in_order(result))
 

@@ -1,4 +1,4 @@
-"""The cost of `verify`: for each parameter six copies of the batch pass through the layers above it, once or oftener.
+"""The cost of `verify`: for each parameter, six copies of the batch pass the layers above it, once or several times.
 
 The copies of a parameter are stacked as samples (chainrule/graph/moved.py). How often a step is shortened depends on
 the numbers: never in most networks, and four times at most. The model assumes a number in between, so that it is right

@@ -90,7 +90,7 @@ def explain(
     *,
     checkpoint: Checkpoint = unlimited,
 ) -> Derivation:
-    """Derive the derivative by the parameter at `place`, for the whole batch or for one sample's share.
+    """Explain, step by step, the derivative by the parameter at `place`: of the whole batch, or one sample's share.
 
     `result` is that of `gradients`. The checkpoint is called before each line, and may raise. Raises ValueError if the
     weight, the bias or the sample does not exist, and if the targets do not fit.
@@ -128,7 +128,7 @@ class DerivationWork:
         return DerivationWork(*(x + y for x, y in zip(vars(self).values(), vars(other).values(), strict=True)))
 
     def times(self, samples: int) -> "DerivationWork":
-        """The work for so many samples."""
+        """The work for that many samples."""
         return DerivationWork(*(samples * x for x in vars(self).values()))
 
 
@@ -223,7 +223,7 @@ _NOT_FINITE = "float64 holds no finite number for this; the closed form below do
 
 
 def _lines(left: str, symbols: str, nodes: Iterable[Node | None], value: float, note: str | None = None) -> _Line:
-    """The line of the first of several equal expressions that gives the value with the numbers that it shows."""
+    """A line for the first of several equal expressions that gives the value from the numbers that it shows."""
     if not math.isfinite(value):
         return _Line(f"{left} = {symbols}", None, None, _NOT_FINITE)
     written = next((found for node in nodes if node is not None and (found := line(node, value)) is not None), None)

@@ -177,7 +177,7 @@ COUNT, FIRST = r" \text{ units have }", r" \text{ is the first with the largest 
 
 @functools.cache
 def read(latex: str, alternative: int = 0) -> Formula:
-    r"""Parse a formula of the tables; `alternative` counts those with \quad\text{or}\quad between them.
+    r"""Parse a formula of the tables; `alternative` is the index of one among several joined by \quad\text{or}\quad.
 
     Raises ValueError for LaTeX that no row uses.
     """

@@ -309,7 +309,7 @@ def _compare(sign: str, left: Decimal, right: Decimal) -> bool:
 
 
 def computed(node: Node, digits: int = EXACT_DIGITS, precision: int = _PRECISIONS[0]) -> Decimal:
-    """The value of an expression without names, its numbers rounded to so many digits first. Raises NoValue."""
+    """The value of an expression without names, computed from its numbers rounded to `digits`. Raises NoValue."""
     with decimal.localcontext(_CONTEXT, prec=precision):
         try:
             return +_value(node, digits)
@@ -359,7 +359,7 @@ def _known(node: CommonSum, digits: int) -> Decimal:
 
 
 def rounded(value: float, digits: int) -> Decimal:
-    """A number rounded to so many significant digits; with 17, the shortest decimal that reads back to it."""
+    """A number rounded to `digits` significant digits; with 17, the shortest decimal that reads back to it."""
     if not math.isfinite(value):
         raise ValueError(f"{value} cannot be shown")
     return Decimal(repr(float(value)) if digits >= EXACT_DIGITS else f"{value:.{digits - 1}e}")
@@ -404,7 +404,7 @@ _ORDER = {"<": r"\lt", ">": r"\gt"}
 
 @dataclass(frozen=True)
 class Writer:
-    """Writes nodes as LaTeX: names by the function `name`, numbers with so many digits."""
+    """Writes nodes as LaTeX: names by the function `name`, numbers with `digits` significant digits."""
 
     name: Callable[[Name], str] = lambda name: name.symbol
     digits: int = EXACT_DIGITS

@@ -87,7 +87,7 @@ def check(
 
 @dataclass(frozen=True)
 class CheckWork:
-    """Upper bounds on the operations of a check's three parts, the right gradient aside; see `budget.py`."""
+    """Upper bounds on the operations of a check's three parts, without the right gradient; see `budget.py`."""
 
     search: float
     blind_spots: float

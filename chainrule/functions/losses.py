@@ -52,7 +52,7 @@ class Loss:
     class_indices: bool = False  # whether targets are one class index a sample
     outputs_per_target: int = 1
     target_range: tuple[float, float] | None = None  # for targets outside it, there is a warning
-    target_values: tuple[float, ...] = ()  # the only targets that are accepted; empty if all numbers are
+    target_values: tuple[float, ...] = ()  # the only targets that are accepted; empty if there is no restriction
     borders: tuple[Border, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     rule: Rule | None = None

@@ -139,7 +139,7 @@ def _categorical_focal_of_softmax(a: Array, t: Array, temperature: Number, alpha
 def _slope_of_categorical_focal_of_softmax(
     a: Array, t: Array, temperature: Number, alpha: float, gamma: float
 ) -> Array:
-    """The softmax's Jacobian applied to dE/do_j · o_j = α·t_j·(1 - o_j)^γ·(γ·o_j·log o_j / (1 - o_j) - 1)."""
+    """Σ_m q_m·(δ_jm - o_j) / T, where q_j = dE/do_j · o_j = α·t_j·(1 - o_j)^γ·(γ·o_j·log o_j / (1 - o_j) - 1)."""
     o, rest = softmax_and_complement(a, temperature)
     weight = alpha * t * _power_of_complement(a, temperature, gamma)
     by_log = weight * (gamma * o * _log_over_complement(a, temperature) - 1.0)
