@@ -180,7 +180,7 @@ def _verdict(checked: Check) -> str:
         return "The numbers are the right ones but for rounding, which is coarser than the tolerance."
     named = {diagnosis.variant.causes for diagnosis in diagnoses}
     what = "One mistake" if len(diagnoses[0].variant.parts) == 1 else "A pair of mistakes"
-    others = f"; {len(named) - 1} more cannot be told from it here" if len(named) > 1 else ""
+    others = f"; {len(named) - 1} more would give the same numbers here" if len(named) > 1 else ""
     return f"{what} reproduces these numbers: {_name(diagnoses[0])}{others}."
 
 

@@ -48,7 +48,7 @@ def _halves(x: Number) -> tuple[Array, Array]:
 
 
 def quotient(x: Array, y: Number, x_rest: Number = 0.0) -> Pair:
-    """(x + x_rest) / y as value and rest; the rest is 0 from |value| = 1000 on, where e to that power is beyond float64."""
+    """(x + x_rest) / y as value and rest; the rest is 0 from |value| = 1000 on: e to that power is beyond float64."""
     value = x / y
     product, product_rest = two_product(value, y)
     return value, _near(value, ((x - product) - product_rest + x_rest) / y)
@@ -60,7 +60,7 @@ def root(x: Number) -> Number:
 
 
 def product(x: Array, y: Number) -> Pair:
-    """x · y as value and rest; the rest is 0 from |value| = 1000 on, where e to that power is beyond float64."""
+    """x · y as value and rest; the rest is 0 from |value| = 1000 on: e to that power is beyond float64."""
     value, rest = two_product(x, y)
     return value, _near(value, rest)
 

@@ -30,7 +30,7 @@ def ratio(x: Array, y: Array) -> Array:
 
 
 def product_or_0(x: Array | float, y: Array) -> Array:
-    """x · y, and 0 where x is 0, whatever y is."""
+    """x · y, and 0 where x is 0, even if y is infinite or NaN."""
     return np.multiply(x, y, out=np.zeros_like(y), where=np.not_equal(x, 0.0))
 
 

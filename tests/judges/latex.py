@@ -17,7 +17,7 @@ from typing import Any
 
 import mpmath
 
-REALS = mpmath.mp.clone()  # a context of our own: nobody else's precision changes
+REALS = mpmath.mp.clone()  # a separate context: the precision of mpmath.mp does not change
 REALS.dps = 40
 Real = mpmath.mpf
 

@@ -68,7 +68,7 @@ def gelu(a: Tensor, approximate: str) -> Tensor:
     """a·Φ(a), written so that the negative tail keeps its digits.
 
     functional.gelu adds 1 to an erf or a tanh near -1: for a from -5 to -4 its value is off by up to 5e-11 ("none") and
-    2e-10 ("tanh") relative, held against 50-digit mpmath; these two forms stay within 4e-15 there.
+    2e-10 ("tanh") relative, compared with 50-digit mpmath; these two forms stay within 4e-15 there.
     """
     if approximate == "none":
         return 0.5 * a * torch.erfc(-a / 2**0.5)

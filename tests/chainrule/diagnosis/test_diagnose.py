@@ -479,7 +479,7 @@ def test_a_unit_on_a_kink_is_put_into_the_probe() -> None:
 
 @pytest.mark.parametrize("loss", ["bce", "poisson", "nll", "hinge", "gaussian_nll", "sparse_categorical_cross_entropy"])
 def test_a_probe_has_targets_that_the_loss_takes(loss: str) -> None:
-    """Whatever the loss: classes, ±1, one for each pair of outputs, numbers in its range."""
+    """For every loss: classes, ±1, one for each pair of outputs, numbers in its range."""
     last = {"nll": "log_softmax", "sparse_categorical_cross_entropy": "softmax", "poisson": "exponential"}
     weights = np.random.default_rng(2).normal(0, 0.5, (2, 2))
     network = Network((dense(weights, "tanh", [0.1, 0.2]), dense(weights, last.get(loss, "sigmoid"), [0.0, 0.1])))
@@ -582,7 +582,7 @@ def test_a_checkpoint_is_called_for_each_replayed_layer_and_ends_the_check(right
 
 
 def test_the_search_keeps_no_arrays_of_what_it_has_tried() -> None:
-    """For 16 units and 4,096 samples it takes less than 20 arrays of that size, however many mistakes are replayed."""
+    """For 16 units and 4,096 samples it takes less than 20 arrays of that size, for any number of replayed mistakes."""
     random = np.random.default_rng(2)
     network = Network((dense(random.normal(size=(2, 16)), "tanh"), dense(random.normal(size=(16, 16)), "softmax")))
     x, t, loss = random.normal(size=(4096, 2)), random.random((4096, 16)), loss_spec("half_squared_error")
