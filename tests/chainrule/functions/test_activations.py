@@ -96,7 +96,7 @@ def test_no_other_row_overflows_and_no_nan_is_made(phi: ActivationSpec) -> None:
 
 
 # Numbers that the core does not contain: for each row with its default parameters, the values at one point.
-KNOWN_POINTS = [  # name, a, o, do/da
+BY_HEART = [  # name, a, o, do/da
     ("identity", -2.0, -2.0, 1.0),
     ("sigmoid", 1.0, 0.7310585786300049, 0.19661193324148185),
     ("tanh", 1.0, 0.7615941559557649, 0.4199743416140261),
@@ -136,7 +136,7 @@ KNOWN_POINTS = [  # name, a, o, do/da
 ]
 
 
-@pytest.mark.parametrize(("name", "a", "o", "do_da"), KNOWN_POINTS)
+@pytest.mark.parametrize(("name", "a", "o", "do_da"), BY_HEART)
 def test_the_value_at_a_known_point(name: str, a: float, o: float, do_da: float) -> None:
     """Values computed once with mpmath reveal a changed default, which differences cannot."""
     phi = activation_spec(name)
@@ -146,7 +146,7 @@ def test_the_value_at_a_known_point(name: str, a: float, o: float, do_da: float)
 
 def test_the_table_of_points_is_whole() -> None:
     """A new activation of single units needs its line above."""
-    assert [name for name, *_ in KNOWN_POINTS] == [name for name, row in ACTIVATIONS.items() if row.elementwise]
+    assert [name for name, *_ in BY_HEART] == [name for name, row in ACTIVATIONS.items() if row.elementwise]
 
 
 def test_the_tanh_form_of_gelu_has_hendrycks_and_gimpels_constant() -> None:
