@@ -268,7 +268,7 @@ def test_a_bias_that_is_not_there_cannot_be_derived() -> None:
 
 
 def test_an_ignored_sample_adds_nothing_and_says_so() -> None:
-    """Class -100: a note replaces the formula."""
+    """Class -100: its steps are 0, and a note says that the sample is ignored."""
     loss = loss_spec("sparse_categorical_cross_entropy", "mean", ignore_index=-100)
     network = Network((dense(WEIGHTS[0], "tanh"), dense(WEIGHTS[1], "softmax")))
     _, derivation = derived(network, INPUTS, [1, -100, 0], loss, Place(0, 0, 0), sample=1)
