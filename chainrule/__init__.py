@@ -2,7 +2,8 @@
 
     dE/dw_ij = dE/do_j · do_j/da_j · da_j/dw_ij
 
-`dense` and `Network` say what a network is, `gradients` computes, `descend` takes a step. NumPy alone is needed.
+`dense` and `Network` define a network, `gradients` computes its derivatives, and `descend` takes a gradient step. NumPy
+is the only dependency.
 """
 
 from chainrule.functions.activations import ACTIVATIONS, activation_spec

@@ -1,7 +1,7 @@
-"""A way for the caller to end a computation that takes too long.
+"""A callback with which the caller can stop a long computation.
 
-Loops of the core call a checkpoint at least every 50 ms or so of CPU time. A checkpoint that raises ends the work: the
-exception goes to the caller. The core itself has no clock.
+Loops of the core call the checkpoint at least about every 50 ms of CPU time. If it raises, the computation ends, and
+the exception propagates to the caller. The core itself has no clock.
 """
 
 from collections.abc import Callable
@@ -10,4 +10,4 @@ Checkpoint = Callable[[], None]
 
 
 def unlimited() -> None:
-    """Do nothing: the work may take as long as it needs."""
+    """Do nothing: the default checkpoint, without a time limit."""

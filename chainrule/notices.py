@@ -1,4 +1,4 @@
-"""What has to be said about a result: where it is not finite, where a unit sits on a kink, which targets are odd."""
+"""Findings about a result: numbers that are not finite, units on kinks, and targets out of range."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from chainrule.graph.network import Layer, Network
 
 @dataclass(frozen=True)
 class NonFinite:
-    """One number that float64 cannot hold: which quantity, and where. Indices that do not apply are None."""
+    """One number that is not finite: its quantity and its position. Indices that do not apply are None."""
 
     quantity: str
     value: float
@@ -29,9 +29,9 @@ class NonFinite:
 
 
 def first_non_finite(result: Gradients) -> NonFinite | None:
-    """The first number of a result that is not finite, in the order in which they are computed.
+    """The first number of a result that is not finite, in the order of the computation.
 
-    The factors do/da and, below a stable pair, dE/do do not count: the derivative can be right without them.
+    The factors do/da and dE/do do not count: with a stable pair, the derivatives can be right without them.
     """
     return _first(_in_order(result))
 
@@ -102,7 +102,7 @@ class OnKink:
 
 
 def units_on_kinks(result: Gradients) -> Iterator[OnKink]:
-    """Every unit that sits on a kink in at least one sample: layer by layer, group by group, kink by kink."""
+    """Yield every unit that sits on a kink in some sample: layer by layer, group by group, kink by kink."""
     for k, layer in enumerate(result.layers):
         masks = _kink_masks(layer.activity.layer, layer.a)
         hits = [
@@ -120,7 +120,7 @@ def units_on_kinks(result: Gradients) -> Iterator[OnKink]:
 
 
 def _kink_masks(layer: Layer, a: Array) -> list[NDArray[np.bool_]]:
-    """Which units sit on their first kink, on their second, and so on, in which samples, each (s, j)."""
+    """Masks, (s, j), of the units that sit on their first kink, on their second, and so on."""
     if layer.lone is not None and a.size <= BLOCK:
         return [distance == 0.0 for distance in layer.lone.distances(a)]
     most = max(len(batch.kinks) + (batch.activation.border is not None) for batch in layer.batches)
@@ -146,7 +146,7 @@ def _group_of_each(layer: Layer) -> list[int]:
 
 
 def factors_not_finite(result: Gradients) -> Iterator[tuple[str, int, int, int]]:
-    """(factor, layer, sample, unit) of every dE/do and do/da that float64 cannot hold."""
+    """Yield (factor, layer, sample, unit) of every dE/do and do/da that is not finite."""
     for k, layer in enumerate(result.layers):
         for sample, unit in _positions(~np.isfinite(layer.dE_do)):
             yield "dE_do", k, sample, unit
@@ -155,14 +155,14 @@ def factors_not_finite(result: Gradients) -> Iterator[tuple[str, int, int, int]]
 
 
 def targets_out_of_range(loss: LossSpec, targets: Array) -> Iterator[tuple[int, int]]:
-    """(sample, output) of every target outside the range that the loss is meant for; there are none without one."""
+    """Yield (sample, output) of every target outside the target range of the loss, if it has one."""
     if loss.loss.target_range is not None:
         lowest, highest = loss.loss.target_range
         yield from _positions((targets < lowest) | (targets > highest))
 
 
 def outputs_on_kinks(loss: LossSpec, outputs: Array, targets: Array) -> Iterator[tuple[int, int, Border]]:
-    """(sample, output, border) of every output at which the loss itself has no derivative, for dense targets."""
+    """Yield (sample, output, border) of every output where the loss has no derivative; targets are dense."""
     distances = loss.distances(outputs, targets)
     for border, distance in zip(loss.loss.borders, distances, strict=True):
         for sample, output in _positions(distance == 0.0):
@@ -170,5 +170,5 @@ def outputs_on_kinks(loss: LossSpec, outputs: Array, targets: Array) -> Iterator
 
 
 def _positions(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    if np.count_nonzero(mask):  # hardly ever: then what follows takes ten times as long
+    if np.count_nonzero(mask):  # rarely true; the next line takes ten times as long as this test
         yield from zip(*(axis.tolist() for axis in np.nonzero(mask)), strict=True)

@@ -1,16 +1,17 @@
-"""The analytic gradients held against central differences of the loss, which know nothing of the chain rule.
+"""Compare the analytic gradients with central differences of the loss, which do not use the chain rule.
 
     D(h) = (E(w + h) - E(w - h)) / 2h        dE/dw ≈ (4·D(h/2) - D(h)) / 3
 
-The extrapolation leaves an error of the order h⁴; where the slope bends at w, as that of elu at 0 does, of the order h.
-Another extrapolation, from h/2 and h/4, tells how good it is: while the two disagree, the step is made shorter.
+The error of the extrapolation is of the order h⁴; where the slope bends at w, as that of elu at 0 does, of the order h.
+A second extrapolation, from h/2 and h/4, estimates the error: while the two disagree, the step is shortened.
 
-Where a unit crosses a kink of its activation, or an output one of the loss, between w - h and w + h, the quotient means
-nothing: the step is made shorter then, too. Parameters that sit on a kink are left out, and counted.
+If a unit crosses a kink of its activation between w - h and w + h, or an output a kink of the loss, the quotient is
+meaningless: the step is shortened then, too. Parameters that sit on a kink are left out, and counted.
 
-A loss of float64 numbers is rounded, and so is every number that it is made of. Over a short step that becomes noise of
-the quotient. Twenty sigmoids on top of each other leave a derivative of 1e-13, which no difference of losses near 1 can
-show: it is off by as much as it is large. So every error is told with the noise of its quotient beside it.
+The loss is rounded to float64, and so is every number from which it is computed. Divided by a short step, this rounding
+is the noise of the quotient. Below twenty sigmoid layers a derivative is 1e-13; a difference of losses near 1 cannot
+resolve it, and its error is as large as the derivative. So every error is reported together with the noise of its
+quotient.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,9 +43,9 @@ _MOVES = np.array([-1.0, 1.0, -0.5, 0.5, -0.25, 0.25])  # in steps
 
 @dataclass(frozen=True)
 class Comparison:
-    """One derivative found in two ways. Error and noise are relative to the largest derivative of the same array.
+    """One derivative, analytic and numeric. Error and noise are relative to the largest derivative of the same array.
 
-    The noise is what the numeric derivative may be off by: the rounding of the loss over the step, and truncation.
+    The noise bounds the error of the numeric derivative: the rounding of the loss over the step, and truncation.
     """
 
     layer: int
@@ -64,7 +65,7 @@ class Verification:
     left_out: int  # a kink, or a loss that is not finite, lies within every step
     worst: Comparison | None  # the largest relative error; None where nothing could be checked
     disagreeing: int  # how many derivatives differ by more than the noise of their numeric one
-    worst_beyond_noise: Comparison | None  # that of them whose error is the largest multiple of its noise
+    worst_beyond_noise: Comparison | None  # the disagreeing derivative with the largest ratio of error to noise
 
     @property
     def agrees(self) -> bool:
@@ -81,7 +82,7 @@ def verify(
     *,
     checkpoint: Checkpoint = unlimited,
 ) -> Verification:
-    """Compare every derivative by a weight or bias with the quotient of differences of the loss.
+    """Compare every derivative by a weight or bias with a difference quotient of the loss.
 
     Takes six forward passes for each parameter, from its layer on, and up to five times as many where slopes bend. A
     parameter that sits on a kink costs eighteen passes.
@@ -122,7 +123,7 @@ def _lost(
 def _largest(
     some: NDArray[np.intp], by: Array, parameters: Parameters, numbers: tuple[Array, ...]
 ) -> Comparison | None:
-    """The comparison of that parameter of some that has the largest of these numbers."""
+    """The comparison of the parameter, among `some`, that has the largest number in `by`."""
     if not len(some):
         return None
     p = int(some[np.argmax(by[some])])
@@ -131,7 +132,7 @@ def _largest(
 
 
 def _analytic(layers: tuple[LayerGradient, ...]) -> tuple[Array, Array]:
-    """The derivatives in the order of `parameters_of`, and the largest of the array that each is in."""
+    """The derivatives in the order of `parameters_of`, and for each the largest derivative of its array."""
     arrays = [array for layer in layers for array in (layer.dE_dw, layer.dE_db) if array is not None]
     scales = [float(np.abs(array).max(initial=0.0)) or 1.0 for array in arrays]
     sizes = [array.size for array in arrays]
@@ -139,7 +140,7 @@ def _analytic(layers: tuple[LayerGradient, ...]) -> tuple[Array, Array]:
 
 
 def _noise_of_analytic(layers: tuple[LayerGradient, ...]) -> Array:
-    """What rounding may do to the analytic derivatives themselves: to the sum of dE/da · da/dw over the samples."""
+    """A bound on the rounding error of the analytic derivatives: of the sum of dE/da · da/dw over the samples."""
     parts = []
     for layer in layers:
         by_unit = 16.0 * _EPSILON * np.abs(layer.dE_da).sum(axis=0)
@@ -153,15 +154,15 @@ class _Estimates(NamedTuple):
     """Derivatives by differences, (n,)."""
 
     value: Array
-    truncation: Array  # how far another is from it, from steps half as long
-    rounding: Array  # what rounding of the loss may do
+    truncation: Array  # the distance from the estimate with steps half as long
+    rounding: Array  # a bound on the error from rounding the loss
     step: Array
     known: NDArray[np.bool_]  # no kink, and no number that is not finite, was within the step
 
     def error(self, noise_of_loss: Array) -> Array:
-        """How far off they may be, where each loss is off by up to so much.
+        """Bounds on the errors of the estimates, if each loss is off by up to `noise_of_loss`.
 
-        (4·D(h/2) - D(h))/3 takes up to 3/h of it. Where the slope bends, truncation is half of the error.
+        (4·D(h/2) - D(h))/3 multiplies this by up to 3/h. Where the slope bends, `truncation` is half of the error.
         """
         return 4.0 * self.truncation + self.without_truncation(noise_of_loss)
 
@@ -170,7 +171,7 @@ class _Estimates(NamedTuple):
         return self.rounding + (3.0 * noise_of_loss + 4.0 * _SMALLEST) / self.step
 
     def some(self, which: NDArray[np.intp]) -> "_Estimates":
-        """Those of some parameters, in their order."""
+        """The estimates of some parameters, in their order."""
         value, truncation, rounding, step, known = self
         return _Estimates(value[which], truncation[which], rounding[which], step[which], known[which])
 
@@ -229,7 +230,7 @@ def _without_hopeless(
 
 
 def _doubted(base: Moved, parameters: Parameters, best: _Estimates, noise_of_loss: Array, noise: Array) -> Array:
-    """The noise of estimates that the analytic derivative is not within: larger where other steps tell otherwise.
+    """The noise of estimates that disagree with the analytic derivative; larger if other steps give other estimates.
 
     Steps nearly as long show an agreement by chance: where a slope bends at 0.27 h, the two extrapolations are equal,
     and both wrong. Much shorter steps show what all longer ones jump over: the waves of a sine, on which they disagree
@@ -263,7 +264,7 @@ def _without_digits(shorter: _Estimates, best: _Estimates) -> NDArray[np.bool_]:
 
 
 def _longest_steps(base: Moved, parameters: Parameters) -> Array:
-    """Steps that move a by about eps^(1/5) of itself, or of 1: the larger the inputs, the shorter they are."""
+    """The first steps, which move a by about eps^(1/5) of itself, or of 1. Larger inputs have shorter steps."""
     largest = [np.append(np.abs(activity.x).max(axis=0), 1.0) for activity in base.activities]  # 1 for a bias, at -1
     moves = np.empty(len(parameters.value))
     for k, of_layer in enumerate(largest):

@@ -1,4 +1,4 @@
-"""The wire contract: JSON documents into core values and back. Knows marshmallow and the core, no server."""
+"""The wire contract: JSON documents to core values and back. Depends on marshmallow and the core, on no server."""
 
 from marshmallow import ValidationError
 

@@ -62,15 +62,15 @@ def _activation() -> JSONSchema:
             "name": word(ACTIVATIONS),
             "aliases": listed(TEXT),
             **_shared(),
-            "elementwise": BOOLEAN | {"description": "whether every unit minds only its own pre-activation"},
+            "elementwise": BOOLEAN | {"description": "whether each output depends only on its own pre-activation"},
             "kinks": kinks,
         }
     )
 
 
 def _loss() -> JSONSchema:
-    bounds = listed(NUMBER_OR_NULL, 2, 2) | {"type": ["array", "null"], "description": "outside, a warning is given"}
-    values = listed(NUMBER, 1) | {"type": ["array", "null"], "description": "where there are any, no others are taken"}
+    bounds = listed(NUMBER_OR_NULL, 2, 2) | {"type": ["array", "null"], "description": "targets outside get a warning"}
+    values = listed(NUMBER, 1) | {"type": ["array", "null"], "description": "the only targets allowed; null: all are"}
     return strict(
         {
             "name": word(LOSSES),
@@ -100,7 +100,7 @@ def _parameter() -> JSONSchema:
 
 
 def _elsewhere() -> JSONSchema:
-    """The defaults of other libraries may be anything that JSON has."""
+    """A default of another library; it may be of any JSON type."""
     default = {"type": ["number", "string", "boolean", "null"]}
     return strict({"library": TEXT, "function": TEXT, "parameter": TEXT, "default": default})
 

@@ -63,14 +63,14 @@ class ToleranceSchema(StrictSchema):
 class CheckRequestSchema(GradientRequestSchema):
     """The body of POST /v1/gradient-checks: that of POST /v1/gradients, and a client's own gradients.
 
-    `breakdown`, `step` and `verify` are read, and change nothing here.
+    `breakdown`, `step` and `verify` are validated, but have no effect here.
     """
 
     candidate = fields.Nested(CandidateSchema, required=True, error_messages=_OBJECT)
     tolerance = fields.Nested(ToleranceSchema, error_messages=_OBJECT, metadata={"default": asdict(_DEFAULT)})
 
     def misfits(self, loaded: dict[str, Any], posted: dict[str, Any]) -> Complaints:
-        """(path, what is wrong) also where gradients are not of the shapes of the weights and biases."""
+        """Yield (path, complaint), also for gradients that do not have the shapes of the weights and biases."""
         yield from super().misfits(loaded, posted)
         network, candidate = loaded.get("network", {}), loaded.get("candidate", {})
         fits = True
@@ -96,7 +96,7 @@ def _given(layer: dict[str, Any], layout: str) -> Given:
 
 
 def _misfits(network: dict[str, Any], candidate: dict[str, Any]) -> Complaints:
-    """(path, what is wrong) wherever a client's array is not of the shape of what it is the derivative by."""
+    """Yield (path, complaint) for each array that does not have the shape of its weights or biases."""
     layers, given = network["layers"], candidate["layers"]
     if len(layers) != len(given):
         yield ("layers",), f"has {counted(len(given), 'layer')}, but the network has {len(layers)}"
@@ -112,7 +112,7 @@ def _misfits(network: dict[str, Any], candidate: dict[str, Any]) -> Complaints:
 
 
 def _gives_nothing(layers: list[Any]) -> bool:
-    """Whether a posted candidate has no array at all, nor anything that may have been meant as one."""
+    """Whether a posted candidate has no array at all, and nothing that may be meant as an array."""
     return all(type(layer) is dict and all(array is None for array in layer.values()) for layer in layers)
 
 
@@ -180,12 +180,12 @@ def _verdict(checked: Check) -> str:
         return "The numbers are the right ones but for rounding, which is coarser than the tolerance."
     named = {diagnosis.variant.causes for diagnosis in diagnoses}
     what = "One mistake" if len(diagnoses[0].variant.parts) == 1 else "A pair of mistakes"
-    others = f"; {len(named) - 1} more cannot be told from it here" if len(named) > 1 else ""
+    others = f"; {len(named) - 1} more would give the same numbers here" if len(named) > 1 else ""
     return f"{what} reproduces these numbers: {_name(diagnoses[0])}{others}."
 
 
 def _searched(checked: Check) -> dict[str, int]:
-    """How much was tried; what was left out beside pairs is there only where something was."""
+    """How much was tried. Apart from pairs, numbers of what was left out are present only if they are not 0."""
     search = checked.search
     document = {"singles": search.singles, "pairs": search.pairs, "pairs_left_out": search.pairs_left_out}
     left_out = {"singles_left_out": search.singles_left_out, "blind_to_left_out": checked.blind_to_left_out}
@@ -206,7 +206,7 @@ def _array_document(verdict: Agreement | None, layout: str) -> dict[str, Any] | 
 
 
 def _place(index: tuple[int, ...]) -> dict[str, int]:
-    """Which weight or bias, named as elsewhere in the contract."""
+    """The position of a weight or bias, with the names used elsewhere in the contract."""
     return dict(zip(("from", "to") if len(index) == 2 else ("to",), index, strict=True))
 
 
@@ -228,7 +228,7 @@ def _name(diagnosis: Diagnosis) -> str:
 
 
 def _detail(diagnosis: Diagnosis, others: list[Diagnosis], network: Network) -> str:
-    """What goes wrong, where, with which number, and what cannot be told from it."""
+    """What is wrong, in which layers, with which number, and which other mistakes give the same numbers."""
     if not diagnosis.variant.parts:
         return "Nothing is wrong but the last digits: the right gradient, rounded as these numbers are, gives them."
     count = len(network.layers)
@@ -250,7 +250,7 @@ def _where(layers: frozenset[int], count: int) -> str:
 
 
 def _probe_document(probe: Probe, request: CheckRequest) -> dict[str, Any]:
-    """A request as it may be posted again, to either endpoint."""
+    """The probe as a request that can be posted to either endpoint."""
     return {
         "network": network_document(probe.network, request.weights_layout),
         "inputs": probe.inputs,

@@ -59,7 +59,7 @@ def _answer(encoding: str) -> JSONSchema:
 
 
 def _verdict(rank: int) -> JSONSchema:
-    """The verdict on one array; null where the client does not give it. An error beyond float64 is null."""
+    """The verdict on one array; null if the client does not give the array. An error beyond float64 is null."""
     elements: JSONSchema = BOOLEAN
     for _ in range(rank):
         elements = listed(elements, least=1)
@@ -78,14 +78,14 @@ def _verdict(rank: int) -> JSONSchema:
 
 
 def _diagnosis() -> JSONSchema:
-    """`fitted` has the number that the mistake leaves open, by its name."""
+    """`fitted` has the unknown number of the mistake, by its name."""
     fitted = strict({}, dict.fromkeys(dict.fromkeys(mistake.fits for mistake in MISTAKES if mistake.fits), NUMBER))
     mistake = strict({"cause": ref("MistakeName"), "layers": listed(COUNT, least=1), "fitted": fitted})
     return strict({"cause": TEXT, "detail": TEXT, "residual": NUMBER, "mistakes": listed(mistake, most=2)})
 
 
 def _probe(encoding: str) -> JSONSchema:
-    """May be posted again; targets are class indices where the loss takes them."""
+    """A probe that can be posted; targets are class indices if the loss takes them."""
     return strict(
         {
             "network": ref(f"UpdatedNetwork{_end(encoding)}"),

@@ -1,4 +1,4 @@
-"""What a request of each endpoint costs in all: reading it, computing, and writing the answer, part by part."""
+"""The total cost of a request to each endpoint, part by part: reading it, computing, and writing the answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from schemas.gradients import GradientRequest
 NUMBER_TEXT = 20  # bytes of a number in JSON, with its comma: 17 digits, sign, point
 BASE64_TEXT = 32 / 3  # bytes of a number in base64
 _LISTED = 40  # bytes of a number as an object of Python, with its place in a list
-_RECORD_TEXT = 60  # bytes of a record but for its numbers
+_RECORD_TEXT = 60  # bytes of a record without its numbers
 _UNIT = 1200  # bytes of a listed unit's activation: objects, and text in the answer
-_SMALL = 4096  # bytes of a body of which it does not matter how its numbers were given
-_FIXED = 30_000  # bytes of a request and its answer, however small
+_SMALL = 4096  # bytes; in a smaller body, it does not matter how its numbers were given
+_FIXED = 30_000  # bytes of the smallest request and its answer
 
 _WORK = RATES.work
 _REQUEST, _REQUEST_LAYER, _UNIT_CALL = (_WORK[name].call for name in ("request", "request_layer", "unit"))
@@ -38,7 +38,7 @@ SMALLER_NETWORK = "send a smaller network"
 
 @dataclass(frozen=True)
 class Posted:
-    """The body of a request: bytes, characters of base64 among them, and numbers that were read as lists of objects."""
+    """The body of a request: its bytes, its characters of base64, and its numbers read as lists of objects."""
 
     size: int = 0
     base64: int = 0
@@ -46,7 +46,7 @@ class Posted:
 
 
 def posted(document: Any, size: int = 0) -> Posted:
-    """What was posted, from the document that a body of so many bytes was read into."""
+    """Count what was posted, from the document that was read from a body of `size` bytes."""
     if size < _SMALL:
         return Posted(size, 0, size // 8)
     base64, listed = _counted(document)
@@ -54,7 +54,7 @@ def posted(document: Any, size: int = 0) -> Posted:
 
 
 def _counted(value: Any) -> tuple[int, int]:
-    """Characters of base64, and numbers in lists."""
+    """The number of characters of base64, and of numbers in lists."""
     if is_packed(value):
         if "base64" in value:
             return len(value["base64"]), 0
@@ -90,7 +90,7 @@ def explanation_cost(request: ExplanationRequest, body: Posted) -> Cost:
 
 
 def _derivation(request: ExplanationRequest) -> Part:
-    """The lines of the derivation."""
+    """The part for the lines of the derivation."""
     network, batch = request.gradients.network, len(request.gradients.inputs)
     samples = batch if request.sample is None else 1
     lines, work = derivation(network, request.place, samples)
@@ -102,7 +102,7 @@ def _derivation(request: ExplanationRequest) -> Part:
 
 
 def check_cost(request: CheckRequest, body: Posted) -> Cost:
-    """The cost of POST /v1/gradient-checks at most: that of gradients that no mistake explains."""
+    """The largest cost of POST /v1/gradient-checks, which is that of gradients that no mistake explains."""
     shapes = shapes_of(request.network)
     cause, way_out = _cause_of_passes(request, shapes)
     search = Part("the search for mistakes", cause, way_out, *checks.search(request.network, len(request.inputs)))
@@ -110,7 +110,7 @@ def check_cost(request: CheckRequest, body: Posted) -> Cost:
 
 
 def _verdicts(request: CheckRequest, shapes: Sequence[Shape]) -> Part:
-    """The answer of a check: a verdict on each number, and another network to probe with."""
+    """The part for the answer of a check: a verdict on each number, and the network of the probe."""
     numbers = _numbers(shapes)
     kept, peak = _bytes_of(request, numbers, 0)
     verdicts = 24 * numbers  # objects and text
@@ -119,12 +119,12 @@ def _verdicts(request: CheckRequest, shapes: Sequence[Shape]) -> Part:
 
 
 def _numbers(shapes: Sequence[Shape]) -> int:
-    """The weights of all layers, and as many biases as there are units."""
+    """The number of weights in all layers, and of biases as if every unit had one."""
     return sum(shape.n_in * shape.n_out + shape.n_out for shape in shapes)
 
 
 def _reading(request: GradientRequest, shapes: Sequence[Shape], body: Posted) -> Part:
-    """The body read and validated; all that an answer has for each layer and unit whatever its numbers are."""
+    """The part for reading and validating the body, and for what an answer has for each layer and unit anyway."""
     units = sum(len(layer.activation) for layer in request.network.layers if isinstance(layer.activation, tuple))
     numbers = _numbers(shapes) + request.inputs.size + request.targets.size
     seconds = (
@@ -142,13 +142,13 @@ def _reading(request: GradientRequest, shapes: Sequence[Shape], body: Posted) ->
 
 
 def _passes(request: GradientRequest, shapes: Sequence[Shape]) -> Part:
-    """The gradients themselves."""
+    """The part for the gradients."""
     work = passes.gradients(shapes, len(request.inputs), request.loss)
     return Part("the passes forward and backward", *_cause_of_passes(request, shapes), *work)
 
 
 def _verification(request: GradientRequest, shapes: Sequence[Shape]) -> Part:
-    """The parameters verified by differences."""
+    """The part for the verification by differences."""
     parameters = [shape.n_in * shape.n_out + shape.n_out for shape in shapes]
     work = verification(shapes, parameters, len(request.inputs), request.loss)
     name = f"verifying {counted(sum(parameters), 'parameter')} by differences"
@@ -156,7 +156,7 @@ def _verification(request: GradientRequest, shapes: Sequence[Shape]) -> Part:
 
 
 def _cause_of_passes(request: GradientRequest, shapes: Sequence[Shape]) -> tuple[Path, str]:
-    """What makes the passes long, and the way out: the samples, or for a single sample the largest layer."""
+    """The cause of the passes' cost, and the way out: the samples, or for a single sample the largest layer."""
     if len(request.inputs) > 1:
         return ("inputs",), FEWER_SAMPLES
     sizes = [shape.n_in * shape.n_out for shape in shapes]
@@ -164,7 +164,7 @@ def _cause_of_passes(request: GradientRequest, shapes: Sequence[Shape]) -> tuple
 
 
 def _arrays(request: GradientRequest, shapes: Sequence[Shape]) -> Part:
-    """The arrays of the answer, written as JSON or base64. Those of a batch that stand in it twice are written once."""
+    """The part for the arrays of the answer, as JSON or base64. An array that occurs twice in it is written once."""
     samples, last = len(request.inputs), shapes[-1].n_out
     written = _numbers(shapes) * (1 if request.learning_rate is None else 2) + samples * (last + 1)
     copied = matrices = largest = 0
@@ -197,7 +197,7 @@ def _writing_seconds(request: GradientRequest, written: int, copied: int) -> flo
 
 
 def _bytes_of(request: GradientRequest, written: int, copied: int) -> tuple[float, float]:
-    """The bytes of the text of so many numbers, and those that are needed beside it while it is written."""
+    """The bytes of the text of so many numbers, and the bytes needed in addition while it is written."""
     if request.encoding == "base64":
         text = BASE64_TEXT * (written + copied)
         return text, text
@@ -206,7 +206,7 @@ def _bytes_of(request: GradientRequest, written: int, copied: int) -> tuple[floa
 
 
 def _records(request: GradientRequest, shapes: Sequence[Shape]) -> Part:
-    """A record for each weight."""
+    """The part for the records, one for each weight."""
     samples = len(request.inputs)
     records = text = listed = 0
     for n_in, n_out, _, coupled in shapes:

@@ -16,7 +16,7 @@ from schemas.fields.kinds import activation_of, complaints, resolved_activation
 from schemas.fields.strict import MOST_COMPLAINTS, as_messages
 
 MOST_POINTS = 10_000
-_FARTHEST = 1e300  # so that the way between two ends is a float64 too
+_FARTHEST = 1e300  # so that the difference of both ends is finite, too
 RANGE = (
     Parameter("from", -6.0, "the first a", minimum=-_FARTHEST, maximum=_FARTHEST),
     Parameter("to", 6.0, "the last a", minimum=-_FARTHEST, maximum=_FARTHEST),
@@ -42,8 +42,8 @@ def read_curve(activation: Activation, query: Mapping[str, Sequence[str]]) -> Cu
         raise ValidationError(f"{activation.name} acts on a group of units, and has no curve")
     twice = (((key,), f"is given {len(values)} times") for key, values in query.items() if len(values) > 1)
     given: dict[str, Any] = {key: _read(values[0]) for key, values in query.items() if len(values) == 1}
-    checks = {parameter.name: parameter for parameter in (*activation.parameters, *RANGE)}
-    if found := list(islice(chain(twice, complaints(activation, given, checks)), MOST_COMPLAINTS)):
+    constraints = {parameter.name: parameter for parameter in (*activation.parameters, *RANGE)}
+    if found := list(islice(chain(twice, complaints(activation, given, constraints)), MOST_COMPLAINTS)):
         raise ValidationError(as_messages(found))
     first, last, points = (float(given.pop(parameter.name, parameter.default)) for parameter in RANGE)
     if not first < last:
@@ -52,12 +52,12 @@ def read_curve(activation: Activation, query: Mapping[str, Sequence[str]]) -> Cu
 
 
 def _read(text: str) -> float | str:
-    """A number as JSON writes it, else the text itself: Python's own float takes "1_000" and "nan"."""
+    """The number if the text is one in JSON, else the text; float() would also accept "1_000" and "nan"."""
     return float(text) if _NUMBER.fullmatch(text) else text
 
 
 def curve(request: CurveRequest) -> dict[str, Any]:
-    """a, o and do/da, (p,) each, with the kinks between the ends; what float64 cannot hold is null."""
+    """a, o and do/da, (p,) each, with the kinks between the ends; numbers beyond float64 are null."""
     phi, a = request.activation, request.a[:, None]
     return {
         "activation": resolved_activation(phi),

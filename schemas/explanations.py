@@ -22,7 +22,7 @@ _OBJECT = {**MESSAGES, "type": "must be an object"}
 
 @dataclass(frozen=True, eq=False)
 class ExplanationRequest:
-    """What to derive, of which network: everything in it fits."""
+    """A validated request: the gradients, and the parameter whose derivative is explained."""
 
     gradients: GradientRequest
     place: Place
@@ -36,24 +36,24 @@ _FROM = {"from": IndexField(required=True, metadata={"description": "the unit of
 
 WeightPlaceSchema = StrictSchema.from_dict({**_LAYER, **_FROM, **_TO}, name="WeightPlaceSchema")
 BiasPlaceSchema = StrictSchema.from_dict({**_LAYER, **_TO}, name="BiasPlaceSchema")
-WeightPlaceSchema.__doc__ = "A weight, whatever the layout: from a unit of the layer before to one of its own."
+WeightPlaceSchema.__doc__ = "A weight in either layout: from a unit of the layer before to a unit of this layer."
 BiasPlaceSchema.__doc__ = "A bias."
 
 
 class ExplanationRequestSchema(GradientRequestSchema):
     """The body of POST /v1/explanations: that of /v1/gradients, and the weight or the bias.
 
-    `breakdown`, `step`, `verify` and `encoding` make no difference here.
+    `breakdown`, `step`, `verify` and `encoding` are validated, but have no effect here.
     """
 
     weight = fields.Nested(
         WeightPlaceSchema, error_messages=_OBJECT, metadata={"description": "the weight whose derivative is derived"}
     )
     bias = fields.Nested(BiasPlaceSchema, error_messages=_OBJECT, metadata={"description": "or the bias"})
-    sample = IndexField(metadata={"description": "of a batch, the one whose share is derived; else, all are"})
+    sample = IndexField(metadata={"description": "the sample of a batch whose share is derived; without it, all are"})
 
     def misfits(self, loaded: dict[str, Any], posted: dict[str, Any]) -> Complaints:
-        """(path, what is wrong) also where there is no such weight, bias or sample, among what could be read."""
+        """Yield (path, complaint), also for a weight, bias or sample that does not exist, among what could be read."""
         yield from super().misfits(loaded, posted)
         yield from _choice(posted)
         yield from _sample_misfits(loaded)
@@ -62,7 +62,7 @@ class ExplanationRequestSchema(GradientRequestSchema):
                 yield (key, *path), words
 
     def parsed(self, loaded: dict[str, Any], posted: dict[str, Any]) -> Any:
-        """The request in core values. What an explanation does not use is left as it costs nothing."""
+        """The request in core values. Options without an effect on explanations are set to what costs least."""
         asked: GradientRequest = super().parsed(loaded, posted)
         place = loaded.get("weight") or loaded["bias"]
         return ExplanationRequest(
@@ -73,7 +73,7 @@ class ExplanationRequestSchema(GradientRequestSchema):
 
 
 def _choice(posted: dict[str, Any]) -> Complaints:
-    """Whether there is one of weight and bias."""
+    """Yield a complaint unless exactly one of weight and bias is given."""
     given = [key for key in ("weight", "bias") if key in posted]
     if not given:
         yield ("weight",), "is required, or a bias: the one whose derivative is to be explained"
@@ -92,7 +92,7 @@ def _sample_misfits(loaded: dict[str, Any]) -> Complaints:
 
 
 def _place_misfits(loaded: dict[str, Any], key: str) -> Complaints:
-    """(path, what is wrong) where a weight or bias is outside of the network."""
+    """Yield (path, complaint) for a weight or bias outside the network."""
     network, place = loaded.get("network", {}), loaded.get(key)
     layers = network.get("layers")
     if place is None or not layers or "layer" not in place:
@@ -140,7 +140,7 @@ def explanation(
 
 
 def place_document(asked: ExplanationRequest) -> dict[str, Any]:
-    """The weight or bias, as it was asked for, and its value."""
+    """The requested weight or bias, and its value."""
     place, layer = asked.place, asked.gradients.network.layers[asked.place.layer]
     if place.unit_before is not None:
         ends = {"layer": place.layer, "from": place.unit_before, "to": place.unit}

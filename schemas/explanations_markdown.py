@@ -1,6 +1,6 @@
 """A derivation as a page of Markdown that renders on GitHub and in Jupyter.
 
-Both take `$$` on lines of their own, and tables. Inside `$$`, GitHub treats a backslash before a sign as an escape and
+Both support `$$` on separate lines, and tables. Inside `$$`, GitHub treats a backslash before a sign as an escape and
 an underscore behind a bracket as emphasis, and refuses \\operatorname: the LaTeX of a derivation has none of these.
 """
 
@@ -24,7 +24,7 @@ _HEADINGS = {
 def markdown(
     asked: ExplanationRequest, result: Gradients, derivation: Derivation, checkpoint: Checkpoint = unlimited
 ) -> str:
-    """The whole derivation. The checkpoint is called before each step."""
+    """The whole derivation as Markdown. The checkpoint is called before each step."""
     paragraphs = list(_paragraphs(asked, result, derivation, checkpoint))
     paragraphs[-1] += "\n"
     return "\n\n".join(paragraphs)

@@ -17,7 +17,7 @@ from schemas.fields.json_schema import (
 )
 from schemas.notices import MOST_WARNINGS
 
-_LATEX_OR_NULL: JSONSchema = {"type": ["string", "null"], "description": "LaTeX; null where a note says why not"}
+_LATEX_OR_NULL: JSONSchema = {"type": ["string", "null"], "description": "LaTeX; if null, a note says why"}
 _LATEX: JSONSchema = {"type": "string", "description": "LaTeX"}
 
 
@@ -33,7 +33,7 @@ def _answer(asked: str) -> JSONSchema:
     return strict(
         {
             asked: strict(ends),
-            "value": NUMBER | {"description": "the derivative of the loss by it; of one sample, its share"},
+            "value": NUMBER | {"description": "the derivative of the loss; for one sample, its share"},
             "loss": NUMBER,
             "loss_function": ref("ResolvedLoss"),
             "steps": listed(ref("DerivationStep"), least=1),
@@ -64,7 +64,7 @@ def _step() -> JSONSchema:
 
 
 def _term() -> JSONSchema:
-    """Of a unit or a sample, with the factors that the term is the product of."""
+    """A term for a unit or a sample, with its factors."""
     factors = ("dE_da", "weight", "dE_do", "do_da", "da_dw", "da_db")
     return strict(
         {"numbers": _LATEX_OR_NULL, "value": NUMBER_OR_NULL},

@@ -31,10 +31,10 @@ _OBJECT = {**MESSAGES, "type": "must be an object"}
 
 @dataclass(frozen=True, eq=False)
 class GradientRequest:
-    """A request that was found right: everything in it fits, and is in the form that the core takes."""
+    """A validated request, in the form that the core takes."""
 
     network: Network
-    inputs: Array  # (s, i), also where one sample was posted
+    inputs: Array  # (s, i), even if one sample was posted without a batch
     targets: Array  # (s, j), or (s,) class indices
     loss: LossSpec
     breakdown: str
@@ -46,7 +46,7 @@ class GradientRequest:
     packed: frozenset[str]  # which of inputs and targets came as base64
 
     def path(self, name: str, *index: str | int) -> Path:
-        """To an element of the inputs or targets; to the array where it came as base64, which holds no elements."""
+        """The path to an element of the inputs or targets; to the whole array if it was posted as base64."""
         return (name,) if name in self.packed else (name, *index)
 
 
@@ -78,14 +78,14 @@ class GradientRequestSchema(StrictSchema):
         metadata={"description": "also answer with the network after one step of descent"},
     )
     verify = BooleanField(
-        load_default=False, metadata={"description": "also hold the gradients against central differences of the loss"}
+        load_default=False, metadata={"description": "also compare the gradients with central differences of the loss"}
     )
     encoding = ChoiceField(
         ENCODINGS, load_default=ENCODINGS[0], metadata={"description": "how the arrays of the answer are written"}
     )
 
     def misfits(self, loaded: dict[str, Any], posted: dict[str, Any]) -> Complaints:
-        """(path, what is wrong) where shapes do not fit each other, among the parts that could be read."""
+        """Yield (path, complaint) for shapes that do not fit each other, among the parts that could be read."""
         network, inputs = loaded.get("network", {}), loaded.get("inputs")
         for path, words in misfits(network, inputs):
             yield as_posted(posted, ("network", *path), words)
@@ -117,7 +117,7 @@ class GradientRequestSchema(StrictSchema):
 
 
 def _target_misfits(loss: LossSpec, targets: Array, inputs: Array, outputs: int | None) -> Complaints:
-    """(path, what is wrong) where targets are not of the shape or the values that loss, inputs and network want."""
+    """Yield (path, complaint) for targets whose shape or values do not fit the loss, the inputs or the network."""
     samples = () if inputs.ndim == 1 else (len(inputs),)
     if loss.loss.class_indices:
         yield from _class_misfits(loss, targets, samples, outputs)
@@ -133,7 +133,7 @@ def _target_misfits(loss: LossSpec, targets: Array, inputs: Array, outputs: int 
 
 
 def _width_misfits(loss: LossSpec, targets: Array, batch: bool, outputs: int | None) -> Complaints:
-    """Whether a sample has as many targets as the loss wants for that many outputs."""
+    """Yield a complaint unless a sample has as many targets as the loss takes for that many outputs."""
     if not targets.ndim or outputs is None:
         return
     wanted, odd = divmod(outputs, loss.loss.outputs_per_target)

@@ -17,7 +17,7 @@ from schemas.records import weight_records
 
 @dataclass(frozen=True)
 class Computed:
-    """What a request asked for: the gradients, the network after a step, the verification; None where not asked."""
+    """The results of a request: the gradients, the network after a step, the verification; None if not requested."""
 
     result: Gradients
     stepped: Network | None = None
@@ -64,7 +64,7 @@ def _layer_answer(gradient: LayerGradient, request: GradientRequest) -> dict[str
 
 
 def network_document(network: Network, layout: str) -> dict[str, Any]:
-    """A network as it may be posted again, its matrices in the request's layout."""
+    """A network as a document that can be posted, with matrices in the request's layout."""
     layers = []
     for layer in network.layers:
         biases = {} if layer.biases is None else {"biases": layer.biases}
@@ -88,14 +88,14 @@ def _verification_document(verification: Verification) -> dict[str, Any]:
 
 
 def _comparison_document(found: Comparison) -> dict[str, Any]:
-    """One derivative in two ways, named as `weight` and `bias` are named elsewhere in the contract."""
+    """One derivative, analytic and numeric; the parameter is named as `weight` and `bias` elsewhere in the contract."""
     ends = {"to": found.unit} if found.unit_before is None else {"from": found.unit_before, "to": found.unit}
     numbers = {"analytic": found.analytic, "numeric": found.numeric, "relative_error": found.relative_error}
     return {"layer": found.layer, **ends, **numbers, "noise": found.noise}
 
 
 def mirrored(array: Array, request: GradientRequest) -> Any:
-    """An array over the samples in the form of the request: without that axis where one sample was posted."""
+    """An array over the samples in the form of the request: without the samples axis if one sample was posted."""
     if not request.one_sample:
         return array
     return array[0] if array.ndim > 1 else float(array[0])

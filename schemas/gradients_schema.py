@@ -1,4 +1,4 @@
-"""The JSON Schema of the answer of POST /v1/gradients: one for each form that a request can ask for.
+"""The JSON Schemas of the answers of POST /v1/gradients, one for each form of an answer.
 
 A form is a breakdown, one sample or a batch, and an encoding. The answer mirrors the request: for one sample, every
 array lacks the axis of the samples.
@@ -38,7 +38,7 @@ class Form:
 
     @property
     def name(self) -> str:
-        """The end of the name of its schemas: "PerWeightOfBatchBase64"."""
+        """The end of its schemas' names: "PerWeightOfBatchBase64"."""
         breakdown = "".join(part.capitalize() for part in self.breakdown.split("_"))
         return f"{breakdown}{'OfBatch' if self.batch else 'OfSample'}{'Base64' if self.encoding == 'base64' else ''}"
 
@@ -104,7 +104,7 @@ def _layer(form: Form) -> JSONSchema:
 
 
 def _record(batch: bool) -> JSONSchema:
-    """Lists also where the arrays are base64. The factors of a unit of a group have an axis over the units."""
+    """Its arrays are lists in either encoding. Factors of a unit of a group have an axis over the units."""
     factor = any_of(array(rank + batch, nulls=True) for rank in (0, 1))
     return strict(
         {
@@ -127,7 +127,7 @@ def _network(encoding: str) -> JSONSchema:
 
 
 def _verification() -> JSONSchema:
-    """Nothing is worst where nothing could be checked; an error or a noise beyond float64 is null."""
+    """`worst` is null if no parameter could be checked; an error or a noise beyond float64 is null, too."""
     numbers = {"analytic": NUMBER, "numeric": NUMBER, "relative_error": NUMBER_OR_NULL, "noise": NUMBER_OR_NULL}
     comparison = {"anyOf": [strict({"layer": COUNT, "to": COUNT, **numbers}, {"from": COUNT}), {"type": "null"}]}
     return strict(

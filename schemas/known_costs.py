@@ -1,4 +1,4 @@
-"""What requests of a few known shapes cost, for GET /v1/limits: a client sees beforehand what it may ask for."""
+"""The costs of a few example requests, for GET /v1/limits: clients see in advance what is allowed."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ Allows = Callable[[Cost, Text], bool]  # whether a request of this cost, with su
 
 @dataclass(frozen=True)
 class Known:
-    """A request of known shapes: units from the inputs to the outputs, hidden layers of relu, a softmax above them."""
+    """An example request. `units` runs from inputs to outputs; hidden layers are relu, and the last is softmax."""
 
     path: str
     cost: Callable[[Any, Posted], Cost]
@@ -55,7 +55,7 @@ class Known:
 
     @cached_property
     def network(self) -> Network:
-        """The network. Its arrays take no memory: all their numbers are the same zero."""
+        """The network. Its arrays take no memory: all their elements are one shared zero."""
         last = len(self.units) - 2
         return Network(
             tuple(
@@ -93,7 +93,7 @@ class Known:
         }
 
     def _most_samples(self, allows: Allows) -> int:
-        """The largest batch that is allowed, by halving."""
+        """The largest batch that is allowed, by bisection."""
         within, beyond = 0, _MOST_SAMPLES
         while beyond - within > 1:
             middle = (within + beyond) // 2
@@ -123,7 +123,7 @@ def _zeros(*shape: int) -> Any:
 
 
 def _as_explanation(request: GradientRequest) -> ExplanationRequest:
-    """The first weight of the last layer, over the whole batch."""
+    """A request to explain the first weight of the last layer, over the whole batch."""
     return ExplanationRequest(request, Place(len(request.network.layers) - 1, 0, 0), None)
 
 
@@ -154,7 +154,7 @@ KNOWN: tuple[Known, ...] = (
 
 
 def endpoints_document(allows: Allows) -> list[dict[str, Any]]:
-    """Every endpoint that is limited, with what requests of known shapes cost there."""
+    """Every endpoint with limits, and the costs of its example requests."""
     return [
         {"path": path, "examples": [known.document(allows) for known in KNOWN if known.path == path]} for path in _FORMS
     ]

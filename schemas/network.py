@@ -20,7 +20,7 @@ class LayerSchema(StrictSchema):
     """One dense layer."""
 
     activation = ActivationField(required=True)
-    weights = ArrayField(2, required=True, metadata={"description": "from unit i, before, to unit j: `weights[i][j]`"})
+    weights = ArrayField(2, required=True, metadata={"description": "`weights[i][j]` goes from unit i below to unit j"})
     biases = ArrayField(1, metadata={"description": "one for each unit; without it, the layer has none"})
 
 
@@ -43,7 +43,7 @@ class NetworkSchema(StrictSchema):
 
 
 def to_network(loaded: dict[str, Any]) -> Network:
-    """The core's network of a loaded and fitting `network`."""
+    """The core's network, from a loaded `network` whose shapes fit."""
     return Network(tuple(_layer(layer, loaded["weights_layout"]) for layer in loaded["layers"]))
 
 
@@ -52,14 +52,14 @@ def _layer(loaded: dict[str, Any], layout: str) -> Layer:
 
 
 def as_in_out(matrix: Array, layout: str) -> Array:
-    """A matrix of the wire's layout as n_in × n_out; and, as a transposition undoes itself, the other way round."""
+    """Convert a matrix from the layout of the wire to n_in × n_out, or back: both are the same transposition."""
     return matrix.T if layout == OUT_IN else matrix
 
 
 def misfits(loaded: dict[str, Any], inputs: Array | None) -> Complaints:
-    """(path, what is wrong) wherever a layer does not fit the one before it, or its own units.
+    """Yield (path, complaint) for each layer that does not fit the layer before it, or its own units.
 
-    `loaded` may lack what could not be read: what is missing is fitted to nothing.
+    Parts that could not be read are missing in `loaded`, and are not compared with others.
     """
     layout = loaded.get("weights_layout", LAYOUTS[0])
     width = None if inputs is None else inputs.shape[-1]
@@ -72,7 +72,7 @@ def misfits(loaded: dict[str, Any], inputs: Array | None) -> Complaints:
 
 
 def outputs_of(loaded: dict[str, Any], inputs: Array) -> int | None:
-    """How many outputs a loaded network has, as far as can be told."""
+    """The number of outputs of a loaded network; None if it is unknown."""
     units: int | None = None
     width: int | None = inputs.shape[-1]
     for layer in loaded.get("layers", []):
@@ -81,7 +81,7 @@ def outputs_of(loaded: dict[str, Any], inputs: Array) -> int | None:
 
 
 def _units(layer: dict[str, Any], width: int | None, layout: str) -> int | None:
-    """How many units a loaded layer has, as far as can be told; a plainly transposed matrix is read as meant."""
+    """The number of a loaded layer's units, or None if unknown; a clearly transposed matrix is read as intended."""
     if "weights" not in layer:
         return None
     n_in, n_out = as_in_out(layer["weights"], layout).shape
@@ -89,13 +89,13 @@ def _units(layer: dict[str, Any], width: int | None, layout: str) -> int | None:
 
 
 def _is_transposed(layer: dict[str, Any], width: int | None, layout: str) -> bool:
-    """Whether a matrix fits the layer before it, and its own biases and activations, only the other way round."""
+    """Whether a matrix fits the layer before it, and its own biases and activations, only if transposed."""
     n_in, n_out = as_in_out(layer["weights"], layout).shape
     return n_in != width == n_out and all(entries == n_in for _, entries in _lists_of_units(layer))
 
 
 def _lists_of_units(layer: dict[str, Any]) -> Iterator[tuple[str, int]]:
-    """Key and length of what a layer lists unit by unit."""
+    """Yield (key, length) of each list with one entry for every unit of the layer."""
     for key in ("biases", "activation"):
         if isinstance(layer.get(key), np.ndarray | tuple):
             yield key, len(layer[key])

@@ -1,4 +1,4 @@
-"""Words and place of the number that made a result unusable."""
+"""The message and the position for a number that is not finite, which makes a result unusable."""
 
 import math
 from typing import Any
@@ -39,14 +39,14 @@ def sentence(found: NonFinite, one_sample: bool) -> str:
 
 
 def members(found: NonFinite, one_sample: bool) -> dict[str, Any]:
-    """The place as members of the problem document, for programs."""
+    """The position as members of the problem document, for programs."""
     sample = None if one_sample else found.sample
     places = {"layer": found.layer, "unit": found.unit, "unit_before": found.unit_before, "sample": sample}
     return {"quantity": found.quantity, **{name: index for name, index in places.items() if index is not None}}
 
 
 def place(found: NonFinite, request: GradientRequest) -> str:
-    """A pointer to what in the request it comes from: the sample's targets or inputs, or the layer."""
+    """A pointer to the origin of the number in the request: the sample's targets or inputs, or the layer."""
     step = () if found.sample is None or request.one_sample else (found.sample,)
     if found.quantity in {"loss", "sample_loss"}:
         return pointer(request.path("targets", *step))

@@ -1,4 +1,4 @@
-"""The warnings of an answer: what is right, but has to be known. At most 20, then that there are more."""
+"""The warnings of an answer: at most 20, and one more if there are others."""
 
 import math
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ Warning_ = dict[str, str]
 
 
 def warnings(request: GradientRequest, result: Gradients) -> list[Warning_]:
-    """`{code, detail, pointer}` each; a pointer to `network` or `targets` is one into the request."""
+    """A list of `{code, detail, pointer}`; a pointer to `network` or `targets` points into the request."""
     found = list(islice(_all_warnings(request, result), MOST_WARNINGS + 1))
     if len(found) > MOST_WARNINGS:
         found[-1] = _warning("more-warnings", "There are more warnings than are listed here.", ())
@@ -39,7 +39,7 @@ def _warning(code: str, detail: str, path: Path) -> Warning_:
 
 
 def _in_sample(request: GradientRequest, sample: int) -> tuple[str, Path]:
-    """The end of a sentence and the step of a path that name a sample, where there is a choice of samples."""
+    """The end of a sentence and the step of a path that name a sample; both are empty if one sample was posted."""
     return ("", ()) if request.one_sample else (f" in sample {sample}", (sample,))
 
 
@@ -97,7 +97,7 @@ def _place(unit: OnKink) -> str:
 
 
 def _taken(unit: OnKink) -> str:
-    """Which derivative was taken: one of the two sides', where they differ and it is one of them."""
+    """Which derivative was taken, and of which side it is, if the two sides differ."""
     if not isinstance(unit.kink, Kink):
         return "the derivatives taken are those of a unit outside"
     left, right = unit.kink.left, unit.kink.right

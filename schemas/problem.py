@@ -9,13 +9,13 @@ from schemas.fields.strict import MOST_COMPLAINTS, Path, flatten
 from schemas.fields.wording import cut
 
 LONGEST_STEP = 128  # bytes of a key in UTF-8
-LONGEST_POINTER = 600  # characters, from which on no further step is written
+LONGEST_POINTER = 600  # characters; a longer pointer gets no further steps
 
 
 def pointer(path: Path) -> str:
     """A path as a JSON Pointer in its URI fragment form (RFC 6901, section 6): ("inputs", 3, 1) is "#/inputs/3/1".
 
-    A key of over 128 bytes is cut, and so is a long path: an ellipsis stands where it would go on.
+    A key of over 128 bytes is cut, and so is a long path; an ellipsis marks the cut.
     """
     written = "#"
     for step in path:

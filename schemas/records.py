@@ -9,27 +9,27 @@ from chainrule.functions.tables import Array
 from chainrule.graph.backprop import LayerGradient
 
 _AT_A_TIME = 512  # records
-_FROM, _DA_DW = b"\0", b"\1"  # gaps of a template that are the same along a row; no number's text has these bytes
+_FROM, _DA_DW = b"\0", b"\1"  # placeholders that have one value for a whole row; no number's text has these bytes
 
 Write = Callable[[Any], bytes]
 
 
 @dataclass(frozen=True, eq=False)
 class WeightRecords:
-    """The records of a layer, written from its arrays: 4,736 dictionaries take 2 ms to make, and 1 to write."""
+    """The records of a layer, written from its arrays: 4,736 dictionaries take 2 ms to make, and 1 ms to write."""
 
     gradient: LayerGradient
     do_da: Array
     one_sample: bool
 
     def as_json(self, write: Write) -> bytes:
-        """The list of them."""
+        """The list of records as JSON."""
         return b"".join(self.pieces(write))
 
     def pieces(self, write: Write) -> Iterator[bytes]:
-        """The same in pieces, `from` unit by unit: rows of the matrices fill the gaps of one template, some at a time.
+        """Yield the JSON in pieces, `from` unit by unit: some rows of the matrices at a time fill one template.
 
-        `write` is called for each unit and for each piece: what it raises ends the writing.
+        `write` is called for each unit and for each piece; an exception that it raises ends the writing.
         """
         weights, derivatives = self.gradient.activity.layer.weights, self.gradient.dE_dw
         row = b",".join(
@@ -49,14 +49,14 @@ class WeightRecords:
         yield b"]"
 
     def _inputs(self, some: slice) -> list[Any]:
-        """da_dw of these units of the layer before: over the samples, or of the one."""
+        """da_dw of these units of the layer before: a list over the samples, or the number of the only sample."""
         da_dw = self.gradient.da_dw[:, some]
         found: list[Any] = da_dw[0].tolist() if self.one_sample else da_dw.T.tolist()
         return found
 
     def _unit_factors(self, write: Write) -> Iterator[bytes]:
-        """dE_do and do_da of every unit: over the samples, and over the units m where they act on each other."""
-        of_all = b""  # dE_do of all units, which every unit of a group has
+        """Yield dE_do and do_da of every unit: over the samples, and over the units m if units act on each other."""
+        of_all = b""  # dE_do of all units, the same for every unit of a group
         for j, spec in enumerate(self.gradient.activity.layer.activations):
             if spec.activation.elementwise:
                 slope = self.do_da[:, j] if self.do_da.ndim == 2 else self.do_da[:, j, j]
@@ -74,7 +74,7 @@ class WeightRecords:
 def weight_records(gradient: LayerGradient, do_da: Array, one_sample: bool) -> WeightRecords:
     """The records of a layer: dE_dw is the sum over the samples of dE_do · do_da · da_dw.
 
-    Each factor is a list over the samples, or one value where one sample was posted. For a unit of a vector-valued
-    group, value means the list over the units m of the layer, `do_da[m]` = do_m/da_j.
+    Each factor is a list over the samples, or one value if one sample was posted. For a unit of a vector-valued group,
+    a value of dE_do or do_da is a list over the units m of the layer, `do_da[m]` = do_m/da_j.
     """
     return WeightRecords(gradient, do_da, one_sample)

@@ -1,4 +1,4 @@
-"""What a request costs: seconds of a reference core and peak bytes, from shapes alone, before anything is computed."""
+"""Predict the cost of a request from its shapes: seconds of a reference core, and peak bytes of memory."""
 
 from chainrule.cost.parts import Cost, Part, cost_of
 

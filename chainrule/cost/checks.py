@@ -1,7 +1,7 @@
-"""What a gradient check costs at most: the search for a mistake, for what stays hidden, and for a better request.
+"""The largest cost of a gradient check: the search for mistakes, for blind spots, and for a better probe.
 
-How far the search goes depends on the numbers: gradients that agree are not searched at all. The prediction is the
-bound: chainrule/diagnosis/budget.py counts the operations of a check, and ends it when they are spent.
+How far the search goes depends on the numbers: gradients that agree are not searched at all. So the prediction is an
+upper bound: chainrule/diagnosis/budget.py counts the operations of a check, and ends it when they are spent.
 """
 
 from chainrule.cost.passes import FLOAT, Work
@@ -11,11 +11,11 @@ from chainrule.graph.network import Network
 
 _OPERATION = RATES.work["operation"].number
 _OF_SEARCH = 500_000  # bytes of the mistakes and pairs that are tried
-_OF_NUMBER = 12 * FLOAT  # right and given derivatives, margins, errors, verdicts of each
+_OF_NUMBER = 12 * FLOAT  # for each number: right and given derivative, margin, error, verdict
 
 
 def search(network: Network, samples: int) -> Work:
-    """Everything beyond the right gradients themselves."""
+    """The work of a check in addition to the right gradients."""
     operations = most_work(network, samples).operations
     numbers = sum(layer.weights.size + layer.units for layer in network.layers)
     widest = max(layer.weights.size for layer in network.layers)

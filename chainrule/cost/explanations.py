@@ -1,4 +1,4 @@
-"""What an explanation costs: so much for each step of the derivation and each term of a sum in it."""
+"""The cost of an explanation, from the number of steps in the derivation and of terms in its sums."""
 
 from chainrule.cost.passes import Work
 from chainrule.cost.rates import RATES
@@ -10,9 +10,10 @@ _EVALUATED, _ADDED = RATES.work["evaluated"].call, RATES.work["added"].call
 
 
 def derivation(network: Network, place: Place, samples: int) -> tuple[int, Work]:
-    """How many steps and terms the derivation of one derivative has at most, and the work on them and their LaTeX.
+    """The largest number of steps and terms of a derivation, and the work to compute them and to write their LaTeX.
 
-    A closed form that has lost its digits may be written out for each output, with a term for each, up to so many.
+    A closed form that has lost its digits may be expanded for each output, with a term for each output. At most
+    MOST_EVALUATED_ALONE such terms are computed.
     """
     most = most_work(network, place, samples)
     alone = min(MOST_EVALUATED_ALONE, samples * network.layers[-1].units ** 2)

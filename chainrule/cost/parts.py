@@ -1,4 +1,4 @@
-"""A cost as the sum of its parts, each of which knows what of the request causes it."""
+"""A cost as the sum of its parts. Each part names the member of the request that causes it."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -7,9 +7,9 @@ from typing import NamedTuple
 class Part(NamedTuple):
     """One part of the work on a request.
 
-    `work` names it in words. `cause` is the path in the request to what causes it, and `way_out` says what to change.
-    `seconds` are those of the reference core. `kept` are the bytes that stay until the answer is sent; `peak` are the
-    further bytes that are needed only while this part is worked on.
+    `work` describes it. `cause` is the path to the member of the request that causes it, and `way_out` says what to
+    change. `seconds` are those of the reference core. `kept` bytes stay allocated until the answer is sent. `peak`
+    bytes are needed in addition while this part is computed.
     """
 
     work: str
@@ -23,8 +23,8 @@ class Part(NamedTuple):
 class Cost(NamedTuple):
     """What a request costs: seconds of the reference core, and bytes at the peak.
 
-    The parts stand in the order in which they are worked on. At the peak there is what all parts so far keep, and what
-    the part that is worked on needs beside it.
+    The parts are in the order of their execution. `memory` is the largest sum of two numbers: the bytes kept by the
+    parts up to one of them, and the peak of that part.
     """
 
     seconds: float
@@ -33,7 +33,7 @@ class Cost(NamedTuple):
 
 
 def cost_of(parts: Iterable[Part]) -> Cost:
-    """The cost of these parts, one after the other."""
+    """The cost of parts that are executed one after the other."""
     parts = tuple(parts)
     seconds = kept = most = 0.0
     for part in parts:

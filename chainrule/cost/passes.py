@@ -1,9 +1,10 @@
-"""What the passes through a network cost: seconds and bytes from its shapes.
+"""The cost of the passes through a network: seconds and bytes, from its shapes.
 
-Three products of matrices a layer (forward, dE/do handed down, dE/dw), the functions of its groups, and a look at
-whether every number is finite and off all kinks. Shapes: s samples, i units of the layer before, j units of this one.
+Each layer takes three matrix products (a, dE/do of the layer before, dE/dw), the functions of its groups, and the
+checks that every number is finite and off all kinks. Shapes: s samples, i units of the layer before, j units of this
+one.
 
-Written for speed: every request is weighed, the smallest too.
+The code is written for speed: the cost of every request is predicted, even of the smallest.
 """
 
 from collections.abc import Sequence
@@ -27,11 +28,11 @@ _LOOK = RATES.work["look"]
 _BATCH = RATES.work["batch"]
 _NETWORK = RATES.work["network"].call
 _LAYER = RATES.work["layer"].call + 3 * _PRODUCT + 7 * _LOOK.call
-_OF_MATRICES = 2 * _READ + _WRITTEN  # each is read by two products, and written by one
+_OF_MATRICES = 2 * _READ + _WRITTEN  # each matrix is read by two products, and written by one
 
 
 class Work(NamedTuple):
-    """Seconds of the reference core; bytes that stay; further bytes while the work is done."""
+    """Seconds of the reference core, bytes that stay allocated, and further bytes while the work is done."""
 
     seconds: float = 0.0
     kept: float = 0.0
@@ -39,7 +40,7 @@ class Work(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What the cost model knows of one row of the table of activations. `both` adds value, derivative and kinks up."""
+    """The cost constants of one activation. `both` is the sum for value, derivative and kinks."""
 
     name: str
     coupled: bool
@@ -51,7 +52,7 @@ class Row(NamedTuple):
 
 @cache
 def row(activation: str) -> Row:
-    """The constants of an activation; its kinks are those with the default parameters."""
+    """The cost constants of an activation, with as many kinks as it has for its default parameters."""
     phi = ACTIVATIONS[activation]
     value, derivative = RATES.value(activation), RATES.derivative(activation)
     kinks = len(activation_spec(activation).kinks()) + (phi.border is not None)
@@ -66,7 +67,7 @@ def row(activation: str) -> Row:
 
 
 class Call(NamedTuple):
-    """Groups of a layer that are computed in one call: their row, how many they are, and their units in all."""
+    """Groups of a layer that are computed in one call: their row, their number, and the number of all their units."""
 
     row: Row
     groups: int
@@ -103,13 +104,13 @@ def _call(batch: Batch, n_out: int) -> Call:
 
 
 def product_seconds(rows: float, inner: float, columns: float) -> float:
-    """A product of matrices, rows × inner by inner × columns."""
+    """Seconds of a matrix product, rows × inner by inner × columns."""
     touched = (rows * inner + inner * columns) * _READ + rows * columns * _WRITTEN
     return _PRODUCT + rows * inner * columns * _MULTIPLY_ADD + touched
 
 
 def forward_layer(shape: Shape, samples: int) -> Work:
-    """a and o of one layer."""
+    """The work to compute a and o of one layer."""
     numbers = samples * shape.n_out
     seconds = product_seconds(samples, shape.n_in, shape.n_out) + _LOOK.call + numbers * _LOOK.number
     kept, peak = float(FLOAT * numbers), 0.0
@@ -125,9 +126,9 @@ def forward_layer(shape: Shape, samples: int) -> Work:
 
 
 def gradients_layer(shape: Shape, samples: int) -> Work:
-    """Both passes through one layer, and whether all that they give is finite and off kinks.
+    """The work of both passes through one layer, with the checks for finite numbers and kinks.
 
-    Three products, each of which reads two of the matrices of s × i, s × j and i × j numbers and writes the third.
+    The three products involve matrices of s × i, s × j and i × j numbers: each product reads two and writes the third.
     """
     n_in, n_out, calls, _ = shape
     given, numbers, weights = samples * n_in, samples * n_out, n_in * n_out
@@ -151,7 +152,7 @@ def gradients_layer(shape: Shape, samples: int) -> Work:
 
 
 def loss_work(last: Shape, samples: int, loss: LossSpec) -> Work:
-    """The losses of all samples and outputs, their derivatives, and the closed forms."""
+    """The work to compute the losses of all samples and outputs, their derivatives, and the closed forms."""
     name, numbers = loss.loss.name, samples * last.n_out
     rate = RATES.loss(name)
     seconds, kept, peak = rate.seconds(1, samples, numbers), rate.kept + 2 * FLOAT, rate.peak
@@ -164,13 +165,13 @@ def loss_work(last: Shape, samples: int, loss: LossSpec) -> Work:
 
 
 def forward(shapes: Sequence[Shape], samples: int) -> Work:
-    """The forward pass, without the loss."""
+    """The work of the forward pass, without the loss."""
     works = [forward_layer(shape, samples) for shape in shapes]
     return Work(sum(w.seconds for w in works), sum(w.kept for w in works), max(w.peak for w in works))
 
 
 def gradients(shapes: Sequence[Shape], samples: int, loss: LossSpec) -> Work:
-    """Everything that `gradients` computes, and the looks at whether it is finite and on kinks."""
+    """The work of `gradients`, with the checks for finite numbers and kinks."""
     seconds, kept, peak = loss_work(shapes[-1], samples, loss)
     dE_dx = FLOAT * samples * shapes[0].n_in
     seconds, kept, peak = seconds + _NETWORK, kept + dE_dx, max(peak, 2 * dE_dx)
@@ -181,18 +182,18 @@ def gradients(shapes: Sequence[Shape], samples: int, loss: LossSpec) -> Work:
 
 
 def step(shapes: Sequence[Shape]) -> Work:
-    """One step of gradient descent: a network beside the old one."""
+    """The work of one step of gradient descent, which makes a second network."""
     numbers = sum(shape.n_in * shape.n_out + shape.n_out for shape in shapes)
     seconds = len(shapes) * 8 * _LOOK.call + 2 * numbers * _WRITTEN
     return Work(seconds, FLOAT * numbers, FLOAT * numbers)
 
 
 def parameters(network: Network) -> int:
-    """The weights and biases of a network."""
+    """The number of weights and biases of a network."""
     layers = network.layers
     return sum(layer.weights.size + (0 if layer.biases is None else layer.biases.size) for layer in layers)
 
 
 def multiply_adds(network: Network, samples: int) -> int:
-    """The multiply-adds of the three products of matrices of every layer."""
+    """The number of multiply-adds in the three matrix products of every layer."""
     return 3 * samples * sum(layer.weights.size for layer in network.layers)

@@ -1,10 +1,10 @@
-"""The constants of the cost model, as `make calibrate` has measured them: rates.json, one entry for each row.
+"""The constants of the cost model, measured by `make calibrate`: rates.json has one entry for each row.
 
 A function takes `call` + `row` · (samples · groups) + `number` · (samples · units) seconds. Its arrays take `peak`
-bytes for each number while it runs, and `kept` bytes of them stay.
+bytes for each number while it runs, and `kept` bytes of them stay allocated.
 
-A row of the tables that is not in the file yet counts as the most expensive row of its table: what is not measured may
-be refused too early, never too late.
+A row of the tables that is not in the file yet has the constants of the most expensive row of its table: a request with
+an unmeasured row may be refused too early, but never too late.
 """
 
 import json
@@ -18,7 +18,7 @@ FILE = Path(__file__).with_name("rates.json")
 
 @dataclass(frozen=True)
 class Rate:
-    """What one function takes: seconds by calls, rows and numbers; bytes by numbers."""
+    """The cost of one function: seconds for each call, row and number; bytes for each number."""
 
     call: float
     row: float = 0.0
@@ -27,13 +27,13 @@ class Rate:
     kept: float = 0.0
 
     def seconds(self, calls: float, rows: float, numbers: float) -> float:
-        """Seconds of the reference core for so many calls over so many rows and numbers in all."""
+        """Seconds of the reference core for that many calls, with that many rows and numbers in all."""
         return calls * self.call + rows * self.row + numbers * self.number
 
 
 @dataclass(frozen=True)
 class Rates:
-    """All constants. `work` has those of single steps, by name."""
+    """All constants. `work` has the rates of single steps, by name."""
 
     work: Mapping[str, Rate]
     values: Mapping[str, Rate]  # of activations
@@ -44,15 +44,15 @@ class Rates:
     pair_values: Mapping[tuple[str, str], Rate]
 
     def value(self, activation: str) -> Rate:
-        """The value of an activation."""
+        """The rate of an activation's value."""
         return _of(self.values, activation)
 
     def derivative(self, activation: str) -> Rate:
-        """The derivative of an activation."""
+        """The rate of an activation's derivative."""
         return _of(self.derivatives, activation)
 
     def loss(self, name: str) -> Rate:
-        """A loss and its derivative."""
+        """The rate of a loss and its derivative."""
         return _of(self.losses, name)
 
     def loss_value(self, name: str) -> Rate:
@@ -64,7 +64,7 @@ class Rates:
         return _of(self.pair_values, (loss, activation))
 
     def pair(self, loss: str, activation: str) -> Rate:
-        """The closed form of a loss and an activation."""
+        """The rate of the closed form of a loss and an activation."""
         return _of(self.pairs, (loss, activation))
 
 
@@ -80,7 +80,7 @@ def largest(rates: Iterable[Rate]) -> Rate:
 
 
 def read_rates(file: Path = FILE) -> Rates:
-    """The constants in a file; seconds are kept there as nanoseconds."""
+    """Read the constants from a file, where times are in nanoseconds."""
     document = json.loads(file.read_text("utf-8"))
 
     def table(name: str) -> dict[str, Rate]:

@@ -1,4 +1,4 @@
-"""What `verify` costs: for each parameter six copies of the batch go through the layers above it, once or oftener.
+"""The cost of `verify`: for each parameter, six copies of the batch pass the layers above it, once or several times.
 
 The copies of a parameter are stacked as samples (chainrule/graph/moved.py): a sweep. How often a step is made shorter
 depends on the numbers: not at all in most networks, at most four times. The model is in between, so that it is right
@@ -57,7 +57,7 @@ def sweep(shapes: Sequence[Shape], parameters: Sequence[int], samples: int, loss
 
 
 def _through(shapes: Sequence[Shape], rows: float, loss: LossSpec) -> list[float]:
-    """Seconds of one parameter's rows from the pre-activations of layer k on, without calls, for every k."""
+    """Seconds of one parameter's rows from the pre-activations of layer k to the loss, without calls, for every k."""
     last = shapes[-1]
     rate = _loss_rate(last, loss)
     so_far = rate.row * rows + rate.number * rows * last.n_out
@@ -73,7 +73,7 @@ def _through(shapes: Sequence[Shape], rows: float, loss: LossSpec) -> list[float
 
 
 def _values(shape: Shape, rows: float) -> float:
-    """The outputs of one layer, and on which sides of their kinks two of six moves leave its units."""
+    """Seconds for the outputs of one layer, and for comparing its units with their kinks in two of six moves."""
     seconds = rows * shape.n_out * 2 * _TOUCH
     for known, groups, units in shape.calls:
         own = rows * units
@@ -82,7 +82,7 @@ def _values(shape: Shape, rows: float) -> float:
 
 
 def _entering(shapes: Sequence[Shape], k: int, rows: float, through: Sequence[float]) -> float:
-    """Seconds of one parameter of layer k. Where its unit acts alone, it enters one layer higher."""
+    """Seconds of one parameter of layer k. If its unit acts alone, its rows begin one layer higher."""
     shape = shapes[k]
     alone = 1.0 - shape.coupled / shape.n_out if k + 1 < len(shapes) else 0.0
     seconds = (1.0 - alone) * (through[k] + rows * shape.n_out * _TOUCH)
@@ -93,7 +93,7 @@ def _entering(shapes: Sequence[Shape], k: int, rows: float, through: Sequence[fl
 
 
 def _calls(shapes: Sequence[Shape], parameters: Sequence[int], samples: int, loss: LossSpec) -> float:
-    """Seconds that do not depend on how many numbers a block has: the calls of every layer in every block."""
+    """Seconds that do not depend on the size of a block: the calls of every layer in every block."""
     of_layer = [
         _SWEEP.call + sum(call.row.value.call + 8 * call.row.kinks * _LOOK.call for call in shape.calls)
         for shape in shapes
@@ -110,7 +110,7 @@ def _calls(shapes: Sequence[Shape], parameters: Sequence[int], samples: int, los
 
 
 def _widths(shapes: Sequence[Shape]) -> list[int]:
-    """The widest array that the rows of a parameter of each layer meet; units that act alone enter one layer higher."""
+    """For each layer, the widest layer that its parameters' rows pass; if units act alone, from one layer higher."""
     found, above = [], 0
     for shape in reversed(shapes):
         found.append(max(above, shape.n_out) if shape.coupled or not above else above)

@@ -4,7 +4,7 @@ r"""The formulas of the tables, read from their LaTeX.
     alternative   clauses, with ", \quad" between them: first what is stated, then what its symbols mean
     clause        an equation, maybe of several members; or one of three sentences
 
-`read` knows what the rows use, and no more. What is done with a formula stands in `figures.py`.
+`read` accepts only the LaTeX that the rows use. `lines.py` evaluates formulas and writes them.
 """
 
 import functools
@@ -24,8 +24,8 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Given:
-    """A number that was put in."""
+class Float:
+    """A float64 that was substituted for a name."""
 
     value: float
 
@@ -54,7 +54,7 @@ class Sum:
 
 @dataclass(frozen=True)
 class CommonSum(Sum):
-    """A sum that several lines have in common, and its values: by the digits of its numbers and the precision."""
+    """A sum that several lines share. `known` caches its values, by the digits of its numbers and the precision."""
 
     known: dict[tuple[int, int], Decimal] = field(default_factory=dict, compare=False, repr=False)
 
@@ -93,7 +93,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Across:
-    r"""\sum_k or \max_k, over all elements of the vectors with that index, `without` one."""
+    r"""\sum_k or \max_k over the elements of the vectors with that index, except for the index `without`."""
 
     operation: str
     index: str
@@ -102,8 +102,8 @@ class Across:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """x < y = z, in any number."""
+class Relation:
+    """A chain of equations and inequalities, such as x < y = z."""
 
     members: tuple["Node", ...]
     signs: tuple[str, ...]
@@ -111,7 +111,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Joined:
-    """Two comparisons with "and" or "or" between them."""
+    """Two relations with "and" or "or" between them."""
 
     word: str
     sides: tuple["Node", "Node"]
@@ -124,7 +124,7 @@ class Cases:
     rows: tuple[tuple["Node", "Node | None"], ...]
 
 
-Node = Number | Given | Name | Minus | Sum | Product | Quotient | Power | Call | Across | Comparison | Joined | Cases
+Node = Number | Float | Name | Minus | Sum | Product | Quotient | Power | Call | Across | Relation | Joined | Cases
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Counted:
     r"""K \text{ units have } o_k > 0."""
 
     symbol: str
-    condition: Comparison
+    condition: Relation
 
 
 @dataclass(frozen=True)
@@ -145,20 +145,20 @@ class First:
 
 @dataclass(frozen=True)
 class Layout:
-    r"""o = (m_0, s_0, m_1, s_1, \dots): the names that take turns in a vector."""
+    r"""o = (m_0, s_0, m_1, s_1, \dots): the names that alternate in a vector."""
 
     vector: str
     turns: tuple[str, ...]
 
 
-Clause = Comparison | Counted | First | Layout
+Clause = Relation | Counted | First | Layout
 
 
 @dataclass(frozen=True)
 class Formula:
-    """What is stated: an equation, maybe of several members, or two for outputs in pairs; and what its symbols mean."""
+    """An equation, maybe of several members, or two for outputs in pairs; and clauses that define its symbols."""
 
-    equations: tuple[Comparison, ...]
+    equations: tuple[Relation, ...]
     clauses: tuple[Clause, ...] = ()
 
 
@@ -177,18 +177,18 @@ COUNT, FIRST = r" \text{ units have }", r" \text{ is the first with the largest 
 
 @functools.cache
 def read(latex: str, alternative: int = 0) -> Formula:
-    r"""A formula of the tables; of several, with \quad\text{or}\quad between them, the one of that number.
+    r"""Parse a formula of the tables; `alternative` is the index of one among several joined by \quad\text{or}\quad.
 
-    Raises ValueError for LaTeX that no row has.
+    Raises ValueError for LaTeX that no row uses.
     """
     text = latex.split(r"\quad\text{or}\quad")[alternative]
     clauses = [_clause(part.strip()) for part in text.split(r", \quad")]
-    equations = tuple(clause for clause in clauses if isinstance(clause, Comparison) and _is_stated(clause, clauses[0]))
+    equations = tuple(clause for clause in clauses if isinstance(clause, Relation) and _is_stated(clause, clauses[0]))
     return Formula(equations, tuple(clause for clause in clauses if clause not in equations))
 
 
-def _is_stated(clause: Comparison, first: Clause) -> bool:
-    """Whether a clause says what the formula is for: the first one does, and every other derivative."""
+def _is_stated(clause: Relation, first: Clause) -> bool:
+    """Whether a clause is an equation of the formula: the first clause is, and so is every other derivative."""
     return clause is first or isinstance(clause.members[0], Quotient)
 
 
@@ -198,22 +198,22 @@ def _clause(text: str) -> Clause:
         return Layout(layout[1], tuple(turns))
     if COUNT in text:
         symbol, condition = text.split(COUNT)
-        return Counted(symbol.strip(), _comparison(condition))
+        return Counted(symbol.strip(), _relation(condition))
     if FIRST in text:
         index, body = text.split(FIRST)
         return First(index.strip(), _Reader(body).sum())
-    return _comparison(text)
+    return _relation(text)
 
 
-def _comparison(text: str) -> Comparison:
+def _relation(text: str) -> Relation:
     reader = _Reader(text)
-    found = reader.comparison()
+    found = reader.relation()
     reader.expect("")
     return found
 
 
 class _Reader:
-    """By recursive descent: each method takes what it is called, and stops before what does not belong to it."""
+    """A recursive-descent parser: each method reads what it is named after, and stops before the next token."""
 
     def __init__(self, latex: str) -> None:
         found = [match[0] for match in _TOKEN.finditer(latex)]
@@ -240,18 +240,18 @@ class _Reader:
         if not self.accept(token):
             raise ValueError(f"{token or 'the end'} expected before {self.next or 'the end'}")
 
-    def comparison(self) -> Comparison:
+    def relation(self) -> Relation:
         members, signs = [self.sum()], []
         while self.next in _SIGNS:
             signs.append(self.take())
             members.append(self.sum())
-        return Comparison(tuple(members), tuple(signs))
+        return Relation(tuple(members), tuple(signs))
 
     def condition(self) -> Node:
-        found: Node = self.comparison()
+        found: Node = self.relation()
         for word in ("and", "or"):
             if self.accept(rf"\text{{ {word} }}"):
-                return Joined(word, (found, self.comparison()))
+                return Joined(word, (found, self.relation()))
         return found
 
     def sum(self) -> Node:

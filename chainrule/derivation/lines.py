@@ -1,12 +1,12 @@
-r"""Formulas with numbers in them: put in, computed, and written as LaTeX.
+r"""Substitute numbers into formulas, compute the results, and write both as LaTeX.
 
     o = s a      with s = 0.1 and a = -2 is      0.1 \cdot (-2) = -0.2
 
-`put_in` makes numbers of names, writes sums out and takes the case that holds. `line` rounds the numbers for reading,
-to as few digits as leave the line true, which it finds out by computing what it shows, with 60 digits.
+`substitute` replaces names by numbers, expands sums, and chooses the case that holds. `line` rounds the numbers for
+reading, to the fewest digits that leave the line true. To find them, it computes the rounded expression with 60 digits.
 
-What is written has no backslash before a sign, no "<", and no index behind a bracket: Markdown would take the first for
-an escape, the second for HTML, the third for emphasis (CommonMark 0.31.2, sections 2.4, 6.6 and 6.2).
+The LaTeX has no backslash before a sign, no "<", and no index behind a bracket: Markdown would take the first for an
+escape, the second for HTML, the third for emphasis (CommonMark 0.31.2, sections 2.4, 6.6 and 6.2).
 """
 
 import decimal
@@ -27,11 +27,10 @@ from chainrule.derivation.formula import (
     Cases,
     Clause,
     CommonSum,
-    Comparison,
     Counted,
     First,
+    Float,
     Formula,
-    Given,
     Joined,
     Layout,
     Minus,
@@ -41,15 +40,16 @@ from chainrule.derivation.formula import (
     Power,
     Product,
     Quotient,
+    Relation,
     Sum,
 )
 from chainrule.functions.tables import Array
 
-EXACT_DIGITS = 17  # with so many, a decimal reads back to the same float64
+EXACT_DIGITS = 17  # significant digits with which a decimal reads back to the same float64
 RESULT_DIGITS = 6
-MOST_TERMS = 12  # of a sum that is written out; of a longer one, the smallest are added up
+MOST_TERMS = 12  # of an expanded sum; the smallest terms of a longer sum are added up to one number
 
-_PRECISIONS = (60, 400)  # the second, a few times slower, knows that log(1 + e^-700) is not 0
+_PRECISIONS = (60, 400)  # digits; only with 400, which is a few times slower, log(1 + e^-700) is not 0
 _CONTEXT = decimal.Context(prec=_PRECISIONS[0], Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
 _PLAIN = range(-4, 7)  # powers of ten that are written as 0.00012 and 1200000
 
@@ -61,35 +61,35 @@ class NoValue(ValueError):
     """An expression has no value: a division by 0, the logarithm of 0."""
 
 
-# Numbers put in.
+# Substitution.
 
 
 @dataclass(eq=False)
 class Shared:
-    """Results that all lines of one group have in common, such as the sum in the denominator of a softmax."""
+    """A cache of results that all lines of a group share, such as the sum in the denominator of a softmax."""
 
     found: dict[tuple[str, int], tuple[object, Any]] = field(default_factory=dict)
 
     def once(self, what: str, part: object, compute: Callable[[], Result]) -> Result:
-        """The result for a part of a formula: computed by the first caller, looked up by the others."""
+        """Return the result for a part of a formula; only the first call computes it."""
         key = what, id(part)
         if key not in self.found:
-            self.found[key] = part, compute()  # the part is kept: its id is not given to another object meanwhile
+            self.found[key] = part, compute()  # holding the part keeps its id from being reused
         result: Result = self.found[key][1]
         return result
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """What the names of a formula stand for. A vector's elements are found by its indices.
+    """The numbers that the names of a formula stand for. The indices select elements of the vectors.
 
-    Only numbers with equal scalars and vectors may have one `shared`.
+    Two instances may use the same `shared` only if their scalars and vectors are equal.
     """
 
     scalars: Mapping[str, float] = field(default_factory=dict)
     vectors: Mapping[str, Sequence[float] | Array] = field(default_factory=dict)
     indices: Mapping[str, int] = field(default_factory=dict)
-    meanings: Mapping[str, tuple[str | None, Node]] = field(default_factory=dict)  # of symbols: their index, what it is
+    meanings: Mapping[str, tuple[str | None, Node]] = field(default_factory=dict)  # symbols' indices and definitions
     shared: Shared = field(default_factory=Shared, compare=False, repr=False)
 
     def at(self, **indices: int) -> "Numbers":
@@ -97,38 +97,38 @@ class Numbers:
         return Numbers(self.scalars, self.vectors, {**self.indices, **indices}, self.meanings, self.shared)
 
 
-def settled(formula: Formula, numbers: Numbers) -> Numbers:
-    """The numbers, and what the clauses of a formula say that its other symbols are."""
+def with_definitions(formula: Formula, numbers: Numbers) -> Numbers:
+    """The numbers, with the symbols that the clauses of a formula define."""
     for clause in formula.clauses:
         match clause:
             case Layout(vector, turns):
                 parts = {name: numbers.vectors[vector][k :: len(turns)] for k, name in enumerate(turns)}
                 numbers = replace(numbers, vectors={**numbers.vectors, **parts})
             case Counted(symbol, condition):
-                count = numbers.shared.once("count", condition, partial(_how_many, condition, numbers))
+                count = numbers.shared.once("count", condition, partial(_count_where, condition, numbers))
                 numbers = replace(numbers, scalars={**numbers.scalars, symbol: float(count)})
             case First(index, body):
                 first = numbers.shared.once("first", body, partial(_first_largest, body, numbers))
                 numbers = numbers.at(**{index: first})
-            case Comparison((Name(symbol, indices), *_, meaning)) if symbol not in numbers.vectors:
+            case Relation((Name(symbol, indices), *_, meaning)) if symbol not in numbers.vectors:
                 letter = indices[0] if indices else None
                 numbers = replace(numbers, meanings={**numbers.meanings, symbol: (letter, meaning)})
     return numbers
 
 
-def _how_many(condition: Node, numbers: Numbers) -> int:
-    """At how many places a condition holds."""
-    return sum(_holds(condition, here) for here in _everywhere(condition, numbers))
+def _count_where(condition: Node, numbers: Numbers) -> int:
+    """The number of indices for which a condition holds."""
+    return sum(_holds(condition, here) for here in _at_every_index(condition, numbers))
 
 
 def _first_largest(body: Node, numbers: Numbers) -> int:
-    """The first place where an expression is largest."""
-    found = [computed(put_in(body, here)) for here in _everywhere(body, numbers)]
+    """The first index for which an expression is largest."""
+    found = [computed(substitute(body, here)) for here in _at_every_index(body, numbers)]
     return found.index(max(found))
 
 
-def _everywhere(node: Node, numbers: Numbers) -> Iterator[Numbers]:
-    """The numbers with the one free index of a node at every place."""
+def _at_every_index(node: Node, numbers: Numbers) -> Iterator[Numbers]:
+    """The numbers for each value of the one free index of a node."""
     (letter,) = {index for name in _names(node) for index in name.indices} - numbers.indices.keys()
     return (numbers.at(**{letter: k}) for k in range(_length(node, letter, numbers)))
 
@@ -150,30 +150,30 @@ def _length(node: Node, index: str, numbers: Numbers) -> int:
     return next(len(numbers.vectors[symbol]) for symbol in sorted(symbols) if symbol in numbers.vectors)
 
 
-def put_in(node: Node, numbers: Numbers) -> Node:
-    """An expression without names, sums over vectors and cases: numbers are in their place."""
+def substitute(node: Node, numbers: Numbers) -> Node:
+    """The expression with numbers for names, with sums over vectors expanded, and without cases."""
     match node:
         case Name():
             return _number(node, numbers)
         case Across():
-            return _written_out(node, numbers)
+            return _expanded(node, numbers)
         case Cases(rows):
-            held = next(value for value, condition in rows if condition is None or _holds(condition, numbers))
-            return put_in(held, numbers)
+            chosen = next(value for value, condition in rows if condition is None or _holds(condition, numbers))
+            return substitute(chosen, numbers)
         case Quotient(top, bottom, slash):
-            return _or_0(over(put_in(top, numbers), put_in(bottom, numbers), slash=slash))
-    return _or_0(type(node)(*(_put_into(part, numbers) for part in vars(node).values())))
+            return _or_0(over(substitute(top, numbers), substitute(bottom, numbers), slash=slash))
+    return _or_0(type(node)(*(_substitute_in(part, numbers) for part in vars(node).values())))
 
 
-def _put_into(part: Any, numbers: Numbers) -> Any:
-    """The same for what a node is made of: nodes, tuples of them, words."""
+def _substitute_in(part: Any, numbers: Numbers) -> Any:
+    """`substitute` for a member of a node: a node, a tuple of nodes, or a word."""
     if isinstance(part, tuple):
-        return tuple(put_in(each, numbers) for each in part)
-    return put_in(part, numbers) if isinstance(part, Node) else part
+        return tuple(substitute(each, numbers) for each in part)
+    return substitute(part, numbers) if isinstance(part, Node) else part
 
 
 def _or_0(node: Node) -> Node:
-    """The tables count 0 · log 0 and 0 / 0 as 0: what does not occur adds nothing."""
+    """The node; 0 for 0 · log 0 and 0 / 0, as in the tables, where a class that does not occur adds nothing."""
     match node:
         case Product(factors) if any(isinstance(factor, Call | Quotient | Sum) for factor in factors):
             nothing = any(_is_0(factor) for factor in factors)
@@ -197,8 +197,8 @@ def _has_value(node: Node) -> bool:
 
 
 def over(top: Node, bottom: Node, *, slash: bool = False) -> Node:
-    """A quotient, unless it is by 1."""
-    return top if bottom in (Given(1.0), Number("1")) else Quotient(top, bottom, slash)
+    """top / bottom; `top` itself if bottom is 1."""
+    return top if bottom in (Float(1.0), Number("1")) else Quotient(top, bottom, slash)
 
 
 def _number(name: Name, numbers: Numbers) -> Node:
@@ -206,17 +206,17 @@ def _number(name: Name, numbers: Numbers) -> Node:
         return name
     if name.symbol in numbers.meanings and not (name.indices and name.symbol in numbers.vectors):
         letter, meaning = numbers.meanings[name.symbol]
-        return put_in(meaning, numbers.at(**{letter: numbers.indices[name.indices[0]]}) if letter else numbers)
+        return substitute(meaning, numbers.at(**{letter: numbers.indices[name.indices[0]]}) if letter else numbers)
     if not name.indices:
-        return Given(float(numbers.scalars[name.symbol]))
+        return Float(float(numbers.scalars[name.symbol]))
     at = [int(index) if index.isdigit() else numbers.indices[index] for index in name.indices]
     if len(at) > 1:
         return Number("1" if at[0] == at[1] else "0")
-    return Given(float(numbers.vectors[name.symbol][at[0]]))
+    return Float(float(numbers.vectors[name.symbol][at[0]]))
 
 
-def _written_out(node: Across, numbers: Numbers) -> Node:
-    """A sum or maximum over all elements, with the numbers put in; made once for all lines that have it in common."""
+def _expanded(node: Across, numbers: Numbers) -> Node:
+    """A sum or maximum over all elements, with numbers substituted; made only once for all lines that share it."""
     if numbers.shared.once("depends", node, lambda: _outer_indices(node, numbers) & numbers.indices.keys()):
         return _assembled(node, _terms(node, numbers), _left_out(node, numbers))
     terms = numbers.shared.once("terms", node, lambda: _terms(node, numbers))
@@ -226,7 +226,7 @@ def _written_out(node: Across, numbers: Numbers) -> Node:
 
 
 def _outer_indices(node: Across, numbers: Numbers) -> set[str]:
-    """The indices that the terms depend on, beside their own. The element that is left out changes no other term."""
+    """The indices that the terms depend on, apart from the summation index and the index that is left out."""
     found: set[str] = set()
     for name in _names(node.body):
         found.update(name.indices)
@@ -241,29 +241,29 @@ def _left_out(node: Across, numbers: Numbers) -> int | None:
 
 @dataclass(frozen=True, eq=False)
 class _Terms:
-    """The terms of a sum or maximum. The values are computed when they are first asked for; that raises NoValue."""
+    """The terms of a sum or maximum. Their values are computed at the first access, which may raise NoValue."""
 
     nodes: list[Node]
 
     @cached_property
     def values(self) -> list[Decimal]:
-        """Of every term."""
+        """The value of every term."""
         return [computed(node) for node in self.nodes]
 
     @cached_property
     def largest_first(self) -> list[int]:
-        """The places by the size of the values."""
+        """The indices of the terms, those of the largest absolute values first."""
         sizes = [value.copy_abs() for value in self.values]  # abs() overflows at 1e1000000
         return sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True)
 
 
 def _terms(node: Across, numbers: Numbers) -> _Terms:
     length = _length(node.body, node.index, numbers)
-    return _Terms([put_in(node.body, numbers.at(**{node.index: k})) for k in range(length)])
+    return _Terms([substitute(node.body, numbers.at(**{node.index: k})) for k in range(length)])
 
 
 def _assembled(node: Across, terms: _Terms, left_out: int | None) -> Node:
-    """The sum or maximum of all terms but one."""
+    """The sum or maximum of all terms except the one that is left out."""
     nodes = tuple(term for k, term in enumerate(terms.nodes) if k != left_out)
     if len(nodes) < 2:
         return nodes[0] if nodes else Number("0")
@@ -271,16 +271,16 @@ def _assembled(node: Across, terms: _Terms, left_out: int | None) -> Node:
         return CommonSum(nodes) if node.operation == r"\sum" else Call(node.operation, nodes)
     if node.operation == r"\sum":
         return _shortened(terms, left_out)
-    return Given(float(computed(Call(node.operation, nodes))))
+    return Float(float(computed(Call(node.operation, nodes))))
 
 
 def _shortened(terms: _Terms, left_out: int | None) -> Sum:
-    """A long sum: the largest terms in their order, and the others added up."""
+    """A long sum: its largest terms in their order, and one number for all others."""
     largest = set(islice((k for k in terms.largest_first if k != left_out), MOST_TERMS - 1))
     apart = largest | {left_out}
     with decimal.localcontext(_CONTEXT):
         rest = sum((value for k, value in enumerate(terms.values) if k not in apart), Decimal())
-    return CommonSum((*(terms.nodes[k] for k in sorted(largest)), Given(float(rest))))
+    return CommonSum((*(terms.nodes[k] for k in sorted(largest)), Float(float(rest))))
 
 
 def _holds(condition: Node, numbers: Numbers) -> bool:
@@ -288,8 +288,8 @@ def _holds(condition: Node, numbers: Numbers) -> bool:
         case Joined(word, sides):
             found = [_holds(side, numbers) for side in sides]
             return all(found) if word == "and" else any(found)
-        case Comparison(members, signs):
-            values = [computed(put_in(member, numbers)) for member in members]
+        case Relation(members, signs):
+            values = [computed(substitute(member, numbers)) for member in members]
             return all(_compare(sign, *pair) for sign, *pair in zip(signs, values, values[1:], strict=False))
     raise ValueError(f"{condition} is no condition")
 
@@ -309,7 +309,7 @@ def _compare(sign: str, left: Decimal, right: Decimal) -> bool:
 
 
 def computed(node: Node, digits: int = EXACT_DIGITS, precision: int = _PRECISIONS[0]) -> Decimal:
-    """The value of an expression without names, every number taken as it is shown. Raises NoValue."""
+    """The value of an expression without names, computed from its numbers rounded to `digits`. Raises NoValue."""
     with decimal.localcontext(_CONTEXT, prec=precision):
         try:
             return +_value(node, digits)
@@ -321,7 +321,7 @@ def _value(node: Node, digits: int) -> Decimal:
     match node:
         case Number(written):
             found = Decimal(written)
-        case Given(value):
+        case Float(value):
             found = rounded(value, digits)
         case Name(r"\pi"):
             found = _PI
@@ -351,7 +351,7 @@ def _added_up(terms: tuple[Node, ...], digits: int) -> Decimal:
 
 
 def _known(node: CommonSum, digits: int) -> Decimal:
-    """The value of a sum that several lines have in common: computed once with these digits."""
+    """The value of a shared sum, computed only once for these digits."""
     key = digits, decimal.getcontext().prec
     if key not in node.known:
         node.known[key] = _added_up(node.terms, digits)
@@ -359,7 +359,7 @@ def _known(node: CommonSum, digits: int) -> Decimal:
 
 
 def rounded(value: float, digits: int) -> Decimal:
-    """A number to so many significant digits; 17 are what float64's own shortest form has."""
+    """A number rounded to `digits` significant digits; with 17, the shortest decimal that reads back to it."""
     if not math.isfinite(value):
         raise ValueError(f"{value} cannot be shown")
     return Decimal(repr(float(value)) if digits >= EXACT_DIGITS else f"{value:.{digits - 1}e}")
@@ -404,14 +404,14 @@ _ORDER = {"<": r"\lt", ">": r"\gt"}
 
 @dataclass(frozen=True)
 class Writer:
-    """Writes nodes as LaTeX: names as `name` has them, numbers with so many digits."""
+    """Writes nodes as LaTeX: names by the function `name`, numbers with `digits` significant digits."""
 
     name: Callable[[Name], str] = lambda name: name.symbol
     digits: int = EXACT_DIGITS
     times: str = r" \cdot "
 
     def text(self, node: Node, *, head: bool = True) -> str:
-        """A sum or anything smaller; a sign in front only at the head of a bracket."""
+        """A sum or anything that binds more tightly; without `head`, a leading sign gets brackets."""
         match node:
             case Sum(terms):
                 return self.text(terms[0], head=head) + "".join(map(self._added, terms[1:]))
@@ -425,12 +425,12 @@ class Writer:
         match term:
             case Minus(of):
                 return f" - {self.product(of)}"
-            case Given(value) if value < 0:
-                return f" - {self.product(Given(-value))}"
+            case Float(value) if value < 0:
+                return f" - {self.product(Float(-value))}"
         return f" + {self.text(term, head=False)}"
 
     def product(self, node: Node, *, head: bool = False) -> str:
-        """A product or anything smaller."""
+        """A product or anything that binds more tightly."""
         if isinstance(node, Product):
             first, *others = node.factors
             return self.times.join([self.factor(first, head=head), *map(self.factor, others)])
@@ -439,7 +439,7 @@ class Writer:
     def factor(self, node: Node, *, head: bool = False, power_of_ten: bool = True) -> str:
         """A part of a product, in brackets where it needs them."""
         match node:
-            case Given(value):
+            case Float(value):
                 shown = shown_number(value, self.digits)
                 return self._bracketed(shown, needed=(value < 0 and not head) or (not power_of_ten and "^" in shown))
             case Sum() | Minus() | Product():
@@ -447,7 +447,7 @@ class Writer:
         return self.atom(node)
 
     def atom(self, node: Node) -> str:
-        """What needs no brackets."""
+        """A node that needs no brackets."""
         match node:
             case Number(written):
                 found = written
@@ -479,24 +479,24 @@ class Writer:
         return rf"{node.operation}_{{{bound}}} {inner}"
 
     def base(self, node: Node) -> str:
-        """What is raised to a power: a name with a power of its own is put in brackets."""
+        """The base of a power; a name whose LaTeX has a superscript gets brackets."""
         shown = self.factor(node, power_of_ten=False)
         return self._bracketed(
             shown, needed=isinstance(node, Quotient | Power | Across) or (isinstance(node, Name) and "^" in shown)
         )
 
     def condition(self, node: Node) -> str:
-        """x < y, or two such."""
+        """A relation, such as x < y, or two that are joined by a word."""
         match node:
             case Joined(word, sides):
                 return rf"{self.condition(sides[0])} \text{{ {word} }} {self.condition(sides[1])}"
-            case Comparison(members, signs):
+            case Relation(members, signs):
                 first, *others = map(self.text, members)
                 return first + "".join(f" {_ORDER.get(s, s)} {m}" for s, m in zip(signs, others, strict=True))
         raise ValueError(f"{node} cannot be written")
 
     def clause(self, clause: Clause) -> str:
-        """What a symbol means."""
+        """The definition of a symbol."""
         match clause:
             case Counted(symbol, condition):
                 return rf"{symbol}{COUNT} {self.condition(condition)}"
@@ -525,7 +525,7 @@ def shown_number(value: float, digits: int) -> str:
     number = rounded(value, digits).normalize()
     if not number:
         return "0"
-    whole = number.adjusted() < digits or number == rounded(value, EXACT_DIGITS)  # else a 0 would stand for any digit
+    whole = number.adjusted() < digits or number == rounded(value, EXACT_DIGITS)  # else a 0 may stand for another digit
     if number.adjusted() in _PLAIN and whole:
         return f"{number:f}"
     sign, figures, _ = number.as_tuple()
@@ -536,14 +536,14 @@ def shown_number(value: float, digits: int) -> str:
 # A line of numbers.
 
 _NEXT_TO_0 = Decimal("1e-323")  # what float64 may have rounded to 0
-_HALF = Decimal("0.5000001")  # of a unit in the last place: a number that lies between two is rounded to either
+_HALF = Decimal("0.5000001")  # of a unit in the last place: a number halfway between two may be rounded to either
 
 
 def line(node: Node, value: float) -> str | None:
-    r"""An expression and its value, "0.15 \cdot 0.05 + 0.35 = 0.3575", the numbers with as few digits as make it true.
+    r"""A line such as "= 0.15 \cdot 0.05 + 0.35 = 0.3575", with the fewest digits that make it true.
 
-    Computed from the numbers that it shows, an expression differs from the value that it shows by no more than half a
-    unit in the last place. None where even all digits do not make it so: float64 has lost what the value is made of.
+    A line is true if the expression, computed from the numbers shown, differs from the value shown by at most half a
+    unit in the last place. None if the line is not true even with all digits: float64 has lost digits of its numbers.
     """
     for shown, digits, precision in _roundings():
         try:
@@ -558,16 +558,16 @@ def line(node: Node, value: float) -> str | None:
 
 
 def _roundings() -> Iterator[tuple[int, int, int]]:
-    """Digits of the value, of the numbers in the expression, and to compute with.
+    """Yield what to try: the digits of the value, of the numbers in the expression, and of the computation.
 
-    First more of the second, then of the third, then less of the first.
+    First the second grows, then the third, and then the first shrinks.
     """
     yield from ((RESULT_DIGITS, digits, _PRECISIONS[0]) for digits in range(RESULT_DIGITS, EXACT_DIGITS + 1))
     yield from ((shown, EXACT_DIGITS, _PRECISIONS[1]) for shown in range(RESULT_DIGITS, 0, -1))
 
 
 def _line(node: Node, digits: int, found: Decimal, value: float, shown: int) -> str:
-    if isinstance(node, Given | Number):
+    if isinstance(node, Float | Number):
         return f"{_equal(_is_float64(rounded(value, shown), value))} {shown_number(value, shown)}"
     result = rounded(value, shown)
     exact = found == result and _is_float64(result, value) and _shown_exactly(node, digits)
@@ -576,13 +576,13 @@ def _line(node: Node, digits: int, found: Decimal, value: float, shown: int) -> 
 
 
 def _is_float64(exact: Decimal, value: float) -> bool:
-    """Whether float64 has this number but for its rounding: 0.3775 as 0.37749999999999995."""
+    """Whether a decimal is a float64 up to rounding errors: 0.3775 is 0.37749999999999995."""
     return abs(exact - Decimal(value)) <= abs(exact) * Decimal("1e-14")
 
 
 def _shown_exactly(node: object, digits: int) -> bool:
-    """Whether no number that was put in is rounded for reading."""
-    if isinstance(node, Given):
+    """Whether no substituted number is rounded for reading."""
+    if isinstance(node, Float):
         return rounded(node.value, digits) == rounded(node.value, EXACT_DIGITS)
     parts = node if isinstance(node, tuple) else tuple(vars(node).values()) if isinstance(node, Node) else ()
     return all(_shown_exactly(part, digits) for part in parts)

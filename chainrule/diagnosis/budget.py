@@ -1,6 +1,6 @@
-"""How much a gradient check may compute. It is counted in operations: the same on every machine, known from shapes.
+"""The budget of a gradient check, in operations: the same number on every machine, and known from the shapes.
 
-One operation is about one number of an elementwise NumPy call: half a nanosecond to one, on a fast core.
+One operation is about one element of an elementwise NumPy call: half a nanosecond to one, on a fast core.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.graph.network import Layer
 
-SEARCH, BLIND_SPOTS, PROBES = 5e9, 2e9, 2e9  # operations: to find mistakes, what stays hidden, a better request
+SEARCH, BLIND_SPOTS, PROBES = 5e9, 2e9, 2e9  # operations to find mistakes, blind spots, and a better probe
 
 _OF_LAYER = 40_000.0  # the Python and the NumPy calls of one replayed layer
 _OF_GROUP = 10_000.0  # the same for each group of its units
@@ -20,7 +20,7 @@ _OF_WEIGHT = 8.0  # dE/dw of each weight, compared with another
 
 
 class BudgetSpent(Exception):
-    """No operations are left."""
+    """Raised when too few operations are left."""
 
 
 @dataclass(eq=False)
@@ -31,7 +31,7 @@ class Budget:
     checkpoint: Checkpoint = unlimited
 
     def take(self, operations: float) -> None:
-        """Count operations before they are done; look at the checkpoint. Raises BudgetSpent where fewer are left."""
+        """Call the checkpoint, and subtract operations before they are done. Raises BudgetSpent if fewer are left."""
         self.checkpoint()
         self.operations -= operations
         if self.operations < 0.0:
@@ -44,7 +44,7 @@ def operations_of_pass(layers: Sequence[Layer], samples: int) -> float:
 
 
 def operations_of_layer(layer: Layer, samples: int, slopes: bool = False) -> float:
-    """The operations of one replayed layer; `slopes` where its derivatives are computed anew."""
+    """The operations of one replayed layer; `slopes` says whether its do/da is computed again."""
     n_in, n_out = layer.weights.shape
     of_sample = _OF_ELEMENT + (_OF_SLOPE if slopes else 0.0) + 2.0 * _OF_MULTIPLY_ADD * n_in
     of_unit = samples * of_sample + _OF_WEIGHT * n_in

@@ -1,5 +1,6 @@
-"""A client's own gradients, checked: whether they are right, where they are not, which mistake reproduces them, and
-which mistakes the request could not have revealed.
+"""Check a client's gradients: find where they are wrong, and which known mistake reproduces them.
+
+A check also finds the mistakes that the request could not have revealed.
 """
 
 from collections.abc import Sequence
@@ -21,20 +22,20 @@ from chainrule.notices import check_finite, check_result
 
 @dataclass(frozen=True)
 class LayerCheck:
-    """The verdicts on the arrays of one layer; None for one that is not given."""
+    """The verdicts on the arrays of one layer; None for an array that is not given."""
 
     dE_dw: Agreement | None
     dE_db: Agreement | None
 
     @property
     def agrees(self) -> bool:
-        """Whether what is given of the layer agrees."""
+        """Whether all given arrays of the layer agree."""
         return all(array is None or array.agrees for array in (self.dE_dw, self.dE_db))
 
 
 @dataclass(frozen=True, eq=False)
 class Check:
-    """What is to be said of a client's gradients."""
+    """The result of a gradient check."""
 
     layers: tuple[LayerCheck, ...]
     search: Search
@@ -44,12 +45,12 @@ class Check:
 
     @property
     def agrees(self) -> bool:
-        """Whether everything that is given lies within the tolerance."""
+        """Whether all given arrays are within the tolerance."""
         return all(layer.agrees for layer in self.layers)
 
     @property
     def first_wrong_layer(self) -> int | None:
-        """The wrong layer nearest to the output, where the mistake enters; None where nothing is wrong."""
+        """The wrong layer nearest to the output, where the mistake enters; None if no layer is wrong."""
         return next((k for k in reversed(range(len(self.layers))) if not self.layers[k].agrees), None)
 
 
@@ -63,7 +64,7 @@ def check(
     *,
     checkpoint: Checkpoint = unlimited,
 ) -> Check:
-    """Hold a client's gradients, first layer to last, against the right ones, `result`.
+    """Compare a client's gradients, first layer to last, with the right ones in `result`.
 
     Where they do not agree, every known mistake is replayed, and as many pairs of them as are affordable. The
     checkpoint is called before each replayed layer, and may raise. Raises ValueError where the gradients are not of the
@@ -91,7 +92,7 @@ def check(
 
 @dataclass(frozen=True)
 class CheckWork:
-    """No fewer operations than the three parts of a check take beside the gradient; see `budget.py`."""
+    """Upper bounds on the operations of a check's three parts, without the right gradient; see `budget.py`."""
 
     search: float
     blind_spots: float
@@ -99,14 +100,14 @@ class CheckWork:
 
     @property
     def operations(self) -> float:
-        """All of them."""
+        """The operations of all three parts."""
         return self.search + self.blind_spots + self.probes
 
 
 def most_work(network: Network, samples: int) -> CheckWork:
-    """What a check takes at most, known from the shapes. Most checks take far less: mistakes fail at their first layer.
+    """An upper bound on the work of a check, from the shapes. Most take far less: mistakes fail at their first layer.
 
-    The search is left out where the client's gradients agree, the probes where nothing stays hidden.
+    There is no search if the client's gradients agree, and there are no probes if no mistake stays hidden.
     """
     return CheckWork(
         most_for_search(network, samples), most_for_blind_spots(network, samples), most_for_probes(network)

@@ -1,8 +1,8 @@
-"""Which known mistakes reproduce a client's gradients: each is replayed in the backward pass, alone and in pairs.
+"""Find the known mistakes that reproduce a client's gradients: each is replayed in the backward pass, alone or paired.
 
-A claim is always a reproduction: every number that the client gave is met within its own rounding, while the right
-gradient does not meet them. A replay begins at the highest layer that its mistake touches, and ends at the first layer
-whose numbers it does not meet, so that most of them cost one small layer.
+A mistake is reported only if it reproduces every number of the client within the number's rounding, and if the right
+gradients do not. A replay begins at the highest layer that its mistake changes. It ends at the first layer whose
+numbers it does not reproduce, so most replays cost one small layer.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,21 +15,21 @@ import numpy as np
 from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.diagnosis.budget import SEARCH, Budget, BudgetSpent, operations_of_layer, operations_of_pass
 from chainrule.diagnosis.mistakes import MISTAKES, Mistake
-from chainrule.diagnosis.tolerance import Given, Judged, judged
+from chainrule.diagnosis.tolerance import Given, GivenWithMargins, with_margins
 from chainrule.diagnosis.wrong_rules import Case, within
 from chainrule.functions.tables import Array, quietly
 from chainrule.graph.backprop import RIGHT, LayerGradient, LayerJacobian, Place, Rules, backward
 from chainrule.graph.network import Network
 
-ROUNDING = "rounding"  # the cause where nothing is wrong but the last digits
+ROUNDING = "rounding"  # the cause if only the last digits are wrong
 MOST_DIAGNOSES = 10
 MOST_PAIRS = 10_000
 MOST_MULTIPLY_ADDS = 10_000_000_000  # of all pairs together
-_PASSES_OF_COMPARISON = 8  # over the numbers of a layer: what matters where there are few samples
+_PASSES_OF_COMPARISON = 8  # over the numbers of a layer; with few samples, these dominate
 MOST_LAYERS = 40_000  # that all pairs together may replay
-_MOST_LAYERS_ALONE = 16  # of a network in which a mistake is tried in each layer alone
-_SKETCHED = 16  # inputs of a wide first layer that are looked at first
-_AS_GOOD = 10.0  # how much larger than the best a residual may be, in a reproduction that is named with it
+_MOST_LAYERS_ALONE = 16  # in networks with more layers, a mistake is not tried in each layer alone
+_SKETCHED = 16  # inputs of a wide first layer that are compared first
+_AS_GOOD = 10.0  # reproductions with a residual up to so many times the smallest are reported, too
 _NOISE = 1e-9  # a residual below it is as good as any
 _STEPS_OF_FIT = 8
 _STEP = 1e-3
@@ -43,27 +43,27 @@ class Variant:
 
     @cached_property
     def fitted(self) -> Mistake | None:
-        """The mistake that leaves a number open, if one does."""
+        """The mistake with an unknown number that has to be fitted, if there is one."""
         return next((mistake for mistake, _ in self.parts if mistake.fits), None)
 
     @cached_property
     def linear(self) -> bool:
-        """Whether all numbers are linear in the one that is left open."""
+        """Whether all derivatives are linear in the unknown number."""
         return self.fitted is not None and self.fitted.linear and len(self.parts) == 1
 
     @cached_property
     def top(self) -> int:
-        """The highest layer that is touched."""
+        """The highest layer that is changed."""
         return max(max(layers) for _, layers in self.parts)
 
     @cached_property
     def at_top(self) -> tuple[object, ...]:
-        """What it does in the highest of its layers: the mistakes that are made there."""
+        """The highest layer that is changed, and the causes of the mistakes made there."""
         return self.top, *(mistake.cause for mistake, layers in self.parts if self.top in layers)
 
     @cached_property
     def mixes_inputs(self) -> bool:
-        """Whether some inputs do not suffice to replay it."""
+        """Whether a replay needs all inputs, and not only some of them."""
         return any(mistake.mixes_inputs for mistake, _ in self.parts)
 
     @cached_property
@@ -72,7 +72,7 @@ class Variant:
         return tuple(mistake.cause for mistake, _ in self.parts)
 
     def rules(self, rules: Rules, case: Case, theta: float) -> Rules:
-        """The right rules with the mistakes in them, one applied after the other."""
+        """The rules with the mistakes in them, applied one after the other."""
         for mistake, layers in self.parts:
             rules = within(layers, rules, mistake.change(rules, case, theta))
         return rules
@@ -80,16 +80,16 @@ class Variant:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A variant that reproduces the client's numbers; without parts, the right pass does, within rounding."""
+    """A variant that reproduces the client's numbers. Without parts, it is the right pass, within rounding."""
 
     variant: Variant
-    residual: float  # the largest difference, by the largest number of its array
-    theta: float | None = None  # the number that was left open, as fitted
+    residual: float  # the largest difference, relative to the largest number of its array
+    theta: float | None = None  # the unknown number, as fitted
 
 
 @dataclass(frozen=True)
 class Search:
-    """What was found, and how much was tried."""
+    """The diagnoses, and how many mistakes and pairs were tried or left out."""
 
     diagnoses: tuple[Diagnosis, ...]
     singles: int
@@ -100,29 +100,29 @@ class Search:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What variants are replayed in and held against."""
+    """What all replays share: the request, the right and the client's gradients, and the budget."""
 
     case: Case
     right: tuple[LayerGradient, ...]
-    judged: Judged
-    above: tuple[float | None, ...]  # the residual of the right derivatives of layer k and all above; None: not met
+    given: GivenWithMargins
+    above: tuple[float | None, ...]  # the right gradients' residual in layers k and above; None if they do not agree
     budget: Budget
 
     @property
     def first_wrong(self) -> int:
-        """The highest layer that the right pass does not meet."""
+        """The highest layer in which the right gradients differ from the client's."""
         return max(k for k, worst in enumerate(self.above) if worst is None)
 
     @property
     def lowest(self) -> int:
-        """The lowest layer of which something is given."""
-        given = self.judged.given
+        """The lowest layer with a given array."""
+        given = self.given.layers
         return next((k for k, layer in enumerate(given) if not (layer.dE_dw is None and layer.dE_db is None)), 0)
 
 
 def trial(case: Case, right: Sequence[LayerGradient], given: Sequence[Given], relative: float, budget: Budget) -> Trial:
-    """Everything that replays share. `right` and `given` are first layer to last."""
-    found = judged(given, right, relative, checkpoint=budget.checkpoint)
+    """The trial for all replays of a search. `right` and `given` are first layer to last."""
+    found = with_margins(given, right, relative, checkpoint=budget.checkpoint)
     above: list[float | None] = [0.0]
     for k in reversed(range(len(right))):
         worst, own = above[-1], found.residual(k, right[k])
@@ -133,9 +133,9 @@ def trial(case: Case, right: Sequence[LayerGradient], given: Sequence[Given], re
 def replay(
     case: Case, right: Sequence[LayerGradient], variant: Variant, theta: float, budget: Budget
 ) -> Iterator[LayerGradient]:
-    """The derivatives that a variant gives, from the highest layer that it touches down.
+    """Yield the derivatives that a variant gives, layer by layer, from the highest layer that it changes downwards.
 
-    Each layer is taken from the budget before it is computed.
+    The operations of a layer are taken from the budget before it is computed.
     """
     top, shared = variant.top, _shared(right)
     rules = variant.rules(shared, case, theta)
@@ -148,7 +148,7 @@ def replay(
 
 
 def _shared(right: Sequence[LayerGradient]) -> Rules:
-    """The right rules, which look up what no mistake has touched in the right gradients instead of computing it."""
+    """The right rules, which look up unchanged arrays in the right gradients instead of computing them."""
 
     def dE_do(place: Place) -> Array:
         known = right[place.k + 1] if place.k + 1 < len(right) else None
@@ -167,13 +167,13 @@ def _shared(right: Sequence[LayerGradient]) -> Rules:
 
 
 def residual(tried: Trial, variant: Variant, theta: float, lowest: int) -> tuple[float | None, int]:
-    """How well a variant meets what is given down to layer `lowest`; None where it does not, and at which layer."""
+    """The residual of a variant down to layer `lowest`, and that layer; or None, and the layer where it fails."""
     worst = tried.above[variant.top + 1]
     if worst is None:
         return None, variant.top + 1
     layers = range(variant.top, lowest - 1, -1)
     for k, gradient in zip(layers, replay(tried.case, tried.right, variant, theta, tried.budget), strict=False):
-        own = tried.judged.residual(k, gradient)
+        own = tried.given.residual(k, gradient)
         if own is None:
             return None, k
         worst = max(worst, own)
@@ -181,18 +181,18 @@ def residual(tried: Trial, variant: Variant, theta: float, lowest: int) -> tuple
 
 
 def most_singles(layers: int) -> int:
-    """How many replays the single mistakes take at most, for a network of so many layers."""
+    """The largest number of replays of single mistakes, for a network with that many layers."""
     return len(MISTAKES) * (min(layers, _MOST_LAYERS_ALONE) + 2)
 
 
 def most_for_search(network: Network, samples: int) -> float:
-    """No fewer than the operations that `diagnose` takes."""
+    """An upper bound on the operations of `diagnose`."""
     variants = most_singles(len(network.layers)) + MOST_PAIRS
     return min(SEARCH, variants * operations_of_pass(network.layers, samples))
 
 
 def _affordable_pairs(case: Case) -> int:
-    """How many pairs are tried at most: what their replays would cost if none failed early is bounded."""
+    """The largest number of pairs to try: their replays must be affordable even if none of them fails early."""
     passes = 2 * case.samples + _PASSES_OF_COMPARISON
     multiply_adds = passes * sum(layer.layer.weights.size for layer in case.activities)
     return min(MOST_MULTIPLY_ADDS // multiply_adds, MOST_LAYERS // len(case.activities))
@@ -208,11 +208,12 @@ def diagnose(
     *,
     checkpoint: Checkpoint = unlimited,
 ) -> Search:
-    """The known mistakes that reproduce the client's gradients, best first; pairs where no single one does.
+    """Search for the known mistakes that reproduce the client's gradients; for pairs, if no single mistake does.
 
-    `right` and `given` are first layer to last. A number is met within its rounding, or within so much `relative` to
-    it. At most `most_pairs` pairs are tried, no more than are affordable, and all within `budget.SEARCH` operations.
-    The checkpoint is called before each replayed layer, and may raise.
+    The diagnoses are best first. `right` and `given` are first layer to last. A number is reproduced if the difference
+    is within its rounding, or within `relative` times the number. At most `most_pairs` pairs are tried, no more than
+    are affordable, and all within `budget.SEARCH` operations. The checkpoint is called before each replayed layer, and
+    may raise.
     """
     full = trial(case, right, given, relative, Budget(SEARCH, checkpoint))
     if full.above[0] is not None:
@@ -232,10 +233,10 @@ def diagnose(
 def _reproductions(
     full: Trial, sketch: Trial, variants: Iterable[Variant], failed: set[tuple[object, ...]]
 ) -> tuple[list[Diagnosis], int]:
-    """The variants that meet every number, tried on a sketch first, and how many were tried within the budget.
+    """The variants that reproduce every number, and how many were tried within the budget; each on the sketch first.
 
-    In the highest of its layers a variant gives the same as another that makes the same mistakes there. Where that one
-    has failed, which `failed` keeps, this one is not tried.
+    Two variants that make the same mistakes in their highest layer give the same numbers there. `failed` keeps what has
+    failed in its highest layer, so that no variant with the same mistakes there is tried.
     """
     reproductions, tried = [], 0
     for variant in variants:
@@ -250,7 +251,7 @@ def _reproductions(
 
 
 def _reproduction(full: Trial, sketch: Trial, variant: Variant, failed: set[tuple[object, ...]]) -> Diagnosis | None:
-    """The diagnosis that a variant is, if it meets every number."""
+    """The diagnosis for a variant; None if it does not reproduce every number."""
     full.budget.checkpoint()
     if full.above[variant.top + 1] is None or variant.at_top in failed:
         return None
@@ -264,7 +265,7 @@ def _reproduction(full: Trial, sketch: Trial, variant: Variant, failed: set[tupl
 
 
 def _diagnosis(tried: Trial, variant: Variant) -> tuple[Diagnosis | None, int]:
-    """The reproduction, if it is one; else None, and the layer where it fails whatever is done below that layer."""
+    """The diagnosis for a variant, or None; and the layer where it fails whatever it does below, -1 if unknown."""
     if variant.fitted is None:
         met, at = residual(tried, variant, 0.0, tried.lowest)
         return (None if met is None else Diagnosis(variant, met)), at
@@ -272,7 +273,7 @@ def _diagnosis(tried: Trial, variant: Variant) -> tuple[Diagnosis | None, int]:
     fails_at = _fails_above(tried, variant, variant.fitted, highest)
     if fails_at is not None:
         return None, fails_at
-    theta: float | None = _largest(tried.judged.given) if variant.fitted.of_largest else 0.0
+    theta: float | None = _largest(tried.given.layers) if variant.fitted.of_largest else 0.0
     for lowest in _extents(tried, highest):
         theta = _fit(tried, variant, lowest, theta or 0.0)
         met, at = (None, lowest) if theta is None else residual(tried, variant, theta, tried.lowest)
@@ -284,34 +285,35 @@ def _diagnosis(tried: Trial, variant: Variant) -> tuple[Diagnosis | None, int]:
 
 
 def _fails_above(tried: Trial, variant: Variant, fitted: Mistake, highest: int) -> int | None:
-    """The layer where a variant fails whatever its open number is, which matters from layer `highest` down.
+    """The layer where a variant fails for every value of its unknown number; None if there is no such layer.
 
-    Above, it may fail. And at the top, where the right pass is met, the number can only be the one that changes
-    nothing; but numbers that are rounded may hide it there, and show it below.
+    The number matters from layer `highest` downwards, so the variant may fail above. If the client's numbers are right
+    in the variant's top layer, only a value that changes nothing there can reproduce them. Rounded numbers are not
+    tested so: they may hide a change in the top layer that shows below.
     """
-    trial = fitted.trial * (_largest(tried.judged.given) if fitted.of_largest else 1.0)
+    trial = fitted.trial * (_largest(tried.given.layers) if fitted.of_largest else 1.0)
     if highest < variant.top:
         met, at = residual(tried, variant, trial, highest + 1)
         return at if met is None else None
-    if tried.above[variant.top] is None or tried.judged.rounded:
+    if tried.above[variant.top] is None or tried.given.rounded:
         return None
     return variant.top if residual(tried, variant, trial, variant.top)[0] is None else None
 
 
 def _extents(tried: Trial, highest: int) -> tuple[int, ...]:
-    """Down to which layer a number that is left open is fitted.
+    """The lowest layers for the fits of an unknown number, in the order in which they are tried.
 
-    To the highest layer that it matters in and the right pass does not meet: most mistakes have failed there. Where the
-    client's numbers are rounded, that may leave it too vague for the layers below, and then to all.
+    The first fit ends at the highest wrong layer in which the number matters: most mistakes fail there. If the client's
+    numbers are rounded, this fit may be too inexact for the layers below; then another fit uses all layers.
     """
     first = min(tried.first_wrong, highest)
-    return (first, tried.lowest) if tried.judged.rounded and first > tried.lowest else (first,)
+    return (first, tried.lowest) if tried.given.rounded and first > tried.lowest else (first,)
 
 
 def _singles(case: Case, first_wrong: int) -> Iterator[Variant]:
-    """Every mistake in all layers where it can be made, in those below the output, and in each alone.
+    """Yield every mistake in all layers where it can be made, in those below the output, and in single layers.
 
-    In a deep network, not in each, but at the output and where the client's numbers begin to be wrong.
+    In a deep network, the single layers are only the output layer and the highest wrong layer.
     """
     deep = len(case.activities) > _MOST_LAYERS_ALONE
     alone = frozenset({case.last, first_wrong} if deep else range(len(case.activities)))
@@ -321,7 +323,7 @@ def _singles(case: Case, first_wrong: int) -> Iterator[Variant]:
 
 
 def _scopes(layers: frozenset[int], last: int, alone: frozenset[int]) -> list[frozenset[int]]:
-    """The sets of layers in which somebody may make a mistake; the widest first."""
+    """The sets of layers in which a mistake is tried, the widest first."""
     each = [frozenset({k}) for k in sorted(layers & alone, reverse=True)]
     return [scope for scope in dict.fromkeys((layers, layers - {last}, *each)) if scope]
 
@@ -331,7 +333,10 @@ def _scopes_in_pairs(case: Case) -> list[tuple[Mistake, list[frozenset[int]]]]:
 
 
 def _pairs(case: Case) -> Iterator[Variant]:
-    """Two mistakes, each in all its layers, at the output or below it; those in all layers first. One fits at most."""
+    """Yield pairs of mistakes, each in all its layers, at the output or below it; pairs in all layers come first.
+
+    At most one mistake of a pair has an unknown number.
+    """
     scopes = _scopes_in_pairs(case)
     couples = [(one, other) for one, other in combinations(scopes, 2) if not (one[0].fits and other[0].fits)]
     for (one, in_one), (other, in_other) in couples:
@@ -348,7 +353,7 @@ def _how_many_pairs(case: Case) -> int:
 
 
 def _best(found: list[Diagnosis]) -> tuple[Diagnosis, ...]:
-    """The reproductions that are about as good as the best; none with a fit where one without it does as well."""
+    """The reproductions about as good as the best, ranked; none with a fitted number if one without is as good."""
     least = min((diagnosis.residual for diagnosis in found), default=0.0)
     as_good = [diagnosis for diagnosis in found if diagnosis.residual <= _AS_GOOD * least + _NOISE]
     if any(diagnosis.theta is None for diagnosis in as_good):
@@ -361,13 +366,13 @@ def _best(found: list[Diagnosis]) -> tuple[Diagnosis, ...]:
 
 
 def _fit(tried: Trial, variant: Variant, lowest: int, theta: float) -> float | None:
-    """The number that a mistake leaves open, by Gauss-Newton steps: exact in one where the numbers are linear in it.
+    """Fit a mistake's unknown number by Gauss-Newton steps: a single step is exact if the derivatives are linear in it.
 
-    Fitted to the layers from the variant's highest down to `lowest`. None where fewer than two of the client's numbers
-    depend on it: one can always be met.
+    The fit uses the layers from the variant's highest down to `lowest`. None if fewer than two of the client's numbers
+    depend on the unknown number: a single one could always be reproduced.
     """
     layers = slice(lowest, variant.top + 1)
-    given = _flat(tried.judged.given[layers], tried.judged.margins[layers])
+    given = _flat(tried.given.layers[layers], tried.given.margins[layers])
     slope = left = np.zeros(0)
     for _ in range(_STEPS_OF_FIT):
         h = _STEP * max(1.0, abs(theta))
@@ -383,9 +388,10 @@ def _fit(tried: Trial, variant: Variant, lowest: int, theta: float) -> float | N
 
 
 def _into_margins(slope: Array, left: Array) -> float:
-    """The step that brings all that is left within 1, in units of the margins; 0 where none does.
+    """The step that brings every remaining difference to within its margin; 0 if there is no such step.
 
-    The least squares can leave one number beyond its margin, where another solution meets them all.
+    `slope` and `left`, the remaining differences, are in units of the margins. Least squares can leave one number
+    beyond its margin although another solution is within all margins.
     """
     depends = slope != 0.0
     middle, width = left[depends] / slope[depends], 1.0 / np.abs(slope[depends])
@@ -397,11 +403,11 @@ def _replayed(tried: Trial, variant: Variant, theta: float, layers: slice) -> Ar
     """The numbers of a replay that the client gives too, in the order of `_flat`."""
     replayed = islice(replay(tried.case, tried.right, variant, theta, tried.budget), layers.stop - layers.start)
     found = [Given(gradient.dE_dw, gradient.dE_db) for gradient in replayed][::-1]
-    return _flat(found, tried.judged.margins[layers])
+    return _flat(found, tried.given.margins[layers])
 
 
 def _flat(layers: Sequence[Given], margins: Sequence[Given]) -> Array:
-    """The numbers that the client gives in one row, in units of their margins."""
+    """All given numbers in one vector, in units of their margins."""
     scaled = [np.zeros(0)]
     for layer, margin in zip(layers, margins, strict=True):
         for array, unit in ((layer.dE_dw, margin.dE_dw), (layer.dE_db, margin.dE_db)):
@@ -416,7 +422,7 @@ def _largest(layers: Sequence[Given]) -> float:
 
 
 def _sketch(full: Trial) -> Trial:
-    """The same with some inputs of the first layer, where it is wide: what is wrong there shows in a few rows too."""
+    """The trial with a few inputs of a wide first layer: a mistake there shows in a few rows, too."""
     first = full.case.activities[0]
     n_in, n_out = first.layer.weights.shape
     if n_in <= 2 * _SKETCHED or n_in == n_out:
@@ -426,12 +432,12 @@ def _sketch(full: Trial) -> Trial:
     lowest = full.right[0]._replace(activity=narrow, dE_dw=full.right[0].dE_dw[kept])
     rows = [
         replace(layers[0], dE_dw=None if layers[0].dE_dw is None else layers[0].dE_dw[kept])
-        for layers in (full.judged.given, full.judged.margins)
+        for layers in (full.given.layers, full.given.margins)
     ]
     return Trial(
         replace(full.case, activities=[narrow, *full.case.activities[1:]]),
         (lowest, *full.right[1:]),
-        replace(full.judged, given=(rows[0], *full.judged.given[1:]), margins=(rows[1], *full.judged.margins[1:])),
+        replace(full.given, layers=(rows[0], *full.given.layers[1:]), margins=(rows[1], *full.given.margins[1:])),
         full.above,
         full.budget,
     )

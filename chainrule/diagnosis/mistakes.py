@@ -1,7 +1,7 @@
-"""The known mistakes of backpropagation, one row each: what goes wrong in words, where it can, and the wrong formula.
+"""The known mistakes of backpropagation, one row each: a description, the layers where it can be made, and its formula.
 
-The table's order is the order of application in pairs: a formula that takes the place of a right one comes before
-those that change its result. Where others reported the mistake, a comment names the report, as repository#number.
+The table's order is the order of application in pairs: a formula that replaces a right one comes before formulas that
+change its result. A comment names a public report of the mistake, as repository#number.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,7 +31,8 @@ from chainrule.graph.backprop import (
 class Mistake:
     """One row. `at` says in which layers the mistake can be made.
 
-    Where it leaves a number open, such as a learning rate, `fits` names it, and `trial` is a value that shows it.
+    If it has an unknown number, such as a learning rate, `fits` names the number, and `trial` is a value with which
+    the mistake shows.
     """
 
     cause: str
@@ -40,9 +41,9 @@ class Mistake:
     at: Callable[[Case, int], bool]
     fits: str = ""
     trial: float = 0.0
-    of_largest: bool = False  # whether that number is measured by the largest derivative, and a fit begins with it
+    of_largest: bool = False  # whether that number scales with the largest derivative, from which a fit starts
     mixes_inputs: bool = False  # whether the derivative by a weight depends on other inputs than its own
-    linear: bool = False  # whether all derivatives are linear in the number that is left open
+    linear: bool = False  # whether all derivatives are linear in the unknown number
 
     def layers(self, case: Case) -> frozenset[int]:
         """The layers in which it can be made."""
@@ -149,7 +150,7 @@ def _with_parameters(case: Case, k: int) -> bool:
 
 
 def _taken_otherwise(weight_of_right: float, case: Case, k: int) -> bool:
-    """Whether some activation has a kink where another derivative is right than this one."""
+    """Whether some activation has a kink at which this derivative differs from the right one."""
     return any(
         wrong.at_kink(kink, weight_of_right) != slope for spec in _specs(case, k) for kink, slope in case.kinks(spec)
     )
@@ -173,7 +174,7 @@ def _without_targets(_place: Place, case: Case) -> Array:
 
 
 def _instead_of_product(formula: Callable[[Place, Case], Array]) -> Change:
-    """dE/da as the formula has it."""
+    """Replace dE/da by the formula."""
     return lambda rules, case, _: replace(rules, dE_da=lambda place, do_da, dE_do: formula(place, case))
 
 
@@ -212,7 +213,7 @@ def _slopes_at_the_a_below(place: Place, _case: Case) -> LayerJacobian:
 
 
 def _as_in_layer(which: int) -> Change:
-    """The derivative of the activation of the first or last layer, in this layer."""
+    """Compute do/da of this layer with the activation of the first or last layer."""
 
     def do_da(place: Place, case: Case) -> LayerJacobian:
         spec = case.activities[which].layer.groups[0].activation
@@ -227,7 +228,7 @@ def _unlike_layer(which: int, case: Case, k: int) -> bool:
 
 
 def _by_diagonal(above: LayerGradient, _: float, times: Times) -> Array:
-    """Unit i is given w_ii alone; a unit beyond the smaller width, nothing."""
+    """dE/do of unit i with the weight w_ii alone; 0 for units beyond the smaller width."""
     n_in, n_out = above.activity.layer.weights.shape
     kept = above.activity.layer.weights * np.eye(n_in, n_out)
     return times(above.dE_da, kept.T)
@@ -337,7 +338,7 @@ def _slopes_of(name: str, a: Array) -> Array:
 
 
 def _slopes_of_others() -> Iterator[Mistake]:
-    """The derivative of one activation in layers of another, and formulas in o that are given a."""
+    """Mistakes that use the derivative of another activation, or a formula in o with a."""
     for name, formula, slope in _IN_O:
         yield Mistake(
             f"{name}_formula_given_a",
@@ -540,7 +541,7 @@ MISTAKES: tuple[Mistake, ...] = (
     ),
     Mistake(
         "masked_by_sign_of_dE_do",
-        "dE/da is dE/do where that is positive, and 0 elsewhere: the sign of the wrong number is looked at",
+        "dE/da is dE/do where dE/do is positive, and 0 elsewhere: the mask tests the sign of dE/do, not of a",
         wrong.by_dE_da(lambda place, do_da, dE_do: np.maximum(dE_do, 0.0)),
         _anywhere,
     ),
@@ -576,7 +577,7 @@ MISTAKES: tuple[Mistake, ...] = (
         wrong.by_x(lambda place: place.activities[place.k - 1].x),
         _over_a_square,
     ),
-    # changes of what was right so far: first of single arrays
+    # changes of right results: first those of single arrays
     Mistake(
         "means_multiplied",
         "dE/dw is the product of means over the samples, instead of the sum of products",
@@ -698,7 +699,7 @@ MISTAKES: tuple[Mistake, ...] = (
         trial=0.5,
         linear=True,
     ),
-    # then of everything
+    # then those of all arrays
     Mistake("first_sample_only", "only the first sample counts", wrong.of_samples(slice(0, 1)), _at_the_output),
     Mistake("last_sample_only", "only the last sample counts", wrong.of_samples(slice(-1, None)), _at_the_output),
     Mistake("sign", "the sign is turned round, as of t − o", wrong.times(lambda case, _: -1.0), _at_the_output),

@@ -1,6 +1,7 @@
-"""Which known mistakes a request cannot reveal, because the gradient is right in spite of them; and one that can.
+"""Find the known mistakes that a request cannot reveal, and a better request, the probe, that reveals them.
 
-One sample hides a missing 1/n, a linear network a missing derivative. Both are found by replaying every mistake.
+A mistake stays hidden if the gradient is right in spite of it: one sample hides a missing 1/n, and a linear network
+hides a missing derivative. Hidden and revealed mistakes are both found by replaying every mistake.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,7 @@ _OF_RANDOM_NUMBER = 20.0  # operations
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """Another network of the same architecture, with inputs and targets, and what it cannot reveal either."""
+    """A network of the same architecture, with inputs and targets, and the mistakes that it cannot reveal either."""
 
     network: Network
     inputs: Array  # (s, i)
@@ -52,9 +53,9 @@ def blind_to(
     *,
     checkpoint: Checkpoint = unlimited,
 ) -> BlindSpots:
-    """The mistakes that could be made in this case, and leave every derivative right within the tolerance.
+    """The mistakes that could be made in this case but leave every derivative right within the tolerance.
 
-    All within `budget.BLIND_SPOTS` operations. The checkpoint is called before each replayed layer, and may raise.
+    Takes at most `budget.BLIND_SPOTS` operations. The checkpoint is called before each replayed layer, and may raise.
     """
     budget, found = Budget(BLIND_SPOTS, checkpoint), list[Mistake]()
     for tried, mistake in enumerate(among):
@@ -67,7 +68,7 @@ def blind_to(
 
 
 def _shows(case: Case, right: Sequence[LayerGradient], mistake: Mistake, tolerance: Tolerance, budget: Budget) -> bool:
-    """Whether some derivative comes out wrong where the mistake is made in all layers that it can be made in."""
+    """Whether some derivative is wrong if the mistake is made in all layers where it can be made."""
     variant = Variant(((mistake, mistake.layers(case)),))
     scale = max(float(np.abs(layer.dE_dw).max()) for layer in right) if mistake.of_largest else 1.0
     replayed = replay(case, right, variant, mistake.trial * scale, budget)
@@ -93,9 +94,9 @@ def better_probe(
     *,
     checkpoint: Checkpoint = unlimited,
 ) -> Probe | None:
-    """A seeded request of the same architecture that reveals most of these mistakes; None where none reveals more.
+    """The seeded request of the same architecture that reveals most hidden mistakes; None if none reveals any.
 
-    The best that is found within `budget.PROBES` operations. The checkpoint is called before each replayed layer.
+    Takes at most `budget.PROBES` operations. The checkpoint is called before each replayed layer.
     """
     best: Probe | None = None
     budget = Budget(PROBES, checkpoint)
@@ -124,8 +125,8 @@ def _revealing(
 
 
 def _probes(network: Network, loss: LossSpec, budget: Budget) -> Iterator[Probe]:
-    """Requests of the same architecture: with weights of their own, then with those of the client, moved a little."""
-    for change in (_seeded, _moved):
+    """Yield requests of the same architecture: with random weights, then with the client's weights, varied a little."""
+    for change in (_seeded, _varied):
         for seed in _SEEDS:
             budget.take(_operations_of_probe(network))
             random = np.random.default_rng(seed)
@@ -135,24 +136,24 @@ def _probes(network: Network, loss: LossSpec, budget: Budget) -> Iterator[Probe]
 
 
 def _operations_of_probe(network: Network) -> float:
-    """Those of making a network and of its gradient."""
+    """The operations to make a network and to compute its gradient."""
     weights = sum(layer.weights.size for layer in network.layers)
     return _OF_RANDOM_NUMBER * weights + 3.0 * operations_of_pass(network.layers, _SAMPLES)
 
 
 def most_for_blind_spots(network: Network, samples: int) -> float:
-    """No fewer than the operations that `blind_to` takes."""
+    """An upper bound on the operations of `blind_to`."""
     return min(BLIND_SPOTS, len(MISTAKES) * operations_of_pass(network.layers, samples))
 
 
 def most_for_probes(network: Network) -> float:
-    """No fewer than the operations that `better_probe` takes."""
+    """An upper bound on the operations of `better_probe`."""
     of_probe = _operations_of_probe(network) + len(MISTAKES) * operations_of_pass(network.layers, _SAMPLES)
     return min(PROBES, 2 * len(_SEEDS) * of_probe)
 
 
 def _seeded(layer: Layer, random: np.random.Generator) -> Layer:
-    """A layer whose units neither saturate nor stay linear; one of several sits on a kink, where there is one."""
+    """A random layer whose units neither saturate nor stay linear; one of several sits on a kink, if there is one."""
     n_in, n_out = layer.weights.shape
     weights: Array = random.normal(0.0, 1.5 / np.sqrt(n_in), (n_in, n_out))
     biases: Array | None = None if layer.biases is None else random.normal(0.0, 0.5, (n_out,))
@@ -164,14 +165,14 @@ def _seeded(layer: Layer, random: np.random.Generator) -> Layer:
     return Layer(weights, biases, layer.activation)
 
 
-def _moved(layer: Layer, random: np.random.Generator) -> Layer:
+def _varied(layer: Layer, random: np.random.Generator) -> Layer:
     weights = layer.weights * random.uniform(0.7, 1.3, layer.weights.shape)
     biases = None if layer.biases is None else layer.biases + random.uniform(-0.1, 0.1, layer.units)
     return Layer(weights, biases, layer.activation)
 
 
 def _targets(loss: LossSpec, outputs: int, random: np.random.Generator) -> Array:
-    """Targets that the loss takes: classes, its own few values, or numbers within its range that add up to 1."""
+    """Random targets for the loss: classes, allowed values, or fractions; those of a loss per sample add up to 1."""
     if loss.loss.class_indices:
         return random.integers(0, outputs, _SAMPLES).astype(np.float64)
     shape = (_SAMPLES, outputs // loss.loss.outputs_per_target)

@@ -1,8 +1,8 @@
-"""Wrong formulas of the backward pass, in the form in which `mistakes.py` names them.
+"""Wrong formulas of the backward pass, from which `mistakes.py` makes its rows.
 
-A change takes rules, the case and a number (the one that a mistake may leave open, such as a learning rate), and gives
-rules of which one is wrong. Two changes are applied one after the other; everything that a change does not touch is
-the one right pass of `backprop.py`.
+A change takes rules, the case and the mistake's unknown number, such as a learning rate, and returns rules with a wrong
+formula. Two changes are applied one after the other. All formulas that a change does not replace are those of
+`backprop.py`.
 """
 
 from collections.abc import Callable
@@ -22,14 +22,14 @@ from chainrule.graph.blocks import product as matrix_product
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What a mistake can be made in: a request and its forward pass."""
+    """A request and its forward pass, in which mistakes are replayed."""
 
     activities: list[Activity]
     top: LossGradient
     targets: Array
     loss: LossSpec
-    layers_of: dict[str, frozenset[int]] = field(default_factory=dict)  # where each mistake can be made, once looked up
-    kinks_of: dict[ActivationSpec, list[tuple[Kink, float]]] = field(default_factory=dict)  # once looked up
+    layers_of: dict[str, frozenset[int]] = field(default_factory=dict)  # a cache: the layers of each mistake
+    kinks_of: dict[ActivationSpec, list[tuple[Kink, float]]] = field(default_factory=dict)  # a cache for `kinks`
 
     @cached_property
     def specs(self) -> list[frozenset[ActivationSpec]]:
@@ -87,38 +87,38 @@ def within(layers: frozenset[int], rules: Rules, changed: Rules) -> Rules:
     return Rules(*(chosen(field.name) for field in fields(Rules)))  # type: ignore[arg-type]
 
 
-# A wrong factor: dE/da is then the plain product, also where the right pass has a closed form
+# A wrong factor: dE/da is then the plain product, even for a stable pair, which has a closed form otherwise
 
 
-def product(_place: Place, do_da: LayerJacobian, dE_do: Array) -> Array:
+def plain_product(_place: Place, do_da: LayerJacobian, dE_do: Array) -> Array:
     """Σ_m dE/do_m · do_m/da_j, (s, j)."""
     return do_da.dE_da(dE_do)
 
 
 def by_dE_do(formula: Callable[[Place, Case], Array]) -> Change:
-    """Another dE/do, (s, j)."""
-    return lambda rules, case, _: replace(rules, dE_do=lambda place: formula(place, case), dE_da=product)
+    """Replace dE/do, (s, j)."""
+    return lambda rules, case, _: replace(rules, dE_do=lambda place: formula(place, case), dE_da=plain_product)
 
 
 def by_do_da(formula: Callable[[Place, Case], LayerJacobian]) -> Change:
-    """Another do/da."""
-    return lambda rules, case, _: replace(rules, do_da=lambda place: formula(place, case), dE_da=product)
+    """Replace do/da."""
+    return lambda rules, case, _: replace(rules, do_da=lambda place: formula(place, case), dE_da=plain_product)
 
 
 def by_dE_da(formula: Callable[[Place, LayerJacobian, Array], Array]) -> Change:
-    """Another way to put dE/do and do/da together."""
+    """Replace the formula that combines dE/do and do/da."""
     return lambda rules, case, _: replace(rules, dE_da=formula)
 
 
 def by_x(formula: Callable[[Place], Array]) -> Change:
-    """Other numbers, (s, i), as da/dw."""
+    """Replace da/dw, (s, i)."""
     return lambda rules, case, _: replace(
         rules, dE_dw=lambda place, dE_da: matrix_product(formula(place).T, dE_da, place.checkpoint)
     )
 
 
 def by_top(formula: Callable[[Case], LossGradient]) -> Change:
-    """The derivative of another loss, with its own closed form."""
+    """Replace the derivative of the loss, with its closed form."""
 
     def change(rules: Rules, case: Case, _: float) -> Rules:
         top = formula(case)
@@ -135,9 +135,9 @@ Times = Callable[[Array, Array], Array]
 
 
 def from_above(formula: Callable[[LayerGradient, float, Times], Array]) -> Change:
-    """Another way to hand down: dE/do from the derivatives of the layer above, and the number left open.
+    """Replace dE/do of hidden layers, by a formula of the derivatives of the layer above and the unknown number.
 
-    The formula is given the product of two matrices as a function, which looks at the checkpoint.
+    The third argument of the formula is a function that multiplies two matrices and calls the checkpoint.
     """
 
     def dE_do(place: Place, theta: float) -> Array:
@@ -151,16 +151,16 @@ def _above(place: Place) -> LayerGradient:
     return place.above
 
 
-# A right result, changed: these keep what other changes did before
+# A changed result: these keep what earlier changes did
 
 
 def times(factor: Callable[[Case, float], float]) -> Change:
-    """E times a factor, and so dE/do and everything from there down."""
+    """Multiply E by a factor, and so dE/do and every derivative computed from it."""
     return lambda rules, case, theta: _of_loss(rules, lambda array: factor(case, theta) * array)
 
 
 def of_samples(kept: slice) -> Change:
-    """Only these samples."""
+    """Keep the loss of these samples only."""
 
     def only(every: Array) -> Array:
         some = np.zeros_like(every)
@@ -171,7 +171,7 @@ def of_samples(kept: slice) -> Change:
 
 
 def _of_loss(rules: Rules, changed: Callable[[Array], Array]) -> Rules:
-    """A linear change of the loss's derivative, also where that has a closed form or a wrong one of its own."""
+    """Change the loss's derivative by a linear function, also if it has a closed form or is already wrong."""
     return replace(
         rules,
         dE_do=lambda place: changed(rules.dE_do(place)),
@@ -179,25 +179,25 @@ def _of_loss(rules: Rules, changed: Callable[[Array], Array]) -> Rules:
     )
 
 
-Adjustment = Callable[[Array, Place, Array, float], Array]  # the right array, where, dE/da, the number left open
+Adjustment = Callable[[Array, Place, Array, float], Array]  # of the array, its place, dE/da, the unknown number
 
 
 def on_dE_dw(formula: Adjustment) -> Change:
-    """dE/dw, (i, j), changed."""
+    """Change dE/dw, (i, j)."""
     return lambda rules, case, theta: replace(
         rules, dE_dw=lambda place, dE_da: formula(rules.dE_dw(place, dE_da), place, dE_da, theta)
     )
 
 
 def on_dE_db(formula: Adjustment) -> Change:
-    """dE/db, (j,), changed."""
+    """Change dE/db, (j,)."""
     return lambda rules, case, theta: replace(
         rules, dE_db=lambda place, dE_da: formula(rules.dE_db(place, dE_da), place, dE_da, theta)
     )
 
 
 def both(first: Change, second: Change) -> Change:
-    """One change and then another."""
+    """Apply one change and then another."""
     return lambda rules, case, theta: second(first(rules, case, theta), case, theta)
 
 
@@ -223,7 +223,7 @@ def of_each_group(place: Place, jacobian: Callable[[ActivationSpec, Array], Jaco
 
 
 def same_slope(slope: Callable[[Array], Array], of: Callable[[Activity], Array]) -> Change:
-    """One derivative for all units of a layer, of their a or of their o."""
+    """Replace do/da by one function for all units of a layer, of their a or of their o."""
 
     def do_da(place: Place, _case: Case) -> LayerJacobian:
         layer, numbers = place.activity.layer, of(place.activity)
@@ -233,7 +233,7 @@ def same_slope(slope: Callable[[Array], Array], of: Callable[[Activity], Array])
 
 
 def respecified(respec: Callable[[ActivationSpec], ActivationSpec]) -> Change:
-    """The derivative of each activation with other parameters."""
+    """Compute the derivative of each activation with other parameters."""
 
     def do_da(place: Place, _case: Case) -> LayerJacobian:
         return of_each_group(place, lambda phi, a: respec(phi).jacobian(a))
@@ -242,7 +242,7 @@ def respecified(respec: Callable[[ActivationSpec], ActivationSpec]) -> Change:
 
 
 def at_kinks(weight_of_right: float) -> Change:
-    """Another value at the kinks, between the left-hand derivative and the right-hand one."""
+    """Take another value at the kinks, between the left-hand and the right-hand derivative."""
 
     def jacobian(phi: ActivationSpec, a: Array) -> Jacobian:
         right = phi.jacobian(a)
@@ -263,15 +263,15 @@ def at_kink(kink: Kink, weight_of_right: float) -> float:
 
 
 def each_part(formula: Callable[[Jacobian], Jacobian], do_da: LayerJacobian) -> LayerJacobian:
-    """A change of the Jacobian of every group."""
+    """Change the Jacobian of every group."""
     return do_da._replace(whole=formula(do_da.whole))
 
 
 def diagonal(part: Jacobian) -> Jacobian:
-    """Every unit by itself."""
+    """The diagonal alone, as if every unit acted alone."""
     return Jacobian(part.diagonal)
 
 
 def flipped(part: Jacobian) -> Jacobian:
-    """The sign off the diagonal turned round."""
+    """The Jacobian with the opposite sign off the diagonal."""
     return Jacobian(part.diagonal, None if part.left is None else -part.left, part.right)

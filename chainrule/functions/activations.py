@@ -1,11 +1,11 @@
-"""The table of activations: what each is called, what it computes, and what people should know of it, in one row.
+"""The table of activations: one row each, with names, functions, formulas, kinks and references.
 
     o = φ(a)        acts on a group of units: on each by itself (tanh), or on all of them together (softmax)
 
-A kink takes the derivative that PyTorch takes for the function of that name, always a valid subgradient.
+At a kink, the derivative is the one that PyTorch takes for the function of that name, always a valid subgradient.
 
-A new activation is one row of `ACTIVATIONS`: contract, catalogue, messages and tests follow from the table. What it
-computes stands in `elementwise.py` or `simplex.py`.
+A new activation is one row of `ACTIVATIONS`: contract, catalogue, messages and tests follow from the table. Its
+functions are in `elementwise.py` or `simplex.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -51,7 +51,7 @@ def _none_other(*_: object) -> Mapping[str, float]:
 
 @dataclass(frozen=True, eq=False)
 class Activation:
-    """One row. `slope` belongs to an activation of single units, `jacobian` to one of a whole group.
+    """One row. An activation of single units has `slope`, an activation of a whole group has `jacobian`.
 
     `value`, `slope` and `jacobian` take a, (s, j) for s samples and j units, then the parameters in their order.
     `formula` and `derivative` are LaTeX in a, o and the parameters' symbols. The errors of value and derivative are at
@@ -69,8 +69,8 @@ class Activation:
     parameters: tuple[Parameter, ...] = ()
     rule: Rule | None = None
     kinks: Callable[..., tuple[Kink, ...]] = _smooth
-    border: Border | None = None  # the kinks of a group
-    symbols: Callable[..., Mapping[str, float]] = _none_other  # of the formula, that an equation gives; of one sample
+    border: Border | None = None  # where an activation of a whole group has kinks
+    symbols: Callable[..., Mapping[str, float]] = _none_other  # that the formula defines by an equation, for one sample
     aliases: tuple[str, ...] = ()
     elsewhere: tuple[Elsewhere, ...] = ()
     note: str = ""
@@ -79,7 +79,7 @@ class Activation:
 
     @property
     def elementwise(self) -> bool:
-        """Whether every unit minds only its own pre-activation."""
+        """Whether the output of every unit depends only on its own pre-activation."""
         return self.slope is not None
 
 
@@ -100,7 +100,7 @@ class ActivationSpec:
 
     @quietly
     def value(self, a: Array) -> Array:
-        """o = φ(a), (s, j). Infinite only where float64 cannot hold it."""
+        """o = φ(a), (s, j). Infinite only beyond the range of float64."""
         return self.activation.value(a, *self.values)
 
     @quietly
@@ -118,7 +118,7 @@ class ActivationSpec:
 
     @quietly
     def distances(self, a: Array) -> list[tuple[Kink | Border, Array]]:
-        """Every kink or border, and how far from it each unit is, (s, j): the sign says on which side."""
+        """Every kink or border, with the signed distance of each unit from it, (s, j)."""
         kinks: list[tuple[Kink | Border, Array]] = [(kink, a - kink.at) for kink in self.kinks()]
         border = self.activation.border
         return kinks if border is None else [*kinks, (border, border.distance(a, *self.values))]
@@ -140,7 +140,7 @@ def _hard_sigmoid_kinks(slope: float, offset: float) -> tuple[Kink, ...]:
 
 
 def _shrink_kinks(threshold: float, jump: float) -> tuple[Kink, ...]:
-    """Those of both shrinks; a threshold of 0 leaves the straight line."""
+    """The kinks of hard and soft shrinkage; none for the threshold 0, which makes both the identity."""
     below, above = Kink(-threshold, left=1.0, right=0.0, jump=jump), Kink(threshold, left=0.0, right=1.0, jump=jump)
     return (below, above) if threshold > 0.0 else ()
 

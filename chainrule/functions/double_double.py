@@ -1,7 +1,7 @@
-"""Sums, products and exponentials with the digits that rounding would take from them.
+"""Double-double arithmetic: sums, products and exponentials that keep the digits lost to rounding.
 
-A number that float64 cannot hold is kept as two, `value + rest`, where `rest` is what rounding left out of `value`.
-In front of an exponential that matters: e⁻⁷⁰⁰ has lost 4e-14 of itself when the exponent is rounded to 53 bits.
+A number is kept as two, `value + rest`, where `rest` is the rounding error of `value`. In an exponent this matters:
+if the exponent of e⁻⁷⁰⁰ is rounded to 53 bits, the relative error of the result is 4e-14.
 
 Source: Dekker, A floating-point technique for extending the available precision, Numer. Math. 18(3):224-242, 1971.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from chainrule.functions.tables import Array, Number
 
 _UPPER_BITS = np.int64(~0x7FFFFFF)  # sign, exponent and the first 26 bits of a float64; products of such are exact
-_FAR = 1e3  # e to this power is beyond float64, and so to its negative: rests make no difference there
+_FAR = 1e3  # e to ±1000 is beyond float64, so rests make no difference there
 _SHIFT = 64.0
 _UNSHIFT = math.exp(-_SHIFT)
 
@@ -48,25 +48,25 @@ def _halves(x: Number) -> tuple[Array, Array]:
 
 
 def quotient(x: Array, y: Number, x_rest: Number = 0.0) -> Pair:
-    """(x + x_rest) / y as value and rest; the rest is 0 where the value is far beyond what e can be raised to."""
+    """(x + x_rest) / y as value and rest; the rest is 0 from |value| = 1000 on: e to that power is beyond float64."""
     value = x / y
     product, product_rest = two_product(value, y)
     return value, _near(value, ((x - product) - product_rest + x_rest) / y)
 
 
 def root(x: Number) -> Number:
-    """√x: of a number a number, with which operations on arrays are faster than with a NumPy scalar."""
+    """√x; a float for a float, because arrays are faster with a float than with a NumPy scalar."""
     return np.sqrt(x) if isinstance(x, np.ndarray) else math.sqrt(x)
 
 
 def product(x: Array, y: Number) -> Pair:
-    """x · y as value and rest; the rest is 0 where the value is far beyond what e can be raised to."""
+    """x · y as value and rest; the rest is 0 from |value| = 1000 on: e to that power is beyond float64."""
     value, rest = two_product(x, y)
     return value, _near(value, rest)
 
 
 def _near(value: Array, rest: Array) -> Array:
-    """Rests made of infinities would be NaN."""
+    """The rests, and 0 from |value| = 1000 on: the rest of an infinite value would be NaN."""
     return np.where(np.abs(value) < _FAR, rest, 0.0)
 
 
@@ -76,7 +76,7 @@ def exp(x: Array, rest: Number = 0.0) -> Array:
 
 
 def times_exp(factor: Number, x: Array, rest: Number = 0.0) -> Array:
-    """factor · e^(x + rest), rounded once where the exponential alone would be subnormal, of a few bits."""
+    """factor · e^(x + rest), rounded once also where the exponential alone would be subnormal, with few bits."""
     far = x < -650.0
     if not far.any():
         return factor * exp(x, rest)
@@ -84,7 +84,7 @@ def times_exp(factor: Number, x: Array, rest: Number = 0.0) -> Array:
 
 
 def total(x: Array) -> tuple[Array, Array]:
-    """The finite sum along the last axis, (..., 1), as value and rest: added in pairs, every rounding kept."""
+    """The finite sum along the last axis, (..., 1), as value and rest: pairwise, keeping every rounding error."""
     value, rest = x, np.zeros_like(x)
     while value.shape[-1] > 1:
         half = value.shape[-1] // 2

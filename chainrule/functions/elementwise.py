@@ -1,11 +1,11 @@
-"""The activations of single units: every function stands above its slope, to be read against each other.
+"""The activations of single units: every function is followed by its slope, so that both can be compared.
 
     o = φ(a),   do/da = φ'(a)
 
-Slopes are computed from a, never from o: o·(1 - o) has lost every digit at |a| = 37, 1 - o² at 20. Where a slope has a
-zero, it is written as what it gains on the way from there, since a difference of two equal numbers keeps no digit.
-All take a, of any shape, then the parameters: numbers, or arrays that broadcast against a. `ActivationSpec` sees to it
-that what overflows does so silently.
+Slopes are computed from a, never from o: o·(1 - o) has lost every digit at |a| = 37, 1 - o² at 20. A slope with a zero
+is computed as its change since that zero, because the difference of two equal numbers keeps no digit. All functions
+take a, of any shape, then the parameters: numbers, or arrays that broadcast against a. `ActivationSpec` silences the
+warnings of overflow.
 """
 
 import math
@@ -18,13 +18,13 @@ from chainrule.functions.double_double import Pair, times_exp, two_product, two_
 from chainrule.functions.tables import Array, Number
 
 
-def _one_where(holds: NDArray[np.bool_]) -> Array:
-    """1, and 0 where it does not hold: a tenth of the time of np.where, which branches on every number."""
+def _indicator(holds: NDArray[np.bool_]) -> Array:
+    """1 where `holds`, else 0: takes a tenth of the time of np.where, which branches on every number."""
     return holds.astype(np.float64)
 
 
-def _held(a: Array, low: Number, high: Number) -> Array:
-    """a, held between low and high. With arrays as bounds, np.clip makes 0 of -0 at a bound of 0; with numbers not."""
+def _limited(a: Array, low: Number, high: Number) -> Array:
+    """a, limited to [low, high]. With arrays as bounds np.clip turns -0 into 0 at a bound of 0, with numbers not."""
     if isinstance(low, np.ndarray) or isinstance(high, np.ndarray):
         return np.where(a < low, low, np.where(a > high, high, a))
     return np.clip(a, low, high)
@@ -47,7 +47,7 @@ def slope_of_sigmoid(a: Array) -> Array:
 
 
 def slope_of_tanh(a: Array) -> Array:
-    """1 / cosh². Where cosh overflows, at 711, this is long 0; its square would at 356, where this is not."""
+    """1 / cosh². cosh overflows at 711, where the slope is 0; cosh² would overflow at 356, where it is not."""
     return (1.0 / np.cosh(a)) ** 2
 
 
@@ -68,7 +68,7 @@ _TANH_SHRINK = [2 * k / math.factorial(2 * k + 1) for k in range(_HALF_OF_SERIES
 
 
 def tanh_shrink(a: Array) -> Array:
-    """a - tanh a; near 0, where both are equal, (a·cosh a - sinh a) / cosh a by the series of its numerator."""
+    """a - tanh a; near 0, where the two cancel, (a·cosh a - sinh a) / cosh a by the series of its numerator."""
     b = np.clip(a, -2.0, 2.0)
     near = b * (b * b * np.polyval(_TANH_SHRINK, b * b)) / np.cosh(b)
     return np.where(np.abs(a) < 2.0, near, a - np.tanh(a))
@@ -112,7 +112,7 @@ def slope_of_log_sigmoid(a: Array) -> Array:
     return sigmoid(-a)
 
 
-# Units that a gate lets through: o = a·σ(v) with v = a, 1.702·a or a cubic, all of them odd.
+# Gated units: o = a·σ(v), where the gate's v is a, 1.702·a or a cubic in a, all odd functions.
 # The slope is σ(v)·σ(-v)·(1 + eᵛ + a·v'), and the bracket is 0 at one a < 0.
 
 _GATE_IS_SHUT = 1e3  # e^-1000 = 0
@@ -121,20 +121,20 @@ _SILU_ZERO_EXP = 0.2784645427610738
 
 
 def _gated(a: Array, v: Pair) -> Array:
-    """a·σ(v), for v of |a|: the gate's other side is that of -v."""
+    """a·σ(v), given v at |a|; for a < 0, the gate is σ(-v)."""
     value, rest = -v[0], -v[1]
     return np.where(a < 0, times_exp(a, value, rest), a) / (1.0 + double_double.exp(value, rest))
 
 
 def _slope_of_gated(a: Array, v: Pair, gain: Array, bracket: Array) -> Array:
-    """The slope of a·σ(v), with gain = |a|·v'; `bracket` is 1 + eᵛ + a·v', and counts for a < 0."""
+    """The slope of a·σ(v), with gain = |a|·v'; `bracket` is 1 + eᵛ + a·v', and is used for a < 0."""
     value, rest = -v[0], -v[1]
     e = double_double.exp(value, rest)
     return np.where(a < 0, times_exp(bracket, value, rest) / (1.0 + e), 1.0 + gain * e / (1.0 + e)) / (1.0 + e)
 
 
 def _silu_bracket(v: Pair) -> Array:
-    """1 + v + eᵛ for v < 0, as what it gains from its zero on."""
+    """1 + v + eᵛ for v < 0, computed as its change since its zero."""
     d = (v[0] - _SILU_ZERO[0]) + (v[1] - _SILU_ZERO[1])
     return d + _SILU_ZERO_EXP * np.expm1(np.minimum(d, _GATE_IS_SHUT / 2))
 
@@ -151,7 +151,7 @@ def slope_of_silu(a: Array) -> Array:
     return _slope_of_gated(a, (size, 0.0), size, _silu_bracket((a, 0.0)))
 
 
-_QUICK = (1.702, 4.263256414560601e-17)  # the decimal 1.702, which no float64 is
+_QUICK = (1.702, 4.263256414560601e-17)  # the decimal 1.702, which is no float64, as value and rest
 
 
 def _quick(a: Array) -> Pair:
@@ -172,7 +172,7 @@ def slope_of_quick_gelu(a: Array) -> Array:
 
 
 _TWICE_ROOT = (1.5957691216057308, -9.96930880911092e-17)  # 2·√(2/π)
-_CUBIC = (0.044715, 2.1960211427085595e-18)  # the decimal 0.044715
+_CUBIC = (0.044715, 2.1960211427085595e-18)  # the decimal 0.044715, as value and rest
 _TANH_GELU_ZERO = (-0.7524614220710163, 3.635560509207687e-17)
 _TANH_GELU_ZERO_EXP = 0.29195521191476714
 _CUBE_IS_FAR = 30.0  # v(30) is 1974: the gate is open, or shut, to the last bit
@@ -202,7 +202,7 @@ def slope_of_gelu_by_tanh(a: Array) -> Array:
     gain = _TWICE_ROOT[0] * size * (1.0 + 3.0 * _CUBIC[0] * size * size)
     zero = _TANH_GELU_ZERO[0]
     d = _TWICE_ROOT[0] * ((a - zero) - _TANH_GELU_ZERO[1])
-    squares = _CUBIC[0] * (a * a + a * zero + zero * zero)  # a³ - z³ is (a - z) times these
+    squares = _CUBIC[0] * (a * a + a * zero + zero * zero)  # a³ - z³ is (a - z) times the bracket
     bracket = d * (1.0 + 3.0 * squares) + _TANH_GELU_ZERO_EXP * np.expm1(np.minimum(d * (1.0 + squares), 500.0))
     return _slope_of_gated(a, _cubic_gate(size), gain, bracket)
 
@@ -225,8 +225,8 @@ def _erfc(x: Array) -> Array:
 def _normal_distribution(a: Array) -> Array:
     """Φ(a) = ½·erfc(-a/√2), for a above the tail.
 
-    erfc multiplies the relative error of its argument by 2x² or so: what rounding -a/√2 left out goes in by its
-    derivative, erfc'(x) ≈ -erfc(x)·(x + √(x² + 4/π)), 5 % off at most.
+    erfc multiplies the relative error of its argument by about 2x². So the rounding error of -a/√2 is corrected with
+    the derivative, erfc'(x) ≈ -erfc(x)·(x + √(x² + 4/π)), which is off by 5 % at most.
     """
     x, rest = two_product(a, -_HALF_ROOT[0])
     rest = rest - a * _HALF_ROOT[1]
@@ -283,7 +283,7 @@ def mish(a: Array) -> Array:
 
 
 def slope_of_mish(a: Array) -> Array:
-    """eᵃ·ω/δ², ω = 4(a + 1) + 4e²ᵃ + e³ᵃ + eᵃ(4a + 6), δ = 2 + 2eᵃ + e²ᵃ; ω as what it gains from its zero on."""
+    """eᵃ·ω/δ², ω = 4(a + 1) + 4e²ᵃ + e³ᵃ + eᵃ(4a + 6), δ = 2 + 2eᵃ + e²ᵃ; ω as its change since its zero."""
     a = np.clip(a, -_GATE_IS_SHUT, _GATE_IS_SHUT)
     e = np.exp(-np.abs(a))
     open_ = (1.0 + e * (4.0 + e * ((4.0 * a + 6.0) + e * (4.0 * a + 4.0)))) / (1.0 + 2.0 * e * (1.0 + e)) ** 2
@@ -294,7 +294,7 @@ def slope_of_mish(a: Array) -> Array:
     return np.where(a < 0, times_exp(omega, np.minimum(a, 0.0)) / (e * (e + 2.0) + 2.0) ** 2, open_)
 
 
-# The exponential, and units that are one on one side.
+# The exponential, units that are exponential on one side, the Gaussian bell, and squareplus.
 
 
 def slope_of_exponential(a: Array) -> Array:
@@ -315,7 +315,7 @@ def slope_of_elu(a: Array, alpha: Number) -> Array:
 def celu(a: Array, alpha: Number) -> Array:
     """a, and α·(e^(a/α) - 1) where a ≤ 0."""
     x = np.minimum(a, 0.0) / alpha
-    return np.where(x > -1e-18, a, alpha * np.expm1(x))  # nearer to 0 it is a, which x may be too small to say
+    return np.where(x > -1e-18, a, alpha * np.expm1(x))  # nearer to 0 the value is a, where x may underflow
 
 
 def slope_of_celu(a: Array, alpha: Number) -> Array:
@@ -328,7 +328,7 @@ _SELU_LIMIT = 1.7580993408473768  # 1.0507009873554805 · 1.6732632423543772, ro
 
 
 def selu(a: Array) -> Array:
-    """1.0507... times elu(a) with α = 1.6732...: mean 0 and variance 1 stay."""
+    """1.0507... times elu(a) with α = 1.6732..., which preserves mean 0 and variance 1."""
     return np.where(a > 0, _SELU_SCALE * a, _SELU_LIMIT * np.expm1(np.minimum(a, 0.0)))
 
 
@@ -361,7 +361,7 @@ def slope_of_squareplus(a: Array, b: Number) -> Array:
     return np.where(a < 0, 0.125 * b / half / (half + 0.5 * np.abs(a)), 0.5 + 0.25 * a / half)
 
 
-# Waves, and what is not bent at all.
+# Sine, cosine, arc tangent and square.
 
 
 def slope_of_sin(a: Array) -> Array:
@@ -389,7 +389,7 @@ def slope_of_square(a: Array) -> Array:
     return 2.0 * a
 
 
-# Units made of straight lines, and two parabolas. At a kink the slope is the one that PyTorch takes.
+# Piecewise linear units, and two with a parabola. At a kink the slope is the one that PyTorch takes.
 
 
 def slope_of_absolute(a: Array) -> Array:
@@ -404,7 +404,7 @@ def relu(a: Array) -> Array:
 
 def step(a: Array) -> Array:
     """1 where a > 0, else 0."""
-    return _one_where(a > 0)
+    return _indicator(a > 0)
 
 
 def slope_of_step(a: Array) -> Array:
@@ -423,13 +423,13 @@ def slope_of_leaky_relu(a: Array, negative_slope: Number) -> Array:
 
 
 def clip(a: Array, low: Number, high: Number) -> Array:
-    """a, held between low and high."""
-    return _held(a, low, high)
+    """a, limited to [low, high]."""
+    return _limited(a, low, high)
 
 
 def slope_of_clip(a: Array, low: Number, high: Number) -> Array:
     """1 between low and high, 0 elsewhere."""
-    return _one_where((a > low) & (a < high))
+    return _indicator((a > low) & (a < high))
 
 
 def hard_sigmoid_edges(slope: Number, offset: Number) -> tuple[Number, Number]:
@@ -438,7 +438,7 @@ def hard_sigmoid_edges(slope: Number, offset: Number) -> tuple[Number, Number]:
 
 
 def hard_sigmoid(a: Array, slope: Number, offset: Number) -> Array:
-    """slope · a + offset, held between 0 and 1; taken from the lower edge, where the two terms cancel."""
+    """slope · a + offset, limited to [0, 1]; computed from the distance to the lower edge, where the terms cancel."""
     low, high = hard_sigmoid_edges(slope, offset)
     return np.where(a < high, np.clip(slope * (a - low), 0.0, 1.0), 1.0)
 
@@ -461,7 +461,7 @@ def slope_of_hard_silu(a: Array) -> Array:
 
 
 def sparse_sigmoid(a: Array) -> Array:
-    """(a + 1) / 2, held between 0 and 1."""
+    """(a + 1) / 2, limited to [0, 1]."""
     return 0.5 * (np.clip(a, -1.0, 1.0) + 1.0)
 
 
@@ -481,13 +481,13 @@ def hard_shrink(a: Array, threshold: Number) -> Array:
 
 
 def slope_of_shrink(a: Array, threshold: Number) -> Array:
-    """1, and 0 where |a| ≤ threshold: of both shrinks."""
-    return _one_where((np.abs(a) > threshold) | (threshold == 0.0))
+    """1, and 0 where |a| ≤ threshold, for hard and soft shrinkage; 1 everywhere for the threshold 0."""
+    return _indicator((np.abs(a) > threshold) | (threshold == 0.0))
 
 
 def soft_shrink(a: Array, threshold: Number) -> Array:
-    """a, by threshold nearer to 0."""
-    return a - _held(a, -threshold, threshold)
+    """a, moved towards 0 by `threshold`, and 0 where |a| ≤ threshold."""
+    return a - _limited(a, -threshold, threshold)
 
 
 def thresholded(a: Array, threshold: Number, value: Number) -> Array:
@@ -497,4 +497,4 @@ def thresholded(a: Array, threshold: Number, value: Number) -> Array:
 
 def slope_of_thresholded(a: Array, threshold: Number, value: Number) -> Array:
     """1, and 0 where a ≤ threshold."""
-    return _one_where(a > threshold)
+    return _indicator(a > threshold)

@@ -1,10 +1,10 @@
-"""The derivative do/da of a group of units, and what backpropagation asks of it.
+"""The Jacobian do/da of a group of units, and its product with dE/do.
 
     dE/da_j = Σ_m  dE/do_m · do_m/da_j
 
 The Jacobian of an elementwise activation is a diagonal. That of every vector-valued activation in the table is a
-diagonal and, off it, an outer product, do_j/da_m = -left_j · right_m (softmax: o_j · o_m). Both take n numbers a
-sample; the n² of the full matrix are made only for who asks to see them.
+diagonal and, off it, an outer product, do_j/da_m = -left_j · right_m (softmax: o_j · o_m). Both take a few times n
+numbers a sample; only `array` makes the n² numbers of the full matrix.
 """
 
 from typing import NamedTuple
@@ -38,7 +38,7 @@ class Jacobian(NamedTuple):
         finite = np.isfinite(self.diagonal)
         return finite if self.left is None else finite & np.isfinite(self.left)
 
-    @quietly  # a temperature of 5e-324 divides by next to nothing
+    @quietly  # division by a temperature of 5e-324 overflows
     def array(self) -> Array:
         """The diagonal, (s, j), of an elementwise activation; the matrix `[s, j, m]` = do_j/da_m of any other."""
         if self.left is None or self.right is None:
@@ -52,7 +52,7 @@ class Jacobian(NamedTuple):
 def sum_of_others(x: Array) -> Array:
     """Σ_{m≠j} x_m for every j along the last axis.
 
-    x_j is never added and taken away again: where one unit of a softmax is certain, Σ x - x_j would keep no digit.
+    x_j is never added and subtracted again: if one output of a softmax is nearly 1, Σ x - x_j would keep no digit.
     """
     before, after = np.zeros_like(x), np.zeros_like(x)
     np.cumsum(x[..., :-1], axis=-1, out=before[..., 1:])

@@ -1,7 +1,7 @@
-"""The losses: every ℓ stands above its derivative dℓ/do, to be read against each other.
+"""The losses: every ℓ is followed by its derivative dℓ/do, so that both can be compared.
 
-All take o and t, both (s, j) for s samples and j outputs, then the parameters. A value is the single losses, (s, j),
-those of one sample adding up to its loss; or (s, 1) where a sample's loss has no such parts. r = o - t throughout.
+All take o and t, both (s, j) for s samples and j outputs, then the parameters. A value has a loss for each output,
+(s, j), which add up to the loss of the sample; or (s, 1) if a sample's loss has no such parts. r is o - t throughout.
 """
 
 import math
@@ -15,12 +15,12 @@ from chainrule.functions.tables import Array
 
 
 def x_log_y(x: Array, y: Array) -> Array:
-    """x · log y, and 0 where x is 0: an impossible class that did not occur costs nothing."""
+    """x · log y, and 0 where x is 0: a class with output 0 and target 0 costs nothing."""
     return x * np.log(y, out=np.zeros_like(y), where=x != 0.0)
 
 
 def x_log_rest(x: Array, y: Array) -> Array:
-    """x · log(1 - y), and 0 where x is 0. Of y = 1e-17 the difference 1 - y has no digit left."""
+    """x · log(1 - y), and 0 where x is 0. For y = 1e-17, the difference 1 - y would be 1."""
     return x * np.log1p(-y, out=np.zeros_like(y), where=x != 0.0)
 
 
@@ -29,8 +29,8 @@ def ratio(x: Array, y: Array) -> Array:
     return np.divide(x, y, out=np.zeros_like(y), where=x != 0.0)
 
 
-def product(x: Array | float, y: Array) -> Array:
-    """x · y, and 0 where x is 0, whatever y is."""
+def product_or_0(x: Array | float, y: Array) -> Array:
+    """x · y, and 0 where x is 0, even if y is infinite or NaN."""
     return np.multiply(x, y, out=np.zeros_like(y), where=np.not_equal(x, 0.0))
 
 
@@ -40,7 +40,7 @@ def product(x: Array | float, y: Array) -> Array:
 def half_squared_error(o: Array, t: Array) -> Array:
     """½·r²."""
     r = o - t
-    return (0.5 * r) * r  # in this order r² need not be within float64, half of it being so
+    return (0.5 * r) * r  # in this order r² is not formed, which may overflow where its half does not
 
 
 def residual(o: Array, t: Array) -> Array:
@@ -76,7 +76,7 @@ def huber(o: Array, t: Array, delta: float) -> Array:
 
 
 def slope_of_huber(o: Array, t: Array, delta: float) -> Array:
-    """r, held between -δ and δ."""
+    """r, limited to [-δ, δ]."""
     return np.clip(o - t, -delta, delta)
 
 
@@ -87,7 +87,7 @@ def smooth_l1(o: Array, t: Array, beta: float) -> Array:
 
 
 def slope_of_smooth_l1(o: Array, t: Array, beta: float) -> Array:
-    """r/β, held between -1 and 1."""
+    """r/β, limited to [-1, 1]."""
     return np.clip((o - t) / beta, -1.0, 1.0)
 
 
@@ -117,7 +117,7 @@ def slope_of_quantile(o: Array, t: Array, tau: float) -> Array:
 
 def percentage_error(o: Array, t: Array, epsilon: float) -> Array:
     """100·|r| / max(|t|, ε)."""
-    return product(np.abs(o - t), 100.0 / np.maximum(np.abs(t), epsilon))
+    return product_or_0(np.abs(o - t), 100.0 / np.maximum(np.abs(t), epsilon))
 
 
 def slope_of_percentage_error(o: Array, t: Array, epsilon: float) -> Array:
@@ -126,7 +126,7 @@ def slope_of_percentage_error(o: Array, t: Array, epsilon: float) -> Array:
 
 
 def _log_ratio(o: Array, t: Array) -> Array:
-    """log((1 + o) / (1 + t)), which the difference of two logarithms would not know near o = t."""
+    """log((1 + o) / (1 + t)); the difference of two logarithms would have no digits near o = t."""
     r, least = o - t, np.minimum(o, t)
     gain = np.abs(r) / (1.0 + least)
     size = np.where(np.isfinite(gain), np.log1p(gain), np.log(np.abs(r)) - np.log(1.0 + least))
@@ -154,7 +154,7 @@ def targets(o: Array, t: Array) -> Array:
 
 
 def cosine_similarity(o: Array, t: Array) -> Array:
-    """-cos of the angle between o and t, output by output; 0 where one of them is 0."""
+    """The terms of -cos of the angle between o and t, one for each output; 0 where o or t is 0."""
     return -_unit(o)[0] * _unit(t)[0]
 
 
@@ -167,7 +167,7 @@ def slope_of_cosine_similarity(o: Array, t: Array) -> Array:
 
 
 def _unit(x: Array) -> tuple[Array, Array, Array]:
-    """x with length 1, and its length as two factors, of which the squares neither overflow nor vanish."""
+    """x scaled to length 1, and its length as two factors, so that no square overflows or underflows."""
     scale = np.broadcast_to(np.abs(x).max(axis=1, keepdims=True), x.shape)
     x = ratio(x, scale)
     length = np.broadcast_to(np.sqrt((x * x).sum(axis=1, keepdims=True)), x.shape)
@@ -183,7 +183,7 @@ def binary_cross_entropy(o: Array, t: Array) -> Array:
 
 
 def slope_of_binary_cross_entropy(o: Array, t: Array) -> Array:
-    """(o - t) / (o·(1 - o)); with a certain target only the one term there is, so that 0/0 is not met."""
+    """(o - t) / (o·(1 - o)); for t = 0 or 1 only the one term that is left, which avoids 0/0."""
     some = np.where(t == 0.0, 1.0 / (1.0 - o), -1.0 / o)
     return np.where((t == 0.0) | (t == 1.0), some, (o - t) / o / (1.0 - o))
 
@@ -214,7 +214,7 @@ def slope_of_binary_focal(o: Array, t: Array, alpha: float, gamma: float) -> Arr
 
 def _slope_of_focal(o: Array, rest: Array, gamma: float, weight: Array, weighted_log: Array) -> Array:
     """The derivative of -weight·rest^γ·log o by o, rest being 1 - o."""
-    by_power = product(gamma, _power_times(rest, gamma - 1.0, weighted_log))
+    by_power = product_or_0(gamma, _power_times(rest, gamma - 1.0, weighted_log))
     return by_power - _power_times(rest, gamma, ratio(weight, o))
 
 
@@ -224,11 +224,11 @@ def _power_times(base: Array, exponent: float, factor: Array) -> Array:
 
 
 def kl_divergence(o: Array, t: Array) -> Array:
-    """t·log(t/o), 0 where t is 0; where t and o are close, from their difference."""
+    """t·log(t/o), and 0 where t is 0; computed from t - o where t and o are close."""
     quotient = ratio(t, o)
     near = (quotient > 0.5) & (quotient < 2.0)
     far = np.where((quotient > 1e-300) & (quotient < 1e300), np.log(quotient), np.log(t) - np.log(o))
-    return product(t, np.where(near, np.log1p(ratio(t - o, o)), far))
+    return product_or_0(t, np.where(near, np.log1p(ratio(t - o, o)), far))
 
 
 def cross_entropy(o: Array, t: Array, *_: object) -> Array:
@@ -243,7 +243,7 @@ def slope_of_cross_entropy(o: Array, t: Array, *_: object) -> Array:
 
 def cross_entropy_with_logits(o: Array, t: Array, *_: object) -> Array:
     """-t·log softmax(o)."""
-    return -product(t, log_softmax(o))
+    return -product_or_0(t, log_softmax(o))
 
 
 def slope_of_cross_entropy_with_logits(o: Array, t: Array, *_: object) -> Array:
@@ -288,12 +288,12 @@ def poisson_log(o: Array, t: Array) -> Array:
 
 
 def slope_of_poisson_log(o: Array, t: Array) -> Array:
-    """eᵒ - t; near o = 0, where both can be 1, eᵒ - 1 less t - 1."""
+    """eᵒ - t; near o = 0, where both can be 1, (eᵒ - 1) - (t - 1)."""
     return np.where(np.abs(o) < 0.5, np.expm1(o) - (t - 1.0), np.exp(o) - t)
 
 
 def gaussian_nll(o: Array, t: Array) -> Array:
-    """½·(s + (t - m)²·e⁻ˢ), for outputs m₀, s₀, m₁, s₁, ... and one target a pair."""
+    """½·(s + (t - m)²·e⁻ˢ), for outputs m₀, s₀, m₁, s₁, ... and one target for each pair."""
     s = o[:, 1::2]
     return 0.5 * (s + _standardised(o, t) ** 2)
 
@@ -301,14 +301,14 @@ def gaussian_nll(o: Array, t: Array) -> Array:
 def slope_of_gaussian_nll(o: Array, t: Array) -> Array:
     """(m - t)·e⁻ˢ by m, and ½·(1 - (m - t)²·e⁻ˢ) by s."""
     q, slope = _standardised(o, t), np.empty_like(o)
-    slope[:, 0::2] = product(q, np.exp(-0.5 * o[:, 1::2]))
+    slope[:, 0::2] = product_or_0(q, np.exp(-0.5 * o[:, 1::2]))
     slope[:, 1::2] = 0.5 * (1.0 - q) * (1.0 + q)
     return slope
 
 
 def _standardised(o: Array, t: Array) -> Array:
-    """(m - t)·e^(-s/2): the square alone of e^(-s/2) can be beyond float64."""
-    return product(o[:, 0::2] - t, np.exp(-0.5 * o[:, 1::2]))
+    """(m - t)·e^(-s/2); e⁻ˢ, the square of the exponential, can overflow where this does not."""
+    return product_or_0(o[:, 0::2] - t, np.exp(-0.5 * o[:, 1::2]))
 
 
 # Margins.
@@ -325,7 +325,7 @@ def slope_of_hinge(o: Array, t: Array) -> Array:
 
 
 def excess_of_hinge(o: Array, t: Array) -> Array:
-    """t·o - 1: from 0 on the loss is 0."""
+    """t·o - 1; where this is at least 0, the loss is 0."""
     return t * o - 1.0
 
 
@@ -340,7 +340,7 @@ def slope_of_squared_hinge(o: Array, t: Array) -> Array:
 
 
 def categorical_hinge(o: Array, t: Array) -> Array:
-    """max(0, 1 + max_j (1 - t_j)·o_j - Σ t_j·o_j), one a sample."""
+    """max(0, 1 + max_j (1 - t_j)·o_j - Σ t_j·o_j), one number for each sample."""
     return np.maximum(_lack(o, t), 0.0)
 
 
@@ -351,20 +351,20 @@ def _lack(o: Array, t: Array) -> Array:
 
 
 def slope_of_categorical_hinge(o: Array, t: Array) -> Array:
-    """-t, and 1 - t more for the first of the largest (1 - t)·o; 0 where the loss is 0."""
+    """-t, plus 1 - t for the first of the largest (1 - t)·o; 0 where the loss is 0."""
     wrong = (1.0 - t) * o
     largest = is_first_largest(wrong)
     return np.where(_lack(o, t) > 0.0, np.where(largest, 1.0 - t, 0.0) - t, 0.0)
 
 
 def lead_of_right_class(o: Array, t: Array) -> Array:
-    """From 0 on the loss is 0, for the outputs that have a part in it; others are never near."""
+    """The lead of the right class less 1: from 0 on the loss is 0. Infinite for outputs that the loss ignores."""
     wrong = (1.0 - t) * o
     return np.where((t != 0.0) | (wrong == wrong.max(axis=1, keepdims=True)), -_lack(o, t), np.inf)
 
 
 def lead_of_wrong_class(o: Array, t: Array) -> Array:
-    """By how much (1 - t)·o leads the others', while the loss is not 0; the class itself is never near."""
+    """The lead of each (1 - t)·o over the largest other one; infinite for the right class, and if the loss is 0."""
     wrong = (1.0 - t) * o
     descending = -np.sort(-wrong, axis=1)
     second = descending[:, 1:2] if o.shape[1] > 1 else np.full_like(descending, -np.inf)
@@ -373,9 +373,9 @@ def lead_of_wrong_class(o: Array, t: Array) -> Array:
 
 
 def signed_length(o: Array, t: Array) -> Array:
-    """The length of o, for each of its numbers, with a sign that changes where o goes through 0.
+    """The length of o, repeated for each output, with a sign that changes where o passes through 0.
 
-    It is that of o's part along a fixed direction, to which no o that is met in practice is perpendicular.
+    The sign is that of o's component along a fixed direction. In practice, no o is perpendicular to that direction.
     """
     _, length, scale = _unit(o)
     along = o @ (1.0 / (np.arange(o.shape[1]) + math.sqrt(2.0)))

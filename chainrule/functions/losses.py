@@ -1,9 +1,9 @@
-"""The table of losses: what each is called, what it computes, and what people should know of it, in one row.
+"""The table of losses: one row each, with names, functions, formulas, target ranges, kinks and references.
 
-    E = Σ ℓ(o, t) / divisor        the divisor is 1, the number of samples, or of single losses: the reduction
+    E = Σ ℓ(o, t) / divisor        the reduction sets the divisor: 1, the number of samples, or of terms ℓ
 
-A new loss is one row of `LOSSES`. What it computes stands in `loss_functions.py`; with what activation it has a closed
-form, in `stable_pairs.py`.
+A new loss is one row of `LOSSES`. Its functions are in `loss_functions.py`, and its closed forms with activations in
+`stable_pairs.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ class Loss:
     """One row.
 
     `value` and `derivative` take o, (s, j) for s samples and j outputs, and t, as `dense_targets` makes them, then the
-    parameters in their order. `value` gives the single losses, (s, j); those of one sample add up to its loss.
+    parameters in their order. `value` gives the losses of all outputs, (s, j); those of one sample add up to its loss.
     `formula` and `derivative_formula` are LaTeX in o, t, r = o - t and the parameters' symbols. The errors of value
     and derivative are at most `value_ulps` and `derivative_ulps` units in the last place, of the largest term where
     terms cancel.
@@ -53,8 +53,8 @@ class Loss:
     per: Literal["element", "sample"] = "element"  # what `mean` counts
     class_indices: bool = False  # whether targets are one class index a sample
     outputs_per_target: int = 1
-    target_range: tuple[float, float] | None = None  # outside it the loss is computed, and warned of
-    target_values: tuple[float, ...] = ()  # where there are any, no others are taken
+    target_range: tuple[float, float] | None = None  # for targets outside it, there is a warning
+    target_values: tuple[float, ...] = ()  # the only targets that are accepted; empty if there is no restriction
     borders: tuple[Border, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     rule: Rule | None = None
@@ -82,7 +82,7 @@ class LossSpec:
 
     @quietly
     def value(self, o: Array, t: Array) -> Array:
-        """The single losses ℓ(o, t), (s, j); (s, 1) where a sample's loss has no parts."""
+        """The losses ℓ(o, t) of all outputs, (s, j); (s, 1) if a sample's loss has no parts."""
         return self.loss.value(o, t, *self.values)
 
     @quietly
@@ -92,13 +92,13 @@ class LossSpec:
 
     @quietly
     def distances(self, o: Array, t: Array) -> list[Array]:
-        """How far each output is from each border of the loss, (s, j): the sign says on which side."""
+        """The signed distance of each output from each border of the loss, (s, j)."""
         return [border.distance(o, t, *self.values) for border in self.loss.borders]
 
     def dense_targets(self, targets: Array, outputs: int) -> Array:
-        """Targets as the loss takes them, (s, j): smoothed labels; class indices, (s,), as rows of 0 with a single 1.
+        """Targets as the loss takes them, (s, j): smoothed labels, or one-hot rows made from class indices, (s,).
 
-        The row of an ignored class is 0 throughout, so it adds nothing to the loss or to any derivative.
+        The row of an ignored class is all 0, so it adds nothing to the loss or to any derivative.
         """
         if self.loss.class_indices:
             rows = np.equal(targets[:, None], np.arange(outputs)).astype(np.float64)
@@ -107,12 +107,12 @@ class LossSpec:
         return _smoothed(targets, smoothing) if isinstance(smoothing, int | float) else targets
 
     def ignored(self, targets: Array) -> NDArray[np.bool_]:
-        """Which of the class indices, (s,), say that their sample does not count."""
+        """A mask of the samples, (s,), that do not count because their class index is `ignore_index`."""
         ignore_index = self.parameter("ignore_index")
         return np.zeros(targets.shape, bool) if ignore_index is None else np.equal(targets, ignore_index)
 
     def parameter(self, name: str) -> Value:
-        """The value of a parameter; None where the loss does not have it."""
+        """The value of a parameter; None if the loss does not have it."""
         names = [parameter.name for parameter in self.loss.parameters]
         return self.values[names.index(name)] if name in names else None
 
@@ -133,7 +133,7 @@ def _smoothed(t: Array, smoothing: float) -> Array:
 
 
 def loss_spec(name: str, reduction: Reduction | None = None, **parameters: Any) -> LossSpec:
-    """The loss of that name or alias, defaults filled in. A given reduction goes before the one an alias implies.
+    """The loss of that name or alias, defaults filled in. A given reduction overrides the one that an alias implies.
 
     Raises ValueError.
     """
@@ -143,7 +143,7 @@ def loss_spec(name: str, reduction: Reduction | None = None, **parameters: Any) 
 
 
 def _on_target(below: str, above: str) -> Border:
-    """The kink of a loss that minds on which side of t the output is."""
+    """The border o = t of a loss that has another slope below t than above it."""
     return Border(lambda o, t, *_: o - t, where="o = t", below=below, above=above, taken="0")
 
 
@@ -154,7 +154,7 @@ _SMOOTHING = Parameter(
     "label_smoothing", 0.0, "how much of every target is spread over all outputs", r"\epsilon", minimum=0.0, maximum=1.0
 )
 _WEIGHT = Parameter("alpha", 0.25, "the weight of the classes that occur", r"\alpha", minimum=0.0)
-_FOCUS = Parameter("gamma", 2.0, "how much less outputs count that are nearly right", r"\gamma", minimum=0.0)
+_FOCUS = Parameter("gamma", 2.0, "how much less nearly right outputs count", r"\gamma", minimum=0.0)
 _SMOOTHED = r", \quad u_j = (1 - \epsilon)\,t_j + \frac{\epsilon}{n}"
 
 LOSSES: Table[Loss] = Table(
@@ -300,7 +300,7 @@ LOSSES: Table[Loss] = Table(
                 Elsewhere("PyTorch", "torch.nn.functional.poisson_nll_loss", "eps", 1e-08),
             ),
             note="The constant log t! is left out, as elsewhere; Keras and PyTorch add an epsilon to o. Where o "
-            "and t·log o meet, the digits are those of the larger.",
+            "and t·log o cancel, errors are in ulp of the larger.",
         ),
         Loss(
             name="poisson_log",
@@ -311,7 +311,7 @@ LOSSES: Table[Loss] = Table(
             formula=r"\ell = e^{o} - t o",
             derivative_formula=r"\frac{d\ell}{do} = e^{o} - t",
             reference="PyTorch documentation, torch.nn.PoissonNLLLoss (log_input=True)",
-            note="The outputs are logarithms of the rate. Where two terms meet, the digits are those of the larger.",
+            note="The outputs are logarithms of the rate. Where two terms cancel, errors are in ulp of the larger.",
         ),
         Loss(
             name="binary_cross_entropy",
@@ -329,7 +329,7 @@ LOSSES: Table[Loss] = Table(
         Loss(
             name="binary_cross_entropy_with_logits",
             title="Binary cross-entropy of logits",
-            parameters=(Parameter("pos_weight", 1.0, "the weight of what occurs", "p", minimum=0.0),),
+            parameters=(Parameter("pos_weight", 1.0, "the weight of positive targets", "p", minimum=0.0),),
             value=ell.binary_cross_entropy_with_logits,
             derivative=ell.slope_of_binary_cross_entropy_with_logits,
             target_range=(0.0, 1.0),
@@ -345,7 +345,7 @@ LOSSES: Table[Loss] = Table(
                 Parameter(
                     "alpha",
                     0.25,
-                    "the weight of what occurs; 1 - alpha is that of what does not",
+                    "the weight of positive targets; negative targets have 1 - alpha",
                     r"\alpha",
                     minimum=0.0,
                     maximum=1.0,
@@ -426,8 +426,7 @@ LOSSES: Table[Loss] = Table(
             reference="Goodfellow, Bengio, Courville: Deep Learning, MIT Press 2016, sec. 6.2.2.3; label "
             "smoothing: Szegedy, Vanhoucke, Ioffe, Shlens, Wojna: Rethinking the Inception Architecture for "
             "Computer Vision, CVPR 2016, pp. 2818-2826",
-            note="The outputs are taken as the probabilities they are; Keras divides them by their sum first. n is "
-            "the number of outputs.",
+            note="The outputs are used as they are; Keras divides them by their sum first. n is the number of outputs.",
         ),
         Loss(
             name="categorical_cross_entropy_with_logits",
@@ -503,7 +502,7 @@ LOSSES: Table[Loss] = Table(
             r"\frac{(1 - o_j)^{\gamma}}{o_j}\right)",
             reference="Keras source, keras/src/losses/losses.py, categorical_focal_crossentropy; after Lin et al.: "
             "Focal Loss for Dense Object Detection, ICCV 2017",
-            note="The outputs are taken as the probabilities they are; Keras divides them by their sum first.",
+            note="The outputs are used as they are; Keras divides them by their sum first.",
         ),
         Loss(
             name="categorical_hinge",
@@ -547,7 +546,7 @@ LOSSES: Table[Loss] = Table(
             reference="Keras source, keras/src/losses/losses.py, cosine_similarity",
             elsewhere=(Elsewhere("PyTorch", "torch.nn.CosineSimilarity", "eps", 1e-8),),
             note="0, and so its derivative, where the outputs or the targets are all 0. Where the two terms of the "
-            "derivative meet, the digits are those of the larger.",
+            "derivative cancel, errors are in ulp of the larger.",
         ),
         Loss(
             name="gaussian_nll",
@@ -564,7 +563,7 @@ LOSSES: Table[Loss] = Table(
             "Proc. IEEE ICNN 1994, vol. 1, pp. 55-60",
             elsewhere=(Elsewhere("PyTorch", "torch.nn.functional.gaussian_nll_loss", "eps", 1e-06),),
             note="Outputs are pairs of a mean and the logarithm of a variance, targets one a pair. The constant "
-            "½·log 2π is left out; PyTorch takes the variance itself. Where terms meet, the digits are those of "
+            "½·log 2π is left out; PyTorch takes the variance itself. Where terms cancel, errors are in ulp of "
             "the larger.",
         ),
     ]

@@ -1,7 +1,7 @@
-"""The activations of a group of units together: softmax and its kin. Each stands above its Jacobian.
+"""The activations of a group of units together: softmax and its relatives. Each is followed by its Jacobian.
 
-All take a, (s, j) for s samples and the j units of the group; a temperature is a number, or an array (s, 1). What a
-certain unit lacks to 1 is the sum of the others, never 1 - o, which is 0 from a lead of 37 on.
+All take a, (s, j) for s samples and the j units of the group; a temperature is a number, or an array (s, 1). For the
+largest unit, 1 - o is computed as the sum of the others: the difference is 0 once a leads by 37.
 """
 
 import numpy as np
@@ -14,8 +14,8 @@ from chainrule.functions.tables import Array, Number
 
 Mask = NDArray[np.bool_]
 
-_BORDER = 1e-15  # what the threshold of sparsemax may be off by, for each unit
-_MOST_ROUNDS = 8  # units on the border that need more differ by less than that
+_BORDER = 1e-15  # the largest error of sparsemax's threshold, for each unit
+_MOST_ROUNDS = 8  # units that need more rounds differ from the border by less than _BORDER
 
 
 def _below_largest(a: Array, temperature: Number = 1.0) -> Pair:
@@ -28,14 +28,14 @@ def _below_largest(a: Array, temperature: Number = 1.0) -> Pair:
 
 
 def _exponentials(a: Array, temperature: Number = 1.0, scale: Number = 1.0) -> tuple[Array, Array, Mask]:
-    """exp((a - max a) / temperature) times scale, the sum of all but one of the largest, and which that one is."""
+    """exp((a - max a) / temperature) times scale, its sum without the first largest, and the mask of that one."""
     e = double_double.times_exp(scale, *_below_largest(a, temperature))
     largest = is_first_largest(e)
     return e, np.where(largest, 0.0, e).sum(axis=-1, keepdims=True), largest
 
 
 def is_first_largest(x: Array) -> Mask:
-    """Whether this is the largest number of its row, and the first that is."""
+    """A mask of the first of the largest numbers of each row."""
     mask: Mask = np.arange(x.shape[-1]) == x.argmax(axis=-1, keepdims=True)
     return mask
 
@@ -54,7 +54,7 @@ def softmax_and_complement(a: Array, temperature: Number = 1.0, scale: Number = 
 
 
 def jacobian_of_softmax(a: Array, temperature: Number = 1.0) -> Jacobian:
-    """o_j · (δ_jm - o_m) / T; each factor takes its share of 1 / T before it is rounded."""
+    """o_j · (δ_jm - o_m) / T; each factor is multiplied by √(1/T) before it is rounded."""
     o, rest = softmax_and_complement(a, temperature, scale=1.0 / double_double.root(temperature))
     return Jacobian(o * rest, o, o)
 
@@ -84,7 +84,7 @@ def jacobian_of_log_softmax(a: Array) -> Jacobian:
 
 
 def log_softmax_complement(a: Array, temperature: Number = 1.0) -> Array:
-    """log(1 - softmax(a)), also where 1 - softmax is below what float64 can hold."""
+    """log(1 - softmax(a)), also where 1 - softmax underflows."""
     if a.shape[-1] == 1:
         return np.full_like(a, -np.inf)
     log_o = log_softmax(a, temperature)
@@ -102,7 +102,7 @@ def sparsemax(a: Array) -> Array:
 
 
 def threshold_of_sparsemax(a: Array) -> float:
-    """τ of one sample, (j,): what the largest unit is above its output."""
+    """τ of one sample, (j,): the largest a minus its output."""
     largest = int(a.argmax())
     return float(a[largest] - margin_of_sparsemax(a[None])[0, largest])
 
@@ -110,11 +110,11 @@ def threshold_of_sparsemax(a: Array) -> float:
 def margin_of_sparsemax(a: Array) -> Array:
     """a_j - τ: above 0 in the support, below 0 outside; 0 on the border.
 
-    Sums of the sorted numbers find the support but for units that lie within their rounding of its border. Those are
-    taken in at first, and left out where their exact margin says so; each round takes out all that it can see.
+    The sums of the sorted numbers determine the support, except for units that are within rounding of its border. These
+    are included first. Each round then excludes all units whose exact margin is not positive.
     """
     below, rest = two_sum(a, -a.max(axis=-1, keepdims=True))
-    below, rest = np.maximum(below, -2.0), np.where(below < -2.0, 0.0, rest)  # more than 1 down is out
+    below, rest = np.maximum(below, -2.0), np.where(below < -2.0, 0.0, rest)  # outside, if more than 1 below
     inside = below > _rounded_threshold(below) - a.shape[-1] * _BORDER
     margin = _margin(below, rest, inside)
     rows = np.flatnonzero((inside & (margin <= 0.0)).any(axis=-1))
@@ -129,7 +129,7 @@ def margin_of_sparsemax(a: Array) -> Array:
 
 
 def _some(x: Array, rows: NDArray[np.intp]) -> Array:
-    """Rows of x, in memory as x is: sums over the units then add in the same order, to the same last bit."""
+    """Rows of x, in the memory layout of x, so that sums over the units are the same to the last bit."""
     return x[rows] if x.flags.c_contiguous else x.T[:, rows].T
 
 
@@ -156,7 +156,7 @@ def _margin(below: Array, below_rest: Array, inside: Mask) -> Array:
 
 
 def jacobian_of_sparsemax(a: Array) -> Jacobian:
-    """δ_jm - 1/k among the k units of the support, 0 elsewhere; on the border as outside."""
+    """δ_jm - 1/k among the k units of the support, 0 elsewhere; units on the border count as outside."""
     inside = np.where(sparsemax(a) > 0.0, 1.0, 0.0)
     count = inside.sum(axis=-1, keepdims=True)
     return Jacobian(inside * ((count - 1.0) / count), inside / count, inside)

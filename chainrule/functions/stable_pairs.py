@@ -1,8 +1,8 @@
 """The stable pairs: a loss and the activation below it, in one closed form.
 
-Where a unit saturates, o no longer holds what the loss needs of it: a sigmoid at a = 40 gives o = 1, and with target 0
+If a unit saturates, o has lost the digits that the loss needs: a sigmoid at a = 40 gives o = 1, and with target 0
 binary cross-entropy divides by 1 - o = 0, where dE/da is 1. A stable pair has the loss and dE/da in closed form, from
-a. The factors stay what the tables say, and their product agrees with it.
+a. The factors stay those of the tables, and their product agrees with the closed form.
 
 All functions take a and t, (s, j), of the units that share the activation, then the activation's parameters, then the
 loss's. A new pair is one row of `STABLE_PAIRS`.
@@ -16,7 +16,7 @@ import numpy as np
 from chainrule.functions import double_double
 from chainrule.functions.elementwise import sigmoid, softplus
 from chainrule.functions.jacobian import sum_of_others
-from chainrule.functions.loss_functions import poisson_log, product, ratio, slope_of_poisson_log, x_log_y
+from chainrule.functions.loss_functions import poisson_log, product_or_0, ratio, slope_of_poisson_log, x_log_y
 from chainrule.functions.simplex import (
     is_first_largest,
     log_softmax,
@@ -29,11 +29,11 @@ from chainrule.functions.tables import Array, Number
 
 @dataclass(frozen=True)
 class StablePair:
-    """What a loss and the activation below it give together, in closed form."""
+    """The closed forms for a loss and the activation below it."""
 
-    value: Callable[..., Array]  # the single losses, (s, j)
+    value: Callable[..., Array]  # the losses of all outputs, (s, j)
     dE_da: Callable[..., Array]
-    formula: str  # of dE_da, in LaTeX, as in the tables; u is the target that smoothing and class indices make
+    formula: str  # of dE_da, in LaTeX, as in the tables; u is the dense target: smoothed, or made from a class index
     dE_do: Callable[..., Array] | None = None  # only where o itself has lost the digits that the factor needs
 
 
@@ -42,11 +42,11 @@ def _binary_cross_entropy_of_sigmoid(a: Array, t: Array) -> Array:
 
 
 def _slope_of_binary_cross_entropy_of_sigmoid(a: Array, t: Array) -> Array:
-    return (1.0 - t) * sigmoid(a) - t * sigmoid(-a)  # σ(a) - t has no digits left where they meet
+    return (1.0 - t) * sigmoid(a) - t * sigmoid(-a)  # σ(a) - t has no digits left where the two cancel
 
 
 def _binary_cross_entropy_of_sigmoid_by_output(a: Array, t: Array) -> Array:
-    return ratio(1.0 - t, sigmoid(-a)) - ratio(t, sigmoid(a))  # 1 - o is exact as σ(-a), and 0 as 1 - 1
+    return ratio(1.0 - t, sigmoid(-a)) - ratio(t, sigmoid(a))  # σ(-a) keeps its digits where 1 - o rounds to 0
 
 
 def _binary_focal_of_sigmoid(a: Array, t: Array, alpha: float, gamma: float) -> Array:
@@ -62,8 +62,8 @@ def _slope_of_binary_focal_of_sigmoid(a: Array, t: Array, alpha: float, gamma: f
 
 def _binary_focal_of_sigmoid_by_output(a: Array, t: Array, alpha: float, gamma: float) -> Array:
     hit, miss = _focal_weights(a, t, alpha, gamma)
-    of_miss = product(miss, gamma * _log_over_rest(-a) + 1.0 / sigmoid(-a))
-    return of_miss - product(hit, gamma * _log_over_rest(a) + 1.0 / sigmoid(a))
+    of_miss = product_or_0(miss, gamma * _log_over_rest(-a) + 1.0 / sigmoid(-a))
+    return of_miss - product_or_0(hit, gamma * _log_over_rest(a) + 1.0 / sigmoid(a))
 
 
 def _log_over_rest(a: Array) -> Array:
@@ -77,7 +77,7 @@ def _focal_weights(a: Array, t: Array, alpha: float, gamma: float) -> tuple[Arra
 
 
 def _power_of_sigmoid(a: Array, gamma: float) -> Array:
-    """σ(a)^γ; a root of what is subnormal, or 0, comes from its logarithm."""
+    """σ(a)^γ, from its logarithm where σ(a) is subnormal or 0."""
     o = sigmoid(a)
     return np.where(o > 1e-300, o**gamma, double_double.exp(*double_double.product(-softplus(-a), gamma)))
 
@@ -109,13 +109,13 @@ def _divergence_of_softmax(a: Array, t: Array, temperature: Number) -> Array:
 
 
 def _binary_cross_entropy_of_softmax(a: Array, t: Array, temperature: Number) -> Array:
-    return -t * log_softmax(a, temperature) - product(1.0 - t, log_softmax_complement(a, temperature))
+    return -t * log_softmax(a, temperature) - product_or_0(1.0 - t, log_softmax_complement(a, temperature))
 
 
 def _slope_of_binary_cross_entropy_of_softmax(a: Array, t: Array, temperature: Number) -> Array:
     """Σ_j (dE/do_j · o_j)·(δ_jm - o_m) / T, where dE/do_j · o_j is -t_j + (1 - t_j) · o_j/(1 - o_j).
 
-    Only of the largest unit can 1 - o vanish; o_m / (1 - o) is then m's softmax among the others.
+    1 - o can vanish for the largest unit only; o_m / (1 - o) is then the softmax of m among the others.
     """
     o, rest = softmax_and_complement(a, temperature)
     largest = is_first_largest(a)
@@ -139,7 +139,7 @@ def _categorical_focal_of_softmax(a: Array, t: Array, temperature: Number, alpha
 def _slope_of_categorical_focal_of_softmax(
     a: Array, t: Array, temperature: Number, alpha: float, gamma: float
 ) -> Array:
-    """dE/do_j · o_j = α·t_j·(1 - o_j)^γ·(γ·o_j·log o_j / (1 - o_j) - 1), of which the softmax's Jacobian takes sums."""
+    """Σ_m q_m·(δ_jm - o_j) / T, where q_j = dE/do_j · o_j = α·t_j·(1 - o_j)^γ·(γ·o_j·log o_j / (1 - o_j) - 1)."""
     o, rest = softmax_and_complement(a, temperature)
     weight = alpha * t * _power_of_complement(a, temperature, gamma)
     by_log = weight * (gamma * o * _log_over_complement(a, temperature) - 1.0)
@@ -154,7 +154,7 @@ def _categorical_focal_of_softmax_by_output(
 
 
 def _power_of_complement(a: Array, temperature: Number, gamma: float) -> Array:
-    """(1 - o)^γ of a softmax; a root of what is subnormal, or 0, comes from its logarithm."""
+    """(1 - o)^γ of a softmax, from its logarithm where 1 - o is subnormal or 0."""
     _, rest = softmax_and_complement(a, temperature)
     return np.where(rest > 1e-300, rest**gamma, np.exp(gamma * log_softmax_complement(a, temperature)))
 

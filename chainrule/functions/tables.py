@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Number = float | Array  # a parameter: one number for all units, or an array with one for each unit or row
-quietly = np.errstate(over="ignore", divide="ignore", invalid="ignore")  # decorates what may leave float64: no warning
-Value = float | str | None  # of a parameter: a number, one of a few words, or nothing where it may be left out
+quietly = np.errstate(over="ignore", divide="ignore", invalid="ignore")  # a decorator that silences NumPy's warnings
+Value = float | str | None  # of a parameter: a number, one of a few words, or None for a parameter that is left out
 
 
 @dataclass(frozen=True)
 class Parameter:
     """A parameter of an activation or a loss: a number within bounds, or one word of `choices`.
 
-    One whose default is None may be left out, and then has no value. `symbol` is its name in the formulas, in LaTeX.
+    A parameter with the default None has no value if it is left out. `symbol` is its name in the formulas, in LaTeX.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """A default of the same function in another library that is not ours."""
+    """A default that another library has for the same function, and that differs from ours."""
 
     library: str
     function: str
@@ -97,10 +97,10 @@ class Elsewhere:
 
 @dataclass(frozen=True)
 class Border:
-    """Where a function of several numbers has no derivative: at the zeros of a distance.
+    """The places where a function of several numbers has no derivative: the zeros of a distance.
 
-    `distance` has the shape of the derivative, and takes what the derivative takes. `where`, and the derivatives where
-    the distance is below 0, above 0, and 0, are LaTeX.
+    `distance` takes the arguments of the derivative, and returns its shape. `where` is LaTeX, and so are the
+    derivatives where the distance is below 0, above 0, and 0 (`taken`).
     """
 
     distance: Callable[..., Array]
@@ -149,7 +149,7 @@ class Table(Mapping[str, R]):
         return self._rows[name] if name in self._rows else self._aliases[name]
 
     def row(self, noun: str, name: object) -> R:
-        """The row of that name or alias. Raises ValueError, with the names that there are, where there is none."""
+        """The row of that name or alias. Raises ValueError, with a list of all names, if there is none."""
         if not isinstance(name, str) or name not in self:
             raise ValueError(f"there is no {noun} {shown(name)}; there are {', '.join(self.all_names)}")
         return self[name]

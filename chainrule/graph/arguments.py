@@ -1,4 +1,4 @@
-"""Checks of what callers pass to the core: each raises ValueError with a sentence that says what would fit."""
+"""Validate the arguments of the core: each function raises ValueError, whose message says what would fit."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -70,7 +70,7 @@ def _check_classes(t: Array, samples: int, outputs: int, loss: LossSpec) -> None
 
 
 def check_place(network: Network, layer: int, before: int | None, unit: int) -> None:
-    """Raise ValueError where the network has no such weight, or with None for the unit before no such bias."""
+    """Raise ValueError if the network has no such weight; or no such bias, if `before` is None."""
     layers = network.layers
     _check_index("layer", layer, len(layers))
     n_in, n_out = layers[layer].weights.shape
@@ -82,7 +82,7 @@ def check_place(network: Network, layer: int, before: int | None, unit: int) -> 
 
 
 def check_sample(sample: int | None, samples: int) -> None:
-    """Raise ValueError where there is no such sample; None stands for all."""
+    """Raise ValueError if there is no such sample; None stands for all samples."""
     if sample is not None:
         _check_index("sample", sample, samples)
 

@@ -5,7 +5,7 @@
     dE/do_bj = Σ_l  dE/da_bl · w_jl                 hidden layers: l runs over the units of the next layer
     dE/do_bj = ∂E/∂o_bj                             last layer: the loss's own derivative
 
-E is one number for the whole batch, reduction included, so the factors multiply out with nothing left to rescale.
+E is one number for the whole batch, reduction included, so the product of the factors needs no further scaling.
 Shapes below: s samples, i units of the layer before, j units of this layer.
 """
 
@@ -31,8 +31,8 @@ from chainrule.graph.numbers import finite_number
 class LayerJacobian(NamedTuple):
     """do/da of a whole layer for s samples.
 
-    `whole` has the numbers of every unit, (s, j). Its `left` and `right` are 0 for units that act alone, and None where
-    all units of the layer do. Which units act on each other, the layer's groups say.
+    `whole` has the numbers of every unit, (s, j). Its `left` and `right` are 0 for units that act alone, and None if
+    all units of the layer act alone. The layer's groups say which units act on each other.
     """
 
     layer: Layer
@@ -96,7 +96,7 @@ class LayerJacobian(NamedTuple):
 
 
 class Activity(NamedTuple):
-    """One layer in the forward pass: what it was given, da/dw = x (s, i), and what it made of it, a and o (s, j)."""
+    """One layer in the forward pass: its inputs x = da/dw (s, i), its pre-activations a and its outputs o (s, j)."""
 
     layer: Layer
     x: Array
@@ -105,7 +105,7 @@ class Activity(NamedTuple):
 
 
 class LossGradient(NamedTuple):
-    """What the loss says of the last layer. `closed` has dE/da of the units that it makes a stable pair with."""
+    """The losses and their dE/do. `closed` has dE/da of the units that form a stable pair with the loss."""
 
     losses: Array  # (s, j), or (s, 1) where outputs have no share of their own
     dE_do: Array  # (s, j)
@@ -134,12 +134,12 @@ class LayerGradient(NamedTuple):
 
     @property
     def da_dw(self) -> Array:
-        """The third factor, (s, i): what the layer was given, the outputs of the layer before it."""
+        """The third factor, (s, i): the inputs of the layer, which are the outputs of the layer before."""
         return self.activity.x
 
 
 class Gradients(NamedTuple):
-    """What one request asks for: the loss, every factor, every derivative. Layers are first to last."""
+    """The result of `gradients`: the loss, every factor, and every derivative. Layers are first to last."""
 
     loss: float
     sample_losses: Array  # (s,), the share of each sample
@@ -149,7 +149,7 @@ class Gradients(NamedTuple):
 
     @property
     def losses(self) -> Array:
-        """The share of each sample and output, (s, j); (s, 1) where outputs have none of their own."""
+        """The share of each sample and output, (s, j); (s, 1) if outputs have no share of their own."""
         return self.top.losses
 
     @property
@@ -212,7 +212,7 @@ def _outputs(layer: Layer, a: Array) -> Array:
 
 
 class Place(NamedTuple):
-    """Where the backward pass has arrived: at layer k, below the derivatives of the layer above it."""
+    """The position of the backward pass: layer k, with the derivatives of the layer above it."""
 
     activities: list[Activity]
     k: int
@@ -222,12 +222,12 @@ class Place(NamedTuple):
 
     @property
     def activity(self) -> Activity:
-        """What the layer did in the forward pass."""
+        """The layer in the forward pass."""
         return self.activities[self.k]
 
 
 def handed_down(place: Place) -> Array:
-    """dE/do, (s, j): the loss's own for the last layer; elsewhere every unit collects from all the units it feeds."""
+    """dE/do, (s, j): the loss's derivative in the last layer, elsewhere Σ_l dE/da_l · w_jl over the next layer."""
     if place.above is None:
         return place.top.dE_do
     return product(place.above.dE_da, place.above.activity.layer.weights.T, place.checkpoint)
@@ -239,7 +239,7 @@ def layer_jacobian(place: Place) -> LayerJacobian:
 
 
 def times_jacobian(place: Place, do_da: LayerJacobian, dE_do: Array) -> Array:
-    """dE/da, (s, j): dE/do · do/da, and the closed form where the loss makes a stable pair with the last layer."""
+    """dE/da, (s, j): dE/do · do/da, or the closed form for units that form a stable pair with the loss."""
     dE_da = do_da.dE_da(dE_do, checkpoint=place.checkpoint)
     if place.above is None:
         for units, closed in place.top.closed:
@@ -248,7 +248,7 @@ def times_jacobian(place: Place, do_da: LayerJacobian, dE_do: Array) -> Array:
 
 
 def by_weights(place: Place, dE_da: Array) -> Array:
-    """dE/dw, (i, j): the sum over the samples of what each weight was given times dE/da."""
+    """dE/dw, (i, j): the sum over the samples of the layer's input times dE/da."""
     return product(place.activity.x.T, dE_da, place.checkpoint)
 
 
@@ -260,7 +260,7 @@ def by_biases(_place: Place, dE_da: Array) -> Array:
 
 @dataclass(frozen=True)
 class Rules:
-    """The five formulas of the backward pass. `mistakes.py` has wrong ones to put in their places."""
+    """The five formulas of the backward pass. `mistakes.py` replaces them with wrong ones."""
 
     dE_do: Callable[[Place], Array] = handed_down
     do_da: Callable[[Place], LayerJacobian] = layer_jacobian
@@ -289,7 +289,7 @@ def backward(
 ) -> Iterator[LayerGradient]:
     """The derivatives of every layer, LAST to first, from those of the loss.
 
-    `activities` may leave out the upper layers whose derivatives are known: `above` then has those of the lowest.
+    `activities` may omit upper layers whose derivatives are known; `above` then has those of the lowest omitted layer.
     """
     for k in reversed(range(len(activities))):
         checkpoint()
@@ -328,9 +328,9 @@ def _put_together(layer: Layer, samples: int, parts: Iterable[tuple[Batch, Jacob
 def loss_gradient(
     last: Activity, targets: Array, loss: LossSpec, *, checkpoint: Checkpoint = unlimited
 ) -> LossGradient:
-    """What each sample and output adds to E, and the derivatives of that, reduction included.
+    """The share of each sample and output in E, and its derivatives, reduction included.
 
-    Raises ValueError where the targets do not fit.
+    Raises ValueError if the targets do not fit.
     """
     t = loss.dense_targets(targets, last.layer.units)
     if t.shape != (len(last.o), last.layer.units // loss.loss.outputs_per_target):
@@ -353,18 +353,18 @@ StableBatches = list[tuple[Batch, StablePair]]
 
 
 def stable_batches(layer: Layer, loss: LossSpec) -> StableBatches:
-    """The units of a last layer that have a closed form with the loss."""
+    """The batches of the last layer that form a stable pair with the loss, each with the pair."""
     found = ((batch, STABLE_PAIRS.get((loss.loss.name, batch.activation.name))) for batch in layer.batches)
     return [(batch, pair) for batch, pair in found if pair is not None]
 
 
 def closed_for_layer(pairs: StableBatches) -> bool:
-    """Whether the closed form of a pair holds for all units of the layer, so that the loss needs no outputs."""
+    """Whether one stable pair covers all units of the layer, so that the loss is computed from a alone."""
     return bool(pairs) and pairs[0][0].is_layer
 
 
 def losses_at(pairs: StableBatches, a: Array, o: Array, t: Array, loss: LossSpec) -> Array:
-    """The single losses, (s, j), before the reduction; (s, 1) where outputs have no share of their own."""
+    """The losses of all outputs, (s, j), before the reduction; (s, 1) if outputs have no share of their own."""
     if closed_for_layer(pairs):
         ((batch, pair),) = pairs
         return pair.value(*_given(batch, a, t, loss))
@@ -386,7 +386,7 @@ def _loss_arrays(pairs: StableBatches, a: Array, o: Array, t: Array, loss: LossS
 
 
 def _given(batch: Batch, a: Array, t: Array, loss: LossSpec) -> tuple[Any, ...]:
-    """What the functions of a stable pair take."""
+    """The arguments of a stable pair's functions."""
     rows = batch.take(a)
     return rows, batch.take(t), *batch.parameters(len(rows)), *loss.values
 
@@ -402,7 +402,7 @@ def _columns(whole: Jacobian, group: Group) -> Jacobian:
 def descend(network: Network, layers: tuple[LayerGradient, ...], learning_rate: float) -> Network:
     """The network after one step, w - learning_rate · dE/dw: all parameters at once, from the same gradients.
 
-    Raises ValueError for a learning rate that is no finite number, and for gradients of another network.
+    Raises ValueError if the learning rate is not a finite number, or if the gradients are of another network.
     """
     check_gradients(network, layers, LayerGradient)
     rate = finite_number("learning_rate", learning_rate)

@@ -45,14 +45,14 @@ class Batch:
 
     @property
     def is_layer(self) -> bool:
-        """Whether the batch is all of its layer, column by column: `take` and `put` then change nothing."""
+        """Whether the batch is its whole layer, column by column; `take` and `put` then keep all columns in place."""
         return isinstance(self.units, slice)
 
     def take(self, x: Array) -> Array:
         """The batch's columns of x, (s, j): (s, columns), or (groups · s, units of a group) where groups are stacked.
 
-        The memory of stacked columns runs along the samples, as that of `x[:, units]` does: sums over the units then
-        add in the same order, to the same last bit.
+        The memory layout of stacked columns is that of `x[:, units]`, along the samples. So sums over the units add in
+        the same order, and are equal to the last bit.
         """
         if self.members is None:
             return x[:, self.units]
@@ -63,7 +63,7 @@ class Batch:
         return stacked.reshape(len(stacked), -1).T
 
     def put(self, part: Array, whole: NDArray[Any]) -> None:
-        """Write what `take` would take into `whole`, (s, j)."""
+        """Write `part` to the elements of `whole`, (s, j), that `take` would read."""
         if self.members is None:
             whole[:, self.units] = part
         elif len(whole) == 1:
@@ -72,7 +72,7 @@ class Batch:
             whole.T[self.members.T] = part.T.reshape(*self.members.T.shape, len(whole))
 
     def columns(self, part: Array) -> Array:
-        """What `take` gives, as columns in the order of `units`, (s, columns)."""
+        """Rearrange what `take` returns into columns in the order of `units`, (s, columns)."""
         if self.members is None:
             return part
         samples = len(part) // len(self.members)
@@ -81,7 +81,7 @@ class Batch:
         return part.T.reshape(*self.members.T.shape, samples).transpose(2, 1, 0).reshape(samples, -1)
 
     def parameters(self, rows: int) -> tuple[Value | Array, ...]:
-        """The parameters as the functions of the table take them beside that many rows of `take`."""
+        """The parameters, in the form that the functions of the table take them with that many rows of `take`."""
         if self.members is None:
             return self.values
         samples = rows // len(self.members)
@@ -111,7 +111,7 @@ class Batch:
 
     @cached_property
     def kinks(self) -> tuple[Array | float, ...]:
-        """The first kink of every unit, the second, and so on: a number, or one for each column, NaN where none."""
+        """The first kink of every unit, the second, and so on: a number, or one for each column; NaN if it has none."""
         found = [[kink.at for kink in group.activation.kinks()] for group in self.groups]
         most = max(map(len, found))
         if all(own == found[0] for own in found):
@@ -122,7 +122,7 @@ class Batch:
 
     @quietly
     def distances(self, a: Array) -> list[Array]:
-        """How far each unit is from each kink or border, for a as `take` gives it; the sign says on which side."""
+        """The signed distance of each unit from each kink or border, for a as `take` gives it."""
         border = self.activation.border
         distances = [a - at for at in self.kinks]
         return distances if border is None else [*distances, border.distance(a, *self.parameters(len(a)))]
@@ -134,7 +134,7 @@ def lone_batch(group: Group) -> Batch:
 
 
 def batches(groups: Sequence[Group]) -> tuple[Batch, ...]:
-    """The groups of a layer, put together into as few batches as there can be."""
+    """The groups of a layer, combined into as few batches as possible."""
     if len(groups) == 1:
         return (lone_batch(groups[0]),)
     alike: dict[object, list[Group]] = {}
@@ -147,7 +147,7 @@ def batches(groups: Sequence[Group]) -> tuple[Batch, ...]:
 
 
 def _columns(group: Group) -> NDArray[np.intp]:
-    """The units of one of several groups."""
+    """The units of a group that is one of several."""
     assert isinstance(group.units, np.ndarray)  # noqa: S101  a slice is a lone group's
     return group.units
 
@@ -170,12 +170,12 @@ def _by_parameter(groups: tuple[Group, ...]) -> Iterator[tuple[Value, ...]]:
 
 
 def _shared(values: tuple[Value, ...]) -> Value | Array:
-    """The value that all groups share, or an array of the values. 0 and -0 are equal, and not shared."""
+    """The value that all groups share, or an array of the values. 0 and -0 count as different."""
     return values[0] if len(set(map(repr, values))) == 1 else np.array(values, dtype=np.float64)
 
 
 def _for_columns(values: Value | Array, groups: tuple[Group, ...], listed: NDArray[np.intp]) -> Value | Array:
-    """Values of groups as values of their columns, in the order of the columns. A shared value stays as it is."""
+    """Expand one value for each group to one for each column, in the order of the columns; a shared value stays."""
     if not isinstance(values, np.ndarray):
         return values
     each = np.repeat(values, [len(_columns(group)) for group in groups])

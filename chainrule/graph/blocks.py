@@ -21,7 +21,7 @@ Parts = Sequence[NDArray[Any] | None]
 def blocks(samples: int, width: int) -> Iterator[slice]:
     """Slices of the samples, each with about BLOCK numbers of an array (samples, width).
 
-    None has a single sample, unless there is just one: NumPy adds the numbers of a lone row in another order.
+    No block has a single sample, unless there is only one: NumPy adds the numbers of a single row in another order.
     """
     count = max(1, samples // max(2, BLOCK // max(width, 1)))
     edges = [samples * k // count for k in range(count + 1)]
@@ -29,7 +29,7 @@ def blocks(samples: int, width: int) -> Iterator[slice]:
 
 
 def in_blocks(compute: Callable[[slice], Parts], samples: int, width: int, checkpoint: Checkpoint) -> tuple[Any, ...]:
-    """The arrays (samples, ...) that `compute` gives for a slice of the samples, for all of them."""
+    """Call `compute` for slices of the samples, and join the arrays (samples, ...) that it returns."""
     whole: Parts | None = None
     for rows in blocks(samples, width):
         checkpoint()
@@ -46,7 +46,7 @@ def in_blocks(compute: Callable[[slice], Parts], samples: int, width: int, check
 
 
 def _room(parts: Parts, samples: int) -> Parts:
-    """Empty arrays for all samples. Parts that are one array, as two of softmax's Jacobian are, share one."""
+    """Empty arrays for all samples. Parts that are the same array, as in the Jacobian of softmax, share one."""
     shared: dict[int, NDArray[Any]] = {}
     for part in parts:
         if part is not None and id(part) not in shared:

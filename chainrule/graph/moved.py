@@ -1,12 +1,12 @@
-"""The loss of a network in which single parameters are moved: many of them in one forward pass.
+"""The loss of a network with one parameter moved, for many parameters in one forward pass.
 
 Each moved parameter has a copy of the batch, and the copies are stacked as samples. They start from the activities of
-the network as it is:
+the unchanged network:
 
     a'_j = a_j + x_i · Δw_ij              in the layer of the parameter, where only unit j changes
     a'_l = a_l + (o'_j - o_j) · w_jl      in the layer above it, where unit j acts alone
 
-From there on they go through the layers as samples do. Shapes: n parameters, m moves of each, s samples, j units.
+From there on they pass through the layers as samples do. Shapes: n parameters, m moves of each, s samples, j units.
 """
 
 from collections.abc import Callable, Iterator
@@ -83,7 +83,7 @@ class _Rows(NamedTuple):
 
 
 class _Columns(NamedTuple):
-    """What parameters of one layer change in its outputs, where the unit of each acts alone."""
+    """The changes of one layer's outputs by its moved parameters, for units that act alone."""
 
     of: Indices
     unit: Indices
@@ -111,7 +111,7 @@ class Moved:
         return Losses(values, crossed)
 
     def single_losses(self) -> Array:
-        """The losses of the network as it is, (s, j), reduction included."""
+        """The losses of the unchanged network, (s, j), reduction included."""
         last = self.activities[-1]
         return losses_at(self.pairs, last.a, last.o, self.t, self.loss) / self.divisor
 
@@ -121,7 +121,7 @@ class Moved:
         return parameters * moves * len(self.t) * widest <= FEW_NUMBERS
 
     def _blocks(self, parameters: Parameters, moves: int) -> Iterator[tuple[slice, slice]]:
-        """Slices of the parameters and of the samples, of which no array has many more numbers than BLOCK_NUMBERS."""
+        """Slices of the parameters and of the samples, so that no array has many more numbers than BLOCK_NUMBERS."""
         units = [activity.layer.units for activity in self.activities]
         alone = [all(batch.activation.elementwise for batch in activity.layer.batches) for activity in self.activities]
         widths = np.array([max(units[k + alone[k] :], default=units[k]) for k in range(len(units))])
@@ -186,7 +186,7 @@ class Moved:
 
 
 def moved(network: Network, inputs: Array, targets: Array, loss: LossSpec, checkpoint: Checkpoint) -> Moved:
-    """A network made ready to have its parameters moved."""
+    """Prepare a network for moving its parameters: run its forward pass."""
     targets = fitting_targets(network, len(inputs), targets, loss)
     activities = forward(network, inputs, checkpoint=checkpoint)
     t = loss.dense_targets(targets, activities[-1].layer.units)
@@ -198,7 +198,7 @@ def _of_samples(activity: Activity, samples: slice) -> Activity:
 
 
 def _act_alone(layer: Layer, units: Indices) -> Mask:
-    """Which of these units change no other unit's output."""
+    """A mask of the units that change no other unit's output."""
     elementwise = np.array([batch.activation.elementwise for batch in layer.batches])
     alone: Mask = elementwise[_batch_of_each(layer)[units]]
     return alone
@@ -228,7 +228,7 @@ def _entering(activity: Activity, parameters: Parameters, moves: Array, which: I
 
 
 def _changed(activity: Activity, parameters: Parameters, moves: Array, which: Indices, crossed: Mask) -> _Columns:
-    """What parameters of units that act alone change. Marks in `crossed` those that move their unit over a kink."""
+    """The changes by parameters whose units act alone. Marks in `crossed` those that move their unit over a kink."""
     units = parameters.unit[which]
     a = activity.a[:, units].T[:, None, :] + _steps_of_a(activity, parameters, moves, which)
     o = np.empty_like(a)
@@ -247,7 +247,7 @@ def _distances(batch: Batch, a: Array) -> list[Array]:
 
 
 def _cross(numbers: Array, distances: Callable[[Array], list[Array]]) -> Mask:
-    """Which of n parameters change the sign of a distance between move 0 and move 1, for numbers (n, m, s, j)."""
+    """A mask of the n parameters that change the sign of a distance from move 0 to move 1, for (n, m, s, j)."""
     below, above = (numbers[:, move].reshape(-1, numbers.shape[3]) for move in (0, 1))
     crossed = np.zeros(len(numbers), dtype=np.bool_)
     for one, other in zip(distances(below), distances(above), strict=True):
@@ -256,6 +256,6 @@ def _cross(numbers: Array, distances: Callable[[Array], list[Array]]) -> Mask:
 
 
 def _sides_differ(below: Array, above: Array) -> Mask:
-    """Where a number changes its sign, or leaves 0; one that stays on 0 is not touched by the step."""
+    """A mask of the numbers that change their sign or leave 0. A number that stays 0 does not depend on the step."""
     differ: Mask = (np.sign(below) * np.sign(above) <= 0) & (below != above)
     return differ

@@ -1,4 +1,4 @@
-"""What a network is: layers of weights, biases and activations. Computes nothing.
+"""The definition of a network: layers of weights, biases and activations. No computation.
 
 a_j = Σ_i o_i · w_ij + b_j        weights[i, j] goes from unit i of the layer before to unit j of this one
 """
@@ -22,7 +22,7 @@ __all__ = ["Group", "Layer", "Network", "Units", "dense"]
 class Layer:
     """A dense layer from i units to j: `weights` (i, j), `biases` (j,) or none, one activation or one for every unit.
 
-    Raises ValueError where the shapes do not fit each other.
+    Raises ValueError if the shapes do not fit each other.
     """
 
     weights: Array
@@ -30,7 +30,7 @@ class Layer:
     activation: ActivationSpec | tuple[ActivationSpec, ...]
     groups: tuple[Group, ...] = field(init=False, repr=False)
     batches: tuple[Batch, ...] = field(init=False, repr=False)  # the same groups, as they are computed
-    lone: Batch | None = field(init=False, repr=False)  # the only batch, where it is all of the layer, column by column
+    lone: Batch | None = field(init=False, repr=False)  # the only batch, if it is the whole layer, column by column
 
     def __post_init__(self) -> None:
         self._take_arrays()
@@ -75,7 +75,7 @@ def _check_specs(activation: object) -> None:
 
 
 def _groups(activation: ActivationSpec | tuple[ActivationSpec, ...]) -> tuple[Group, ...]:
-    """The partition of a layer's units by equal activations; a lone group is the slice of all, which copies nothing."""
+    """The partition of a layer's units by equal activations; a single group has the slice of all, without a copy."""
     if isinstance(activation, ActivationSpec):
         return (Group(activation, slice(None)),)
     units: dict[ActivationSpec, list[int]] = {}
@@ -88,7 +88,7 @@ def _groups(activation: ActivationSpec | tuple[ActivationSpec, ...]) -> tuple[Gr
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Layers from the inputs to the outputs. Raises ValueError where one does not fit the layer before it."""
+    """Layers from the inputs to the outputs. Raises ValueError if a layer does not fit the layer before it."""
 
     layers: tuple[Layer, ...]
 

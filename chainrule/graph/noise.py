@@ -1,12 +1,12 @@
-"""What rounding may do to a loss: the noise in which differences of losses get lost.
+"""A bound on the rounding error of a loss: smaller differences of losses are noise.
 
-Every number that a forward pass makes is off by a rounding error. Times the derivative of E by that number, it is what
-the error does to E:
+Every number of a forward pass has a rounding error. Multiplied by the derivative of E by that number, it is the error
+that it causes in E:
 
     |ΔE| ≤ Σ |dE/da|·ε·(Σ_i |o_i|·|w_ij| + |b_j|) + Σ |dE/do|·ε·|o| + Σ ε·|ℓ|
 
-The bound takes all errors at their largest and of the same sign. In a layer whose parameter is moved, only one unit's
-a changes, by a product that is added to it.
+The bound assumes that all errors have their largest size and the same sign. In the layer of a moved parameter, only one
+unit's a changes, by a product that is added to it.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ _TINY = 1e-9  # slopes below it may change by any share of themselves
 
 
 def noise_of_losses(base: Moved, layers: tuple[LayerGradient, ...], parameters: Parameters) -> Array:
-    """What rounding may do to the loss while each of the parameters is moved, (n,)."""
+    """A bound on the rounding error of the loss while each of the parameters is moved, (n,)."""
     above, found = _noise_of_outputs(base, layers[-1]), np.empty(len(parameters.value))
     for k in reversed(range(len(layers))):
         here, layer = parameters.layer == k, layers[k]
@@ -63,7 +63,7 @@ def _unsteady(base: Moved, layer: LayerGradient) -> NDArray[np.bool_]:
 
 
 def _noise_of_outputs(base: Moved, last: LayerGradient) -> float:
-    """Of the last layer's outputs, and of the loss of each. A dE/do that is not finite is not used by the loss."""
+    """The bound for the outputs of the network and their losses. The loss does not use a dE/do that is not finite."""
     losses = base.single_losses()
     by_output = last.dE_do * last.o
     by_output = np.where(np.isfinite(by_output), np.abs(by_output), 0.0) * _ulps(last)
@@ -85,5 +85,5 @@ def _terms(base: Moved, layer: LayerGradient) -> Array:
 
 
 def _ulps(layer: LayerGradient) -> Array:
-    """By how many units in the last place the outputs of each unit may be off, (j,)."""
+    """The largest error of each unit's outputs in units in the last place, (j,)."""
     return np.array([float(phi.activation.value_ulps) for phi in layer.activity.layer.activations])

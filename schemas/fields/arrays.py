@@ -1,9 +1,9 @@
 """Arrays on the wire: nested lists of numbers, or base64 of float64, into NumPy in one pass, and back.
 
-A codec that has read a list of numbers, or a matrix, into an array already may hand that on instead of the lists.
+A codec may decode a list of numbers or a matrix into an array, and pass the array instead of the lists.
 
-The types and lengths of a whole array are tested at once; only where a test fails is it walked element by element, to
-name the bad ones. marshmallow's own `List(List(Float))` takes 40 times as long and lets "1.5" and ragged rows pass.
+The types and lengths of a whole array are tested at once. Only if a test fails, the elements are tested one by one, to
+name the bad ones. marshmallow's own `List(List(Float))` takes 40 times as long and accepts "1.5" and ragged rows.
 """
 
 import binascii
@@ -21,14 +21,14 @@ from chainrule.functions.tables import Array
 from schemas.fields.strict import MOST_COMPLAINTS, Path, as_messages
 from schemas.fields.wording import counted, did_you_mean, kind, shown
 
-_NUMBERS = {float, int}  # by identity: bool is a subclass of int
+_NUMBERS = {float, int}  # compared by identity, as bool is a subclass of int
 BEYOND_FLOAT64 = "is beyond the range of float64, ±1.8e308"
 _BLOCK = 1024  # entries of a list that are tested together
 _RANK_NAMES = ("a number", "a list of numbers", "a matrix (a list of rows of numbers)")
 
 
 def read_array(value: Any, ranks: tuple[int, ...]) -> Array:
-    """The float64 array that a JSON value stands for, of one of these ranks (0, 1 or 2), in the machine's own order.
+    """The float64 array that a JSON value stands for, of one of these ranks (0, 1 or 2), in native byte order.
 
     Raises ValidationError with the path of each bad element, the first 20 of them.
     """
@@ -53,7 +53,7 @@ def is_packed(value: Any) -> bool:
 
 
 def as_posted(document: Any, path: Path, words: str) -> tuple[Path, str]:
-    """A complaint about an element of an array. In base64 no path leads to one, so it is named in the words."""
+    """The path and the text of a complaint about an element. No path leads into base64: the text names the element."""
     for depth, step in enumerate(path):
         if isinstance(document, dict) and isinstance(step, int):
             return (*path[:depth], "base64"), f"element {list(path[depth:])} {words}"
@@ -69,7 +69,7 @@ def _from_lists(value: Any, ranks: tuple[int, ...]) -> Array:
     if isinstance(value, np.ndarray):
         if value.ndim in ranks and value.size:
             return value
-        value = value.tolist()  # for the words of the refusal
+        value = value.tolist()  # for the message of the error
     rank = _rank(value)
     wanted = " or ".join(_RANK_NAMES[r] for r in ranks)
     if rank in ranks and rank > 0:
@@ -84,7 +84,7 @@ def _from_lists(value: Any, ranks: tuple[int, ...]) -> Array:
 def _from_blocks(value: list[Any], rank: int) -> Array:
     """The array of a list or of a list of rows, tested and packed a block of entries at a time.
 
-    A mistake behind a million right numbers costs no second look at those.
+    If there is a mistake behind a million right numbers, these are not tested again.
     """
     width = len(value[0]) if rank == 2 and type(value[0]) is list else 0
     packed = []
@@ -101,7 +101,7 @@ def _nearest(rank: int, ranks: tuple[int, ...]) -> int:
 
 
 def _rank(value: Any) -> int:
-    """How deep the lists are nested, along the first elements."""
+    """The nesting depth of the lists, along their first elements."""
     rank = 0
     while type(value) is list and value:
         rank, value = rank + 1, value[0]
@@ -123,7 +123,7 @@ def _is_regular(value: Any, rank: int) -> bool:
 
 
 def _packed(block: list[Any], rank: int, width: int) -> bytes | None:
-    """The float64 of some entries, or None where one of them is not right. Rows have so many numbers each."""
+    """The float64 bytes of some entries, or None if one of them is wrong. Rows must have `width` numbers."""
     if not _is_regular(block, rank) or (rank == 2 and len(block[0]) != width):
         return None
     try:
@@ -138,7 +138,7 @@ def _packed(block: list[Any], rank: int, width: int) -> bytes | None:
 
 
 def _complaints(value: Any, rank: int, wanted: str) -> Iterator[tuple[Path, str]]:
-    """(path, what is wrong) of every bad element, in their order."""
+    """Yield (path, complaint) for every bad element, in their order."""
     if rank == 0:
         if type(value) not in _NUMBERS:
             yield (), f"must be {wanted}, not {kind(value)}"
@@ -151,7 +151,7 @@ def _complaints(value: Any, rank: int, wanted: str) -> Iterator[tuple[Path, str]
 
 
 def _complaints_from(start: int, value: list[Any], rank: int) -> Iterator[tuple[Path, str]]:
-    """The same of the entries of a list from the one at `start` on. Blocks that are right are passed over."""
+    """Yield (path, complaint) for every bad entry of a list from `start` on. Right blocks are skipped."""
     if not value:
         yield (), "must not be empty"
         return

@@ -1,6 +1,6 @@
-"""JSON Schema (draft 2020-12) in small pieces, from which requests and answers are described.
+"""Building blocks of JSON Schema (draft 2020-12) for requests and answers.
 
-Arrays have names, of which one for each rank and way of writing is made: `Matrix`, `MatrixBase64`, `VectorOrNulls`.
+Arrays have named schemas, one for each rank and encoding: `Matrix`, `MatrixBase64`, `VectorOrNulls`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -51,7 +51,7 @@ def word(choices: Iterable[str]) -> JSONSchema:
 
 
 def any_of(forms: Iterable[JSONSchema]) -> JSONSchema:
-    """One form or another."""
+    """Any of these forms."""
     forms = list(forms)
     return forms[0] if len(forms) == 1 else {"anyOf": forms}
 
@@ -70,7 +70,7 @@ def parameter_schema(parameter: Parameter) -> JSONSchema:
 
 
 def array(rank: int, encoding: str = "json", *, nulls: bool = False) -> JSONSchema:
-    """An array of that rank, by its name; in JSON a factor may hold null where float64 holds no finite number."""
+    """An array of that rank, by its name; with `nulls`, numbers that are not finite are null in JSON."""
     if encoding == "base64":
         return ref(f"{_RANKS[rank]}Base64")
     return ref(f"{_RANKS[rank]}{'OrNulls' if nulls else ''}") if rank else NUMBER_OR_NULL if nulls else NUMBER

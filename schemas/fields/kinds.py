@@ -1,7 +1,7 @@
 """The fields of the contract: arrays, numbers, booleans, words, and activations and losses with their parameters.
 
-marshmallow's own Float takes "1_000" and True, its Boolean takes "yes"; these take what JSON calls by that name. Each
-has in `json_schema` what it takes, for the OpenAPI document.
+marshmallow's own Float accepts "1_000" and True, its Boolean accepts "yes"; these fields accept only JSON numbers and
+booleans. The property `json_schema` describes what a field accepts, for the OpenAPI document.
 """
 
 import difflib
@@ -23,7 +23,7 @@ from schemas.fields.wording import did_you_mean, kind, shown
 
 MESSAGES: dict[str, str | list[Any] | dict[Any, Any]] = {"required": "is required", "null": "must not be null"}
 LONGEST_LABEL = 64
-_MOST_KEYS = 20  # of an object without a name: so many are looked through for one that was meant as it
+_MOST_KEYS = 20  # of an object without "name", that are compared with "name" to find a misspelling
 
 
 class ArrayField(fields.Field[Array]):
@@ -45,7 +45,7 @@ class ArrayField(fields.Field[Array]):
 
 
 def array_members(schema: Schema) -> frozenset[str]:
-    """The names of all members of a contract that are arrays, at whatever depth: a codec may read them as such."""
+    """The names of a contract's array members, at any depth, so that a codec can decode these as arrays."""
     names = {name for name, field in schema.fields.items() if isinstance(field, ArrayField)}
     nested = (field.schema for field in schema.fields.values() if isinstance(field, fields.Nested))
     return frozenset(names).union(*map(array_members, nested))
@@ -94,7 +94,7 @@ class IndexField(fields.Field[int]):
 
 
 class BooleanField(fields.Field[bool]):
-    """true or false, nothing that resembles them."""
+    """true or false, and no other value."""
 
     default_error_messages = MESSAGES
 
@@ -174,7 +174,7 @@ class LossField(fields.Field[LossSpec]):
 
 
 def resolved_activation(activation: ActivationSpec | tuple[ActivationSpec, ...]) -> Any:
-    """An activation, or a list of them, with its own name and every parameter: may be posted again."""
+    """An activation, or a list of them, with its own name and every parameter; the result can be posted."""
     if isinstance(activation, tuple):
         return [resolved_activation(spec) for spec in activation]
     label = {} if activation.group is None else {"group": activation.group}
@@ -182,12 +182,12 @@ def resolved_activation(activation: ActivationSpec | tuple[ActivationSpec, ...])
 
 
 def resolved_loss(spec: LossSpec) -> dict[str, Any]:
-    """A loss with its own name, every parameter and the reduction: may be posted again."""
+    """A loss with its own name, every parameter and the reduction; the result can be posted."""
     return {"name": spec.loss.name, **_parameters(spec.loss, spec.values), "reduction": spec.reduction}
 
 
-class Check(Protocol):
-    """What a key beside the name must hold."""
+class Constraint(Protocol):
+    """A constraint on the value of a member of a named form, such as a parameter."""
 
     @property
     def expects(self) -> str: ...
@@ -211,18 +211,18 @@ def _activation(value: Any) -> ActivationSpec:
 
 
 def activation_of(row: Activation, given: dict[str, Any]) -> ActivationSpec:
-    """An activation with the given parameters, each known to be within bounds. Raises ValidationError for its rule."""
+    """An activation with given parameters, each within its bounds. Raises ValidationError if they break its rule."""
     return ActivationSpec(row, _values(row, given), given.get("group"))
 
 
 def _parameters(row: Row, values: tuple[Value, ...]) -> dict[str, Value]:
-    """The parameters by name; one that was left out, and has no default, is left out here too."""
+    """The parameters by name, without those that have no value."""
     named = zip(row.parameters, values, strict=True)
     return {parameter.name: value for parameter, value in named if value is not None}
 
 
 def _values(row: Row, given: dict[str, Any]) -> tuple[Value, ...]:
-    """One value for each parameter, as the core keeps them; numbers are float64 there, but for whole ones."""
+    """One value for each parameter, in the core's form: an int for a whole number, a float for any other."""
     values = tuple(_as_kept(parameter, given.get(parameter.name, parameter.default)) for parameter in row.parameters)
     if row.rule and (complaint := row.rule.complaint(values)):
         raise ValidationError({row.rule.parameter: [complaint]})
@@ -236,9 +236,9 @@ def _as_kept(parameter: Parameter, value: Any) -> Value:
 
 
 def _named(
-    value: Any, table: Table[Any], noun: str, beside: Callable[[Any], dict[str, Check]]
+    value: Any, table: Table[Any], noun: str, beside: Callable[[Any], dict[str, Constraint]]
 ) -> tuple[str, dict[str, Any]]:
-    """The name, and what stands beside it, of `"tanh"` or `{"name": "elu", "alpha": 2}`; all known and in bounds."""
+    """The name and the other members of `"tanh"` or `{"name": "elu", "alpha": 2}`, all known and within bounds."""
     if type(value) is not dict:
         return _word(value, table.all_names, f"the name of {_a(noun)}, or an object with name and parameters"), {}
     if "name" not in value:
@@ -252,19 +252,19 @@ def _named(
     if len(value) == 1:
         return name, {}
     given = {key: entry for key, entry in value.items() if key != "name"}
-    checks = {parameter.name: parameter for parameter in table[name].parameters} | beside(table[name])
-    if found := list(islice(complaints(table[name], given, checks), MOST_COMPLAINTS)):
+    constraints = {parameter.name: parameter for parameter in table[name].parameters} | beside(table[name])
+    if found := list(islice(complaints(table[name], given, constraints), MOST_COMPLAINTS)):
         raise ValidationError(as_messages(found))
     return name, given
 
 
-def complaints(row: Row, given: Mapping[str, Any], checks: Mapping[str, Check]) -> Iterator[tuple[Path, str]]:
-    """(path, what is wrong) of every key beside the name that is unknown, or holds what it must not."""
+def complaints(row: Row, given: Mapping[str, Any], constraints: Mapping[str, Constraint]) -> Iterator[tuple[Path, str]]:
+    """Yield (path, complaint) for every member beside the name that is unknown or has a wrong value."""
     for key, value in given.items():
-        if key not in checks:
-            yield (key,), f"{row.name} has no parameter {shown(key)}{did_you_mean(key, checks)}"
-        elif not checks[key].allows(value):
-            yield (key,), f"must be {checks[key].expects}"
+        if key not in constraints:
+            yield (key,), f"{row.name} has no parameter {shown(key)}{did_you_mean(key, constraints)}"
+        elif not constraints[key].allows(value):
+            yield (key,), f"must be {constraints[key].expects}"
 
 
 def _word(value: Any, known: tuple[str, ...], expected: str) -> str:

@@ -32,7 +32,7 @@ def named_forms(longest_label: int) -> Iterator[tuple[str, JSONSchema]]:
 
 
 def parameters_by_name(rows: Iterable[Row]) -> dict[str, JSONSchema]:
-    """The parameters that any of the rows has: one schema for each name, with words on the rows that take it.
+    """The parameters of all rows: one schema for each name, which describes the rows that take it.
 
     Without defaults: they differ from row to row, and a client that fills them in would send them to every row.
     """
@@ -89,7 +89,7 @@ def _resolved(
 
 
 def _values(parameters: Iterable[Any]) -> Members:
-    """Parameters of an answer: a default would say nothing there."""
+    """Parameters of an answer, without defaults, which mean nothing there."""
     schemas = {parameter.name: parameter_schema(parameter) for parameter in parameters}
     return {name: {key: schema[key] for key in schema if key != "default"} for name, schema in schemas.items()}
 
@@ -110,6 +110,6 @@ def _form_name(row: Row, noun: str) -> str:
 
 
 def _description(row: Any) -> str:
-    """The formula, and where parameters depend on each other, what they must fulfil."""
+    """The formula, and the rule between the parameters, if there is one."""
     rule = "" if row.rule is None else f" {row.rule.parameter} must be {row.rule.words.partition(',')[0]}."
     return f"`{row.formula}`.{rule}"

@@ -1,4 +1,4 @@
-"""The schema that all contracts share, and how it reads a request: strictly, in its order, up to 20 complaints."""
+"""The base schema of all contracts. It reads a request strictly, in its order, up to the 20th complaint."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -18,7 +18,7 @@ Complaints = Iterator[tuple[Path, str]]
 
 
 class Enough(Exception):
-    """As many complaints were found as an answer holds."""
+    """Raised when as many complaints were found as an answer has room for."""
 
 
 class Findings:
@@ -28,13 +28,13 @@ class Findings:
         self.complaints: list[tuple[Path, str]] = []
 
     def add(self, path: Path, words: str) -> None:
-        """One more complaint. Raises Enough."""
+        """Add a complaint. Raises Enough if it is the twentieth."""
         self.complaints.append((path, words))
         if len(self.complaints) == MOST_COMPLAINTS:
             raise Enough
 
     def add_all(self, path: Path, refusal: ValidationError) -> None:
-        """Every complaint about what stands at a path. Raises Enough."""
+        """Add every complaint about the value at a path. Raises Enough."""
         for steps, words in flatten(refusal.messages):
             self.add((*path, *steps), words)
 
@@ -42,12 +42,12 @@ class Findings:
 class StrictSchema(Schema):
     """Refuses unknown keys and says which one was probably meant.
 
-    marshmallow declares the fields, each of which reads its own value. Reading a whole request is done here, as
-    marshmallow's own `load` goes on to the end however much is wrong: 2,000 layers of unknown names took it 10 s.
+    marshmallow declares the fields, and each field reads its own value. The whole request is read here, because
+    marshmallow's own `load` does not stop at any number of errors: 2,000 layers of unknown names took it 10 s.
     """
 
     def load(self, data: Any, **_: Any) -> Any:
-        """What `parsed` makes of a right request. Raises ValidationError with the first 20 complaints, in its order."""
+        """The result of `parsed` for a valid request. Raises ValidationError with the first 20 complaints, in order."""
         found, loaded = Findings(), {}
         with suppress(Enough):
             loaded = self.read(data, (), found)
@@ -58,11 +58,11 @@ class StrictSchema(Schema):
         return self.parsed(loaded, data)
 
     def misfits(self, loaded: dict[str, Any], posted: dict[str, Any]) -> Complaints:
-        """(path, what is wrong) where the values do not fit each other, among those that could be read."""
+        """Yield (path, complaint) for values that do not fit each other, among those that could be read."""
         yield from ()
 
     def parsed(self, loaded: dict[str, Any], posted: dict[str, Any]) -> Any:
-        """The core values of a right request."""
+        """The core values of a valid request."""
         return loaded
 
     def read(self, data: Any, path: Path, found: Findings) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class StrictSchema(Schema):
 
 
 def _read_member(field: fields.Field[Any], value: Any, path: Path, found: Findings) -> Any:
-    """The value of a field; `missing` where there is none, or none that can be read."""
+    """The value of a field; `missing` if there is no value, or if it cannot be read."""
     if isinstance(field, fields.Nested) and value is not missing and value is not None:
         return _read_list(field, value, path, found) if field.many else _schema(field).read(value, path, found)
     try:
@@ -95,7 +95,7 @@ def _read_member(field: fields.Field[Any], value: Any, path: Path, found: Findin
 
 
 def _read_list(field: fields.Nested, value: Any, path: Path, found: Findings) -> Any:
-    """The values of a list of objects; one that cannot be read keeps its place."""
+    """The values of a list of objects; an object that cannot be read keeps its position."""
     if type(value) is not list:
         found.add(path, str(field.error_messages["type"]))
         return missing
@@ -116,9 +116,9 @@ def _schema(field: fields.Nested) -> StrictSchema:
 
 
 def as_messages(complaints: Iterable[tuple[Path, str]]) -> dict[Any, Any]:
-    """Complaints by path, nested as marshmallow keeps them: ("inputs", 3), "..." as {"inputs": {3: ["..."]}}.
+    """Complaints nested by path, as in marshmallow: ("inputs", 3), "..." is {"inputs": {3: {"_schema": ["..."]}}}.
 
-    A complaint about a whole whose parts have complaints of their own stands under `_schema`, as in marshmallow.
+    `_schema` is marshmallow's key for complaints about a value itself, beside complaints about its parts.
     """
     nested: dict[Any, Any] = {}
     for path, words in complaints:
@@ -142,5 +142,5 @@ def flatten(messages: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
 
 
 def _step(step: str | int) -> str | int:
-    """A step of a path as a key of marshmallow's messages; a client may name a key as marshmallow names its own."""
+    """A step of a path as a key of marshmallow's messages; a client's own key `_schema` gets another name."""
     return _OWN_WHOLE if step == WHOLE else step

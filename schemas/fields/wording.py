@@ -16,9 +16,9 @@ def kind(value: Any) -> str:
 
 
 def cut(text: str, longest: int) -> str:
-    """A client's own text, with an ellipsis in the place of what is beyond so many characters.
+    """A client's own text, cut to `longest` characters; an ellipsis marks the cut.
 
-    What cannot be written as UTF-8 is escaped.
+    Characters that UTF-8 cannot encode are escaped.
     """
     fitting = text[: longest + 1].encode("utf-8", "backslashreplace").decode()
     return f"{fitting[:longest]}…" if len(fitting) > longest else fitting

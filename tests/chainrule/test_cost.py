@@ -1,7 +1,7 @@
-"""The cost model held against what requests take: within a factor of 3, for every endpoint and every row of the tables.
+"""The cost model compared with measured requests: within a factor of 3, for every endpoint and row of the tables.
 
-Memory is measured by tracemalloc, which is exact. Time is CPU time, the least of several runs beside a yardstick: other
-processes disturb it, so the requests are few, and their sizes far apart.
+Memory is measured by tracemalloc, which is exact. Time is CPU time, the least of several runs relative to a yardstick.
+Other processes disturb it, so the requests are few, and their sizes far apart.
 """
 
 import json
@@ -38,7 +38,7 @@ from tests.costs import (
 
 TWICE = 2.0
 FACTOR = 3.0
-BUSY = 1.5  # what a busy machine may add to a measurement that the yardstick does not see
+BUSY = 1.5  # what a busy machine may add to a measurement, and not to the yardstick
 
 # Rows of the tables.
 
@@ -64,7 +64,7 @@ def test_every_stable_pair_has_constants_and_nothing_else_has() -> None:
 
 
 def test_a_row_that_is_not_measured_costs_as_much_as_the_most_expensive_of_its_table() -> None:
-    """Constant by constant, so that a request with it is refused too early and never too late."""
+    """Constant by constant, so that a request with it may be refused too early, but never too late."""
     known = {"one": Rate(1.0, 2.0, 30.0, 4.0, 5.0), "other": Rate(10.0, 1.0, 3.0, 40.0, 1.0)}
     rates = Rates({}, known, {}, {}, {("loss", "one"): known["one"]}, {}, {})
     assert rates.value("new") == largest(known.values()) == Rate(10.0, 2.0, 30.0, 40.0, 5.0)
@@ -73,7 +73,7 @@ def test_a_row_that_is_not_measured_costs_as_much_as_the_most_expensive_of_its_t
 
 
 def test_the_file_holds_nanoseconds() -> None:
-    """Of a call of tanh, say, some thousands: microseconds."""
+    """A call of tanh, for example, takes some thousands of nanoseconds."""
     written = json.loads(FILE.read_text("utf-8"))["values"]["tanh"]["call"]
     assert read_rates().values["tanh"].call == pytest.approx(1e-9 * written)
     assert 1e-7 < read_rates().values["tanh"].call < 1e-4
@@ -83,7 +83,7 @@ def test_the_file_holds_nanoseconds() -> None:
 
 
 def test_a_cost_is_the_sum_of_its_parts() -> None:
-    """Seconds add up. At the peak there is what is kept so far and what the part at work needs: 10 + 20 + 300."""
+    """Seconds add up. The peak is what is kept so far plus the peak of the current part: 10 + 20 + 300."""
     first, second, third = (
         Part("a", (), "", 1.0, 10.0, 100.0),
         Part("b", (), "", 2.0, 20.0, 300.0),
@@ -105,7 +105,7 @@ def test_multiply_adds_are_counted_as_by_hand() -> None:
 
 
 def test_base64_and_lists_of_a_large_body_are_counted() -> None:
-    """Characters of the one, numbers of the other; arrays that the codec has made are neither."""
+    """Characters of base64, and numbers in lists; arrays that the codec has made count as neither."""
     document: dict[str, Any] = {
         "network": {"layers": [{"weights": {"shape": [1, 1], "base64": "A" * 12}, "biases": [0.5] * 7}]},
         "inputs": [[1.0] * 5] * 3,
@@ -197,14 +197,14 @@ def test_the_memory_of_an_explanation_is_foreseen_whatever_its_numbers(numbers: 
 
 
 def _answered(asked: Asked) -> bool:
-    """Whether a request is within the limits, and its result is finite."""
+    """Whether a request is within the limits and has a finite result."""
     answer = create_app().test_client().post("/v1/gradients", data=asked.body, content_type="application/json")
     return answer.status_code == 200
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_memory_of_requests_at_random_is_foreseen(seed: int) -> None:
-    """Shapes over all magnitudes, of the first request that is answered."""
+    """Shapes of all magnitudes, of the first request that is answered."""
     random = np.random.default_rng(seed)
     asked = next(filter(_answered, (random_request(random, GRADIENTS, 1e5) for _ in range(20))))
     foreseen, taken = asked.predicted().memory, asked.memory()
@@ -249,20 +249,20 @@ def times() -> dict[str, list[float]]:
 
 @pytest.mark.parametrize("name", TIMES)
 def test_time_is_foreseen_within_a_factor_of_three(times: dict[str, list[float]], name: str) -> None:
-    """Both ways; a busy machine is allowed a little more."""
+    """In both directions; on a busy machine, a little more is allowed."""
     foreseen, taken = times[name]
     assert 1 / (FACTOR * BUSY) < foreseen / taken < FACTOR * BUSY
 
 
 @pytest.mark.parametrize("name", BOUNDED)
 def test_the_time_of_a_check_that_nothing_explains_is_bounded(times: dict[str, list[float]], name: str) -> None:
-    """How far the search goes depends on the numbers: what is foreseen is the most."""
+    """How far the search goes depends on the numbers: the prediction is an upper bound."""
     foreseen, taken = times[name]
     assert taken < BUSY * foreseen
 
 
 def test_no_activation_makes_a_request_cheap_that_is_not() -> None:
-    """For each row, forward and backward over a million numbers cost milliseconds: no constant is left at nothing."""
+    """For each row, both passes over a million numbers cost milliseconds: no constant is 0 by mistake."""
     for name in ACTIVATIONS:
         shapes = passes.shapes_of(Network((Layer(np.ones((1, 100)), None, activation_spec(name)),)))
         ahead, both = passes.forward_layer(shapes[0], 10_000), passes.gradients_layer(shapes[0], 10_000)

@@ -1,4 +1,4 @@
-"""What is not finite is found at its first place; kinks and odd targets are found everywhere."""
+"""The first number that is not finite is found, and all units on kinks and all targets out of range."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def _run(
 
 
 def test_a_finite_result_has_no_such_number() -> None:
-    """None, also where a factor is infinite below a stable pair: dE/da is right without it."""
+    """None, also if a factor of a stable pair is infinite: dE/da is right without it."""
     assert first_non_finite(_run([dense([[1.0]], "tanh", [0.0])], [[1.0]], [[0.0]])) is None
     saturated = _run([dense([[1.0]], "sigmoid")], [[-800.0]], [[1.0]], "binary_cross_entropy")
     assert first_non_finite(saturated) is None
@@ -121,7 +121,7 @@ BIG = 1e200
 def test_the_first_number_that_is_not_finite_is_located(
     layers: list[object], x: list[list[float]], t: list[list[float]], loss: str, expected: NonFinite
 ) -> None:
-    """Forward, loss, then backward: what is named is where it began, not where it was carried to."""
+    """In the order forward, loss, backward: the number named is the first, not one computed from it."""
     assert first_non_finite(_run(layers, x, t, loss)) == expected
 
 
@@ -147,7 +147,7 @@ def test_a_step_that_leaves_float64_is_located() -> None:
 
 
 def test_a_unit_on_a_kink_is_found_with_all_its_samples() -> None:
-    """Unit 2 of a mixed layer is at 0 in samples 0 and 2; a tanh at 0 and a relu beside it are on no kink."""
+    """Unit 2 of a mixed layer is at 0 in samples 0 and 2; a tanh at 0 and another relu are on no kink."""
     layer = dense([[1.0, 1.0, 1.0]], ["tanh", {"name": "leaky_relu", "negative_slope": 0.5}, "relu"], [0.0, 1.0, 0.0])
     result = _run([layer], [[0.0], [1.0], [-0.0]], [[0, 0, 0]] * 3)
     (found,) = units_on_kinks(result)
@@ -184,7 +184,7 @@ def test_a_unit_on_the_border_of_its_group_is_found() -> None:
 
 
 def test_targets_outside_a_losss_range_are_found() -> None:
-    """Cross-entropy is for targets from 0 to 1, the ends included; squared error takes any."""
+    """Cross-entropy has the target range 0 to 1, the ends included; squared error has none."""
     t = np.array([[0.0, 1.0, 1.1], [-0.1, 0.5, 0.2]])
     assert list(targets_out_of_range(loss_spec("bce"), t)) == [(0, 2), (1, 0)]
     assert list(targets_out_of_range(loss_spec("sse"), t)) == []
@@ -211,7 +211,7 @@ def test_targets_outside_a_losss_range_are_found() -> None:
 def test_outputs_on_a_losss_kink_are_found(
     loss: str, o: list[float], t: list[float], expected: list[tuple[int, int]]
 ) -> None:
-    """The absolute error has no derivative where output and target are equal; Huber's loss has one."""
+    """The absolute error has no derivative if output and target are equal; Huber's loss has one."""
     spec = loss_spec(loss)
     found = list(outputs_on_kinks(spec, np.array([o]), np.array([t])))
     assert [(sample, output) for sample, output, _ in found] == expected

@@ -1,4 +1,4 @@
-"""Verification by differences: it agrees with what is right, sees what is wrong, and leaves kinks alone."""
+"""Verification by differences: right gradients agree, wrong ones do not, and parameters on kinks are left out."""
 
 import tracemalloc
 from itertools import count, pairwise
@@ -134,7 +134,7 @@ def test_a_unit_that_rests_on_a_kink_does_not_disturb_the_others() -> None:
 
 
 def _found(rng: np.random.Generator, hidden: str, last: str, loss: LossSpec) -> Verification:
-    """Two layers, 3 to 3 to 4 units, of small whole and half numbers, of which sums often are where a kink is."""
+    """Two layers, 3 to 3 to 4 units, with small whole and half numbers, whose sums are often on a kink."""
     network = Network(
         (
             dense(rng.integers(-2, 3, (3, 3)), hidden, rng.integers(-2, 3, 3) / 2),
@@ -146,7 +146,7 @@ def _found(rng: np.random.Generator, hidden: str, last: str, loss: LossSpec) -> 
 
 
 def _targets(rng: np.random.Generator, loss: LossSpec) -> Array:
-    """Targets of two samples that the loss takes for four outputs, none of them 0 or 1 where it takes fractions."""
+    """Targets of two samples that the loss takes for four outputs; none is 0 or 1 if the loss takes fractions."""
     row = loss.loss
     if row.class_indices:
         return rng.integers(0, 4, 2).astype(float)
@@ -166,7 +166,7 @@ def _judged(found: list[Verification]) -> tuple[int, float]:
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_networks_of_every_activation_agree_or_leave_out_what_is_near_a_kink(activation: str) -> None:
-    """To 1e-6, also where slopes bend. Many a unit is on a kink: what moves it is left out, and nothing else is."""
+    """To 1e-6, also where slopes bend. Many units are on a kink: only the parameters that move them are left out."""
     rng, row = np.random.default_rng(11), ACTIVATIONS[activation]
     left_out, worst = _judged([_found(rng, activation, "identity", loss_spec("dot_product")) for _ in range(6)])
     assert worst < TOLERANCE
@@ -175,7 +175,7 @@ def test_networks_of_every_activation_agree_or_leave_out_what_is_near_a_kink(act
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_networks_of_every_loss_agree_or_leave_out_what_is_near_a_kink(name: str) -> None:
-    """To 1e-6, where outputs and targets are whole or half numbers, so that hinge's t·o = 1 and o = t are met."""
+    """To 1e-6, for outputs and targets that are whole or half numbers, so that t·o = 1 and o = t occur."""
     rng, row = np.random.default_rng(3), LOSSES[name]
     is_of_scores = row.target_range is None and not row.class_indices and name != "squared_log_error"
     last = "identity" if is_of_scores or row.borders else "sigmoid"
@@ -185,7 +185,7 @@ def test_networks_of_every_loss_agree_or_leave_out_what_is_near_a_kink(name: str
 
 
 def test_the_answer_holds_the_verification_where_it_was_asked_for(client: FlaskClient) -> None:
-    """method, checked, left_out, max_relative_error, worst; nothing of it otherwise."""
+    """method, checked, left_out, max_relative_error, worst; without `verify`, no `verification`."""
     body = {
         "network": {"layers": [{"activation": "tanh", "weights": [[0.5], [1.0]], "biases": [0.25]}]},
         "inputs": [2.0, -1.0],
@@ -204,7 +204,7 @@ STEP = float(np.finfo(np.float64).eps ** 0.2)  # the longest
 
 
 def test_a_step_that_ends_on_a_jump_is_made_shorter() -> None:
-    """w - h is 0, where a step is 0 still, and w + h is 2h, where it is 1: the quotient is 1/2h, the derivative 0."""
+    """The step function is 0 at w - h = 0, and 1 at w + h = 2h: the quotient is 1/2h, but the derivative is 0."""
     found = _verified("step", [[STEP]], [[1.0]])
     assert (found.checked, found.left_out) == (1, 0)
     assert found.worst is not None
@@ -221,7 +221,7 @@ def test_a_kink_that_is_near_is_stepped_short_of() -> None:
 
 @pytest.mark.parametrize("size", [1e-9, 1e-3, 1e3, 1e9])
 def test_the_step_goes_by_the_size_of_the_input(size: float) -> None:
-    """tanh(w·x) and its bias beside it: 1e-10 of the derivative, whether x is 1e-9 or 1e9 and w the inverse of it."""
+    """tanh(w·x + b), with x = 1e-9 or 1e9 and w = 1/x: both derivatives are right to a relative 1e-10."""
     network = Network((dense([[0.5 / size]], "tanh", [0.25]),))
     x, t, loss = np.array([[size]]), np.array([[0.3]]), loss_spec("half_squared_error")
     found = verify(network, gradients(network, x, t, loss).layers, t, loss)
@@ -307,7 +307,7 @@ def test_random_networks_of_all_kinds_are_verified_to_many_digits() -> None:
 
 
 def test_a_verification_warns_of_nothing() -> None:
-    """Softmax under binary cross-entropy looks at the others of the largest unit: -inf - -inf is met, and ignored."""
+    """Softmax with binary cross-entropy computes -inf - -inf for the largest unit, and ignores the result."""
     found = _verified("softmax", [[1.0, -2.0, 0.3]], [[1.0, 0.0, 0.5]], "binary_cross_entropy")
     assert (found.checked, found.left_out) == (3, 0)
     assert found.worst is not None
@@ -335,7 +335,7 @@ def test_right_gradients_agree(activation: str) -> None:
 
 
 def test_twenty_sigmoids_agree_within_a_noise_that_is_said() -> None:
-    """Derivatives of the first layer are 1e-10 and less, of a loss near 1: off by thousandths, and said to be."""
+    """Derivatives of the first layer are 1e-10 or less, of a loss near 1: off by thousandths, which the noise says."""
     network, result, t = _of_layers([3] * 21, "sigmoid", 0, LOSS_OF_SQUARES)
     found = verify(network, result.layers, t, LOSS_OF_SQUARES)
     assert found.worst is not None
@@ -349,7 +349,7 @@ LOSS_OF_SQUARES = loss_spec("squared_error")
 @pytest.mark.parametrize("depth", [1, 3, 8])
 @pytest.mark.parametrize("factor", [-1.0, 0.0, 0.5, 1.01, 1.0 + 1e-6, 2.0])
 def test_a_wrong_derivative_above_the_noise_disagrees(depth: int, factor: float) -> None:
-    """One derivative of a layer is multiplied: it is found where the change is more than its noise, and named."""
+    """One derivative of a layer is multiplied: it is named if the change is more than its noise."""
     network, result, t = _of_layers([3] * (depth + 1), "tanh", depth, LOSS_OF_SQUARES)
     for k in range(depth):
         layers = list(result.layers)
@@ -369,7 +369,7 @@ def test_a_wrong_derivative_above_the_noise_disagrees(depth: int, factor: float)
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "softplus"])
 @pytest.mark.parametrize("depth", [1, 6, 12])
 def test_the_noise_is_at_least_what_differences_are_off_by(activation: str, depth: int) -> None:
-    """The derivative by one weight after another, from 60-digit arithmetic: no quotient is off by more."""
+    """Compared with the derivatives by all weights in 60-digit arithmetic, no quotient is off by more."""
     network, result, t = _of_layers([2] * (depth + 1), activation, depth, LOSS_OF_SQUARES, samples=1)
     found = verify(network, result.layers, t, LOSS_OF_SQUARES)
     assert found.worst is not None
@@ -448,7 +448,7 @@ def test_a_wrong_derivative_beside_a_bend_is_not_taken_for_waves() -> None:
 
 
 def test_a_loss_without_digits_is_called_noise() -> None:
-    """sin at exp(55): the last bit of what it is given is a thousand waves, and no difference tells anything."""
+    """sin at exp(55): the last bit of its argument is a thousand waves, so differences are meaningless."""
     network = Network((dense([[55.0]], "exp"), dense([[1.0]], "sin")))
     inputs, targets, loss = np.ones((1, 1)), np.zeros((1, 1)), loss_spec("half_squared_error")
     result = gradients(network, inputs, targets, loss)
@@ -459,7 +459,7 @@ def test_a_loss_without_digits_is_called_noise() -> None:
 
 
 def test_parameters_in_blocks_have_the_derivatives_of_parameters_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A block of one parameter and one sample, or all in one: equal to the digits that the noise leaves."""
+    """Blocks of one parameter and one sample, or one block for all: equal within the noise."""
     whole = verify(NETWORK, gradients(NETWORK, INPUTS, CLASSES, LOSS).layers, CLASSES, LOSS)
     monkeypatch.setattr("chainrule.graph.moved.BLOCK_NUMBERS", 1)
     alone = verify(NETWORK, gradients(NETWORK, INPUTS, CLASSES, LOSS).layers, CLASSES, LOSS)
@@ -475,7 +475,7 @@ class Ended(Exception):
 
 @pytest.mark.parametrize("passes", [0, 1, 5, 20])
 def test_a_checkpoint_ends_the_verification(passes: int) -> None:
-    """Whatever it raises goes to the caller, from any of the passes."""
+    """An exception of the checkpoint goes to the caller, from any of the passes."""
     calls = count()
 
     def checkpoint() -> None:

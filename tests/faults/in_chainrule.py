@@ -83,8 +83,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "relu takes the right-hand slope at its kink",
         "chainrule/functions/elementwise.py",
-        "return _one_where(a > 0)",
-        "return _one_where(a >= 0)",
+        "return _indicator(a > 0)",
+        "return _indicator(a >= 0)",
         ACTIVATIONS,
     ),
     Fault(
@@ -251,8 +251,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the slope of relu6 and hard_tanh is 1 on their kinks",
         "chainrule/functions/elementwise.py",
-        "_one_where((a > low) & (a < high))",
-        "_one_where((a >= low) & (a <= high))",
+        "_indicator((a > low) & (a < high))",
+        "_indicator((a >= low) & (a <= high))",
         ACTIVATIONS,
     ),
     Fault(
@@ -426,7 +426,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "soft_shrink moves negative numbers away from 0",
         "chainrule/functions/elementwise.py",
-        "return a - _held(a, -threshold, threshold)",
+        "return a - _limited(a, -threshold, threshold)",
         "return np.where(np.abs(a) > threshold, a - threshold, 0.0)",
         ACTIVATIONS,
     ),
@@ -897,7 +897,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "cross-entropy of logits takes the logarithm of a rounded softmax",
         "chainrule/functions/loss_functions.py",
-        "return -product(t, log_softmax(o))",
+        "return -product_or_0(t, log_softmax(o))",
         "return -x_log_y(t, softmax(o))",
         loss_value("categorical_cross_entropy_with_logits"),
     ),
@@ -1276,8 +1276,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "percentage_error is a fraction",
         "chainrule/functions/loss_functions.py",
-        "product(np.abs(o - t), 100.0 / ",
-        "product(np.abs(o - t), 1.0 / ",
+        "product_or_0(np.abs(o - t), 100.0 / ",
+        "product_or_0(np.abs(o - t), 1.0 / ",
         LOSSES,
     ),
     Fault(
@@ -1418,14 +1418,14 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "kl_divergence has outputs and targets swapped",
         "chainrule/functions/loss_functions.py",
-        "return product(t, np.where(near,",
-        "return product(o, -np.where(near,",
+        "return product_or_0(t, np.where(near,",
+        "return product_or_0(o, -np.where(near,",
         LOSSES,
     ),
     Fault(
         "kl_divergence is a cross-entropy",
         "chainrule/functions/loss_functions.py",
-        "return product(t, np.where(near, np.log1p(ratio(t - o, o)), far))",
+        "return product_or_0(t, np.where(near, np.log1p(ratio(t - o, o)), far))",
         "return -x_log_y(t, o)",
         LOSSES,
     ),
@@ -1551,15 +1551,15 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "gaussian_nll takes the variance for its logarithm",
         "chainrule/functions/loss_functions.py",
-        "return product(o[:, 0::2] - t, np.exp(-0.5 * o[:, 1::2]))",
-        "return product(o[:, 0::2] - t, 1.0 / np.sqrt(o[:, 1::2]))",
+        "return product_or_0(o[:, 0::2] - t, np.exp(-0.5 * o[:, 1::2]))",
+        "return product_or_0(o[:, 0::2] - t, 1.0 / np.sqrt(o[:, 1::2]))",
         LOSSES,
     ),
     Fault(
         "gaussian_nll takes a deviation's logarithm for a variance's",
         "chainrule/functions/loss_functions.py",
-        "return product(o[:, 0::2] - t, np.exp(-0.5 * o[:, 1::2]))",
-        "return product(o[:, 0::2] - t, np.exp(-o[:, 1::2]))",
+        "return product_or_0(o[:, 0::2] - t, np.exp(-0.5 * o[:, 1::2]))",
+        "return product_or_0(o[:, 0::2] - t, np.exp(-o[:, 1::2]))",
         LOSSES,
     ),
     Fault(
@@ -1768,15 +1768,15 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "softmax and binary cross-entropy are a cross-entropy",
         "chainrule/functions/stable_pairs.py",
-        "return -t * log_softmax(a, temperature) - product(1.0 - t, log_softmax_complement(a, temperature))",
+        "return -t * log_softmax(a, temperature) - product_or_0(1.0 - t, log_softmax_complement(a, temperature))",
         "return -t * log_softmax(a, temperature)",
         LOSSES,
     ),
     Fault(
         "softmax and binary cross-entropy have lost the temperature in log(1 - o)",
         "chainrule/functions/stable_pairs.py",
-        "product(1.0 - t, log_softmax_complement(a, temperature))",
-        "product(1.0 - t, log_softmax_complement(a))",
+        "product_or_0(1.0 - t, log_softmax_complement(a, temperature))",
+        "product_or_0(1.0 - t, log_softmax_complement(a))",
         LOSSES,
     ),
     Fault(
@@ -2163,8 +2163,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the smallest terms of a long sum are lost",
         "chainrule/derivation/explain.py",
-        "        terms.append(Given(math.fsum(np.delete(values, shown).tolist())))",
-        "        terms.append(Given(0.0))",
+        "        terms.append(Float(math.fsum(np.delete(values, shown).tolist())))",
+        "        terms.append(Float(0.0))",
         EXPLAIN,
     ),
     Fault(
@@ -2177,8 +2177,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the derivation of a group reads the Jacobian by rows",
         "chainrule/derivation/explain.py",
-        '{"j": home.at[m], "m": at}',
-        '{"j": at, "m": home.at[m]}',
+        '{"j": group.at[m], "m": at}',
+        '{"j": at, "m": group.at[m]}',
         EXPLAIN,
     ),
     Fault(
@@ -2205,8 +2205,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the closed form is shown and the plain product gone on with",
         "chainrule/derivation/explain.py",
-        "            yield self._through(k, j, plain=pair is not None)",
-        "            yield self._through(k, j, plain=False)",
+        "            yield self._product_of_factors(k, j, plain=pair is not None)",
+        "            yield self._product_of_factors(k, j, plain=False)",
         EXPLAIN,
     ),
     Fault(
@@ -2304,7 +2304,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a wrong factor is overruled by the closed form",
         "chainrule/diagnosis/wrong_rules.py",
-        "dE_do=lambda place: formula(place, case), dE_da=product)",
+        "dE_do=lambda place: formula(place, case), dE_da=plain_product)",
         "dE_do=lambda place: formula(place, case))",
         planted("o - t"),
     ),

@@ -363,8 +363,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a key of the query given twice is ignored",
         "schemas/curve.py",
-        "islice(chain(twice, complaints(activation, given, checks)), MOST_COMPLAINTS)",
-        "islice(complaints(activation, given, checks), MOST_COMPLAINTS)",
+        "islice(chain(twice, complaints(activation, given, constraints)), MOST_COMPLAINTS)",
+        "islice(complaints(activation, given, constraints), MOST_COMPLAINTS)",
         CURVE,
     ),
     Fault(

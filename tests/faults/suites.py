@@ -111,10 +111,10 @@ SOUND = tuple(  # the quick part of test_diagnose.py
         "an_array_alone_is_enough",
         "one_wrong_number_is_never_explained_by_a_fit",
         "a_wide_first_layer_is_searched_by_a_few_inputs_and_confirmed_by_all",
-        "what_one_sample_hides_is_told_and_revealed_by_the_probe",
+        "mistakes_that_one_sample_hides_are_listed_and_revealed_by_the_probe",
         "a_unit_on_a_kink_is_put_into_the_probe",
         "a_probe_has_targets_that_the_loss_takes",
-        "a_number_is_given_up_to_its_own_digits",
+        "the_rounding_of_numbers_is_estimated_from_their_digits",
     )
 )
 

@@ -1,6 +1,6 @@
-r"""A judge of derivations that knows no formula of ours: every line of numbers, as it is read, computed by `latex.py`.
+r"""Judge derivations without any formula of the core: `latex.py` computes every line of numbers from its LaTeX.
 
-\frac{do}{da} = 0.25 \cdot (1 - 0.25) \approx 0.1875      what stands between the signs is 0.1875, to the digits shown
+\frac{do}{da} = 0.25 \cdot (1 - 0.25) \approx 0.1875      between the signs is an expression whose value is 0.1875
 """
 
 import re
@@ -57,7 +57,7 @@ def numeric_lines(derivation: Derivation) -> Iterator[tuple[str, float]]:
 
 
 def complaint(numbers: str, value: float) -> str:
-    """What is wrong with a line of numbers; nothing where it says what it should."""
+    """What is wrong with a line of numbers; empty if the line is true."""
     _, *parts = _SIGN.split(numbers)
     signs, sides = parts[::2], [number(side) for side in parts[1::2]]
     shown = parts[-1]

@@ -1,4 +1,4 @@
-"""A judge that knows no formula of ours: derivatives by central differences of fourth order."""
+"""A judge without any formula of the core: derivatives by central differences of fourth order."""
 
 from collections.abc import Callable
 

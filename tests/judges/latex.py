@@ -1,11 +1,11 @@
-r"""The LaTeX of the tables, read and computed with 40 digits, so that a formula can be held to the code it stands for.
+r"""Parse the LaTeX of the tables and compute it with 40 digits, to compare each formula with the code.
 
     statement     alternatives, with \quad\text{or}\quad between them
     alternative   clauses, with ", \quad" between them: first what is stated, then what its symbols mean
     clause        an equation, which may be chained; or one of the three sentences of PROSE
     product       factors side by side; at most one "/", which ends it; \sum takes the whole product that follows
 
-Only what the rows use is known. Everything else is a LatexError: an unknown command, a symbol without a value, a symbol
+Only the LaTeX that the rows use is known. Else there is a LatexError: an unknown command, a symbol without a value, one
 that means two things, cases that overlap or leave a gap, a number that is not real.
 """
 
@@ -17,13 +17,13 @@ from typing import Any
 
 import mpmath
 
-REALS = mpmath.mp.clone()  # a context of our own: nobody else's precision changes
+REALS = mpmath.mp.clone()  # a separate context: the precision of mpmath.mp does not change
 REALS.dps = 40
 Real = mpmath.mpf
 
 
 class LatexError(ValueError):
-    """This LaTeX is not understood, or has no value."""
+    """Raised for LaTeX that is not understood, or that has no value."""
 
 
 # What the symbols stand for.
@@ -38,7 +38,7 @@ class Values:
     indices: Mapping[str, int] = field(default_factory=dict)
 
     def plus(self, **more: Mapping[str, Any]) -> "Values":
-        """These and more. A name that has a value already keeps it: another one is an error."""
+        """These values and more. Raises LatexError if a name would get a second, different value."""
         merged = {kind: _merged(getattr(self, kind), given) for kind, given in more.items()}
         return Values(**{**vars(self), **merged})
 
@@ -66,16 +66,16 @@ def _real(number: Any) -> Real:
 
 
 class Node:
-    """A part of a formula. Two that are written alike are equal."""
+    """A part of a formula. Two parts with the same LaTeX are equal."""
 
     def value(self, values: Values) -> Any:
-        """The number that it is; True or False for a condition."""
+        """The number that the node stands for; True or False for a condition."""
         raise LatexError(f"{self} is no number")
 
 
 @dataclass(frozen=True)
 class Number(Node):
-    """A decimal number, taken as the decimal it is."""
+    """A decimal number, exact, not rounded to float64."""
 
     digits: str
 
@@ -368,7 +368,7 @@ def parse(latex: str) -> tuple[Alternative, ...]:
 
 
 class _Parser:
-    """By recursive descent: each method reads what it is called, and stops before what does not belong to it."""
+    """A recursive-descent parser: each method reads what it is named after, and stops before the next token."""
 
     def __init__(self, latex: str) -> None:
         self.latex = latex
@@ -383,7 +383,7 @@ class _Parser:
         return self.rest.pop() if self.next else self.fail("more")
 
     def accept(self, *wanted: str) -> bool:
-        """Whether the next tokens are these; they are taken then."""
+        """Consume the next tokens if they are these, and return whether they were."""
         there = self.rest[-len(wanted) :] == [*reversed(wanted)]
         if there:
             del self.rest[-len(wanted) :]
@@ -516,7 +516,7 @@ class _Parser:
         return self.call(token) if token in FUNCTIONS else self.fail(f"a number, not {token},")
 
     def inside(self, bracket: str) -> Node:
-        """What stands between a bracket that has been taken and the one that closes it."""
+        """Read up to the closing bracket; the opening bracket has been consumed."""
         outside, self.between_bars = self.between_bars, bracket == "|"
         found = self.sum()
         self.expect(BRACKETS[bracket])
@@ -528,7 +528,7 @@ class _Parser:
         return self.inside("{")
 
     def several(self, bracket: str) -> tuple[Node, ...]:
-        """What stands between brackets, with commas between."""
+        """Read a list in brackets, with commas between its items."""
         outside, self.between_bars = self.between_bars, False
         found = [self.sum()]
         while self.accept(","):
@@ -589,14 +589,14 @@ def is_derivative(clause: Clause) -> bool:
 
 
 def sides(clause: Clause, values: Values) -> list[Real]:
-    """What stands right of each = of an equation."""
+    """The values of the right-hand sides of an equation, one for each =."""
     if not isinstance(clause, Relation) or set(clause.signs) != {"="}:
         raise LatexError(f"{clause} is no equation")
     return [member.value(values) for member in clause.members[1:]]
 
 
 def settled(alternative: Alternative, values: Values) -> Values:
-    """The values, and all that the clauses give a value to; of a formula with the one that it is for."""
+    """The values, with the symbols that the clauses define, and with o or ℓ if the formula is not a derivative."""
     stated, *clauses = alternative
     for clause in clauses:
         if not is_derivative(clause) and not is_constraint(clause):
@@ -607,12 +607,12 @@ def settled(alternative: Alternative, values: Values) -> Values:
 
 
 def is_constraint(clause: Clause) -> bool:
-    r"""Whether it is an equation for more than a symbol, such as \sum_k o_k = 1."""
+    r"""Whether a clause is an equation whose left side is not a single symbol, such as \sum_k o_k = 1."""
     return isinstance(clause, Relation) and not isinstance(clause.members[0], Symbol | Element | Over)
 
 
 def defined(clause: Clause, values: Values) -> Values:
-    """The values, and what one clause gives a value to."""
+    """The values, with what one clause defines."""
     if isinstance(clause, Count):
         return values.plus(numbers={clause.name: _count(clause.condition, values)})
     if isinstance(clause, First):
@@ -644,7 +644,7 @@ def _count(condition: Node, values: Values) -> Real:
 
 
 def layout(items: tuple[Node, ...]) -> list[str]:
-    r"""The names that take turns in (m_0, s_0, m_1, s_1, \dots)."""
+    r"""The names that alternate in (m_0, s_0, m_1, s_1, \dots)."""
     names = [item.name for item in items if isinstance(item, Element) and item.indices == ("0",)]
     turns = [Element(name, (str(k),)) for k in range(len(items)) for name in names]
     if not names or list(items) != [*turns[: len(items) - 1], Symbol(r"\dots")] or (len(items) - 1) % len(names):
@@ -658,7 +658,7 @@ def _unpacked(items: tuple[Node, ...], vector: Sequence[Real]) -> dict[str, Sequ
 
 
 def _with_unknown(stated: Clause, constraint: Clause, values: Values) -> Values:
-    """The values, and that of the one symbol that has none, so that the constraint holds."""
+    """The values, with the one symbol that has no value yet, chosen so that the constraint holds."""
     used = {node.name for clause in (stated, constraint) for node in walk(clause) if isinstance(node, Symbol)}
     unknown = used - values.numbers.keys() - CONSTANTS.keys()
     if len(unknown) != 1:
@@ -668,7 +668,7 @@ def _with_unknown(stated: Clause, constraint: Clause, values: Values) -> Values:
 
 
 def solved(equation: Clause, name: str, values: Values, given: Callable[[Values], Values] = lambda v: v) -> Values:
-    """The values, and that of the symbol for which the equation holds."""
+    """The values, with the symbol's value for which the equation holds."""
 
     def excess(x: Real) -> Real:
         tried = given(values.plus(numbers={name: x}))
@@ -679,7 +679,7 @@ def solved(equation: Clause, name: str, values: Values, given: Callable[[Values]
 
 
 def _zero(f: Callable[[Real], Real]) -> Real:
-    """Where f, which rises or falls, is 0: by bisection."""
+    """The zero of a monotonic function, by bisection."""
     low, high = REALS.mpf(-1), REALS.mpf(1)
     while (f(low) > 0) == (f(high) > 0):
         low, high = 2 * low, 2 * high

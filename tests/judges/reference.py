@@ -1,18 +1,19 @@
-"""A judge that knows no derivative: activations and losses as a textbook has them, in mpmath, to hundreds of digits.
+"""A judge without derivatives: the textbook formulas of activations and losses, in mpmath, to hundreds of digits.
 
     f'(x) ≈ (f(x + h) - f(x - h)) / 2h        off by h²·f'''/6, and by the rounding of f over h
 
-Nothing here avoids a cancellation; digits pay for it. Every number is computed with 85 digits and h = 2⁻⁷⁷, about
-1e-23, then with 110 and 1e-29: what was lost, to rounding or to h, was lost differently, so 40 digits in common are
-right. A 0, or two numbers that differ, are computed with 850 digits and 1e-170, which leaves enough for all of float64:
+The formulas do not avoid cancellation, but use enough digits. Every number is computed with 85 digits and h = 2⁻⁷⁷,
+about 1e-23, then with 110 digits and 1e-29. The errors from rounding and from h differ between the two, so 40 common
+digits are right. If the number is 0 or the two differ, it is computed with 850 digits and 1e-170, enough for all of
+float64:
 
     h² = 1e-340 is below the smallest float64, 5e-324: the slope 0 of o - t·log o at o = t comes out as 0;
     cos' at 1e-300 is the difference of two numbers that share 170 + 300 + 300 digits: 80 are left;
     -1e300 + √(1e600 + 4) is off by 1e300 · 1e-850, and its slope by 1e-380.
 
-h is relative to the distance from the next corner, so that no quotient reaches across it, and at the last stage to the
-distance from 0 too: tanh² at 1e-100 is 1e-200, which no h of 1e-100 finds. Parameters are float64 and become exact;
-constants that a definition writes as decimals are decimals.
+h is relative to the distance from the next corner, so that no quotient reaches across it. At the last stage, it is also
+relative to the distance from 0: tanh² at 1e-100 is 1e-200, which no h of 1e-100 resolves. Parameters are exact float64
+numbers; constants that a definition writes as decimals are exact decimals.
 """
 
 import itertools
@@ -21,21 +22,21 @@ from collections.abc import Callable, Iterable, Sequence
 
 import mpmath
 
-JUDGE = mpmath.mp.clone()  # a context of our own: nobody else's precision changes
+JUDGE = mpmath.mp.clone()  # a separate context: the precision of mpmath.mp does not change
 JUDGE.dps = 850
 REAL = JUDGE.mpf
 Real = mpmath.mpf
 Function = Callable[..., Real]
 Vector = Sequence[Real]
-Corner = tuple[Real, int]  # where ℓ is not smooth; whose side's slope is taken there, -1 or 1, or 0: the slope 0 is
+Corner = tuple[Real, int]  # where ℓ is not smooth; the side whose slope is taken, -1 or 1; or 0 for the slope 0
 
 STAGES = ((85, REAL(2) ** -77), (110, REAL(2) ** -97), (850, REAL(2) ** -565))  # digits, and h
 LAST_STEP = STAGES[-1][1]
-ONE_SIDED = (1700, REAL(2) ** -2192)  # here float64 can hold neither h nor √h
+ONE_SIDED = (1700, REAL(2) ** -2192)  # digits, and h, which is beyond float64, as √h is
 AGREEMENT = REAL(10) ** -40
 
 
-# What is asked of the judge.
+# What tests call.
 
 
 def value(f: Callable[[], Vector]) -> Vector:
@@ -50,7 +51,7 @@ def derivative(f: Function, at: Real, corners: Iterable[Real] = (), scale: float
 
 
 def derivatives(f: Callable[[Real], Vector], at: Real, corners: Iterable[Real] = (), scale: float | Real = 1) -> Vector:
-    """The slopes of the several numbers that f makes of one. `scale` is a length over which f hardly changes."""
+    """The slopes of all numbers that f computes from one. `scale` is a length over which f hardly changes."""
     room = min([abs(REAL(scale)), *(abs(at - corner) for corner in corners if corner != at)])
     room_at_last = min(room, abs(at)) if at else room
 
@@ -153,7 +154,7 @@ def _agree(x: Real, y: Real) -> bool:
 
 
 def _remembered(function: Callable[[Real], Real]) -> Callable[[Real], Real]:
-    """The function with its last results kept, each for the precision that it was computed with."""
+    """The function with a cache of its last results, by argument and precision."""
     known: dict[tuple[Real, int], Real] = {}
 
     def remembered(x: Real) -> Real:
@@ -195,7 +196,7 @@ def _clip(x: Real, low: Real, high: Real) -> Real:
 
 
 def _decimal(digits: str) -> Real:
-    """A decimal as it is written, with all the digits of the moment."""
+    """A decimal as it is written, in the current precision."""
     whole, _, places = digits.partition(".")
     return REAL(int(whole + places)) / 10 ** len(places)
 
@@ -220,7 +221,7 @@ def _selu(a: Real) -> Real:
 
 
 def hard_sigmoid_edges(slope: float = 1 / 6, offset: float = 0.5) -> tuple[float, float]:
-    """Where hard_sigmoid begins and ends to rise: -offset/slope and (1 - offset)/slope, rounded to float64."""
+    """The ends of the rising part of hard_sigmoid: -offset/slope and (1 - offset)/slope, rounded to float64."""
     return nearest(-REAL(offset) / REAL(slope)), nearest((1 - REAL(offset)) / REAL(slope))
 
 
@@ -257,7 +258,7 @@ def _sparsemax(a: Vector) -> Vector:
 
 
 def _beside_the_border(a: Vector) -> tuple[Vector, Real]:
-    """a with the units lowered that sit exactly on the threshold, which changes no output; and the room left."""
+    """a, with units exactly on the threshold lowered by 1, which changes no output; and how far h may reach."""
     threshold = _threshold_of_sparsemax(a)
     apart = [z - 1 if z == threshold else z for z in a]
     return apart, min(1, *(abs(z - threshold) for z in apart)) / 2
@@ -311,7 +312,7 @@ ACTIVATIONS: dict[str, Callable] = {
 
 
 def _sum(term: Callable[..., Real]) -> Callable[..., Real]:
-    """A loss that is a sum over the outputs, each of which minds only its own target."""
+    """A loss that is a sum over the outputs, each term depending only on one output and its target."""
     return lambda o, t, **parameters: sum(term(*pair, **parameters) for pair in zip(o, t, strict=True))
 
 
@@ -357,7 +358,7 @@ def _cross_entropy_with_logits(
 
 
 def margin(o: Vector, t: Vector) -> Real:
-    """What categorical_hinge is, where it is not 0."""
+    """The value of categorical_hinge, if it is not 0."""
     return 1 + max((1 - x) * y for x, y in zip(t, o, strict=True)) - sum(x * y for x, y in zip(t, o, strict=True))
 
 
@@ -423,7 +424,7 @@ def _at_target(o: Vector, t: Vector, j: int, **parameters: float) -> list[Corner
 
 
 def _edges(*corners: tuple[int, int]) -> Callable[..., list[Corner]]:
-    """The ends of a domain, with the side on which it lies."""
+    """The ends of a domain, with the side on which the domain lies."""
     return lambda o, t, j, **parameters: [(REAL(at), side) for at, side in corners]
 
 
@@ -434,9 +435,9 @@ def _beside_target(o: Vector, t: Vector, j: int, **parameters: float) -> list[Co
 
 
 def _ties(o: Vector, t: Vector, j: int) -> list[Corner]:
-    """categorical_hinge: where it becomes 0, and where o_j's product ties with the largest other, the first one taken.
+    """categorical_hinge: where it becomes 0, and where the product of o_j ties with the largest other product.
 
-    The first is on the upper side of the tie, where it is the maximum, and the others are on the lower.
+    Of tied products, the first is taken as the maximum: it is on the upper side of the tie, all others on the lower.
     """
     if margin(o, t) == 0:
         return [(o[j], 0)]

@@ -1,9 +1,9 @@
-"""What PyTorch's float64 autograd says of a feed-forward network, every intermediate kept. Knows nothing of Chainrule.
+"""The derivatives of a feed-forward network by PyTorch's float64 autograd, with every intermediate; without Chainrule.
 
     a = o_below @ w + b,   o = φ(a) group by group,   E = the reduced loss;   every derivative is E.backward()'s own
 
-A row of ACTIVATIONS or LOSSES is a function of PyTorch, the parameters it takes with their defaults and what else to
-draw, and the words by which a loss finds the outputs and targets that it is defined on.
+A row of ACTIVATIONS or LOSSES has a function of PyTorch, its parameters with their defaults and with other values to
+draw, and words that say for which outputs and targets a loss is defined.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ Parameters = Mapping[str, Value]
 
 @dataclass(frozen=True)
 class Parameter:
-    """A default, and what else to draw: any number between two, or, where the default is none, one of some."""
+    """A default, and other values to draw: any number between two, or one of several if there is no default."""
 
     default: Value
     values: tuple[float, float] | tuple[str, ...] | tuple[int, ...]
@@ -35,7 +35,8 @@ class Parameter:
 class Activation:
     """φ of a group's pre-activations (samples × units); `coupled` where an output depends on its group's others.
 
-    The image is what a loss may take its outputs for: a probability is neither 0 nor 1, and is positive too.
+    `image` says what kinds of numbers the outputs are, for the losses: a probability is also neither 0 nor 1, and
+    positive.
     """
 
     function: Callable[..., Tensor]
@@ -48,7 +49,7 @@ class Activation:
 class LossFunction:
     """ℓ(o, t): samples × units where it is a loss per element, samples where it is one per sample.
 
-    `vague` says of which o and t nothing is to be asked: those on a kink, or where ℓ's own terms cancel.
+    `vague` says for which o and t there is no comparison: those on a kink, and those where the terms of ℓ cancel.
     """
 
     function: Callable[..., Tensor]
@@ -59,7 +60,7 @@ class LossFunction:
     vague: Callable[[Array, Array], bool] = lambda o, t: False
 
     def takes(self, image: str) -> bool:
-        """Whether the loss is defined on outputs that are such numbers."""
+        """Whether the loss is defined for outputs of that kind."""
         return self.outputs in ("number", image) or (self.outputs == "positive" and image == "probability")
 
 
@@ -67,7 +68,7 @@ def gelu(a: Tensor, approximate: str) -> Tensor:
     """a·Φ(a), written so that the negative tail keeps its digits.
 
     functional.gelu adds 1 to an erf or a tanh near -1: for a from -5 to -4 its value is off by up to 5e-11 ("none") and
-    2e-10 ("tanh") relative, held against 50-digit mpmath; these two forms stay within 4e-15 there.
+    2e-10 ("tanh") relative, compared with 50-digit mpmath; these two forms stay within 4e-15 there.
     """
     if approximate == "none":
         return 0.5 * a * torch.erfc(-a / 2**0.5)
@@ -75,7 +76,7 @@ def gelu(a: Tensor, approximate: str) -> Tensor:
 
 
 def softplus(a: Tensor, beta: float) -> Tensor:
-    """log(1 + exp(beta·a)) / beta, with PyTorch's threshold out of reach: at its 20 a relative 1e-10 is left out."""
+    """log(1 + exp(beta·a)) / beta, without PyTorch's threshold: at 20, it causes a relative error of 1e-10."""
     return functional.softplus(a, beta, threshold=500.0)
 
 
@@ -88,12 +89,12 @@ NODES, WEIGHTS = (torch.tensor(array / 2) for array in np.polynomial.legendre.le
 
 
 def tanh_shrink(a: Tensor) -> Tensor:
-    """a - tanh(a) as the integral of tanh² from 0 to a, which has nothing to cancel: 0.001 less its tanh is 3e-10."""
+    """a - tanh(a) as the integral of tanh² from 0 to a, which avoids cancellation: 0.001 - tanh(0.001) is 3e-10."""
     return a * (torch.tanh(a[..., None] * (0.5 + NODES)) ** 2 @ WEIGHTS)
 
 
 def step(a: Tensor) -> Tensor:
-    """1 where a > 0; the slope is 0, and there is one."""
+    """1 where a > 0; the slope is 0 for autograd, not missing."""
     return torch.where(a > 0, 1.0, 0.0) + 0.0 * a
 
 
@@ -103,7 +104,7 @@ def sparse_plus(a: Tensor) -> Tensor:
 
 
 def sparsemax(a: Tensor) -> Tensor:
-    """By Michelot's projection: project onto the plane of the sum 1, leave out what is not positive, and again."""
+    """Michelot's projection: project onto the plane with the sum 1, drop units that are not positive, and repeat."""
     inside = torch.ones_like(a, dtype=torch.bool)
     for _ in range(a.shape[1]):
         count = inside.sum(dim=1, keepdim=True)
@@ -196,17 +197,17 @@ def log_cosh(o: Tensor, t: Tensor) -> Tensor:
 
 
 def cross_entropy(o: Tensor, t: Tensor, label_smoothing: float) -> Tensor:
-    """A share of every target is spread over all outputs."""
+    """Cross-entropy with label smoothing: a share of every target is spread over all outputs."""
     return -torch.xlogy((1 - label_smoothing) * t + label_smoothing / t.shape[1], o).sum(dim=1)
 
 
 def likelihood(log_o: Tensor, t: Tensor, ignore_index: int | None) -> Tensor:
-    """PyTorch ignores -100 by itself, which is never a target here unless it is to be ignored."""
+    """PyTorch ignores -100 by default, which is a target here only if it is to be ignored."""
     return functional.nll_loss(log_o, t, reduction="none", ignore_index=-100 if ignore_index is None else ignore_index)
 
 
 def wrong_scores(o: Any, t: Any) -> Any:
-    """What categorical_hinge takes the largest of."""
+    """The scores of which categorical_hinge takes the largest."""
     return (1 - t) * o
 
 
@@ -228,7 +229,7 @@ def cosine_similarity(o: Tensor, t: Tensor) -> Tensor:
 
 
 def is_nearly_along_or_across(o: Array, t: Array) -> bool:
-    """Whether o·t cancels, or what is left of some t_j when o's part of it is taken away; where o is 0 too."""
+    """Whether the terms of o·t cancel, or those of t minus its projection on o in some t_j; True if o is 0, too."""
     products, squares = o * t, (o * o).sum(axis=1, keepdims=True)
     if not squares.all():
         return True
@@ -238,7 +239,7 @@ def is_nearly_along_or_across(o: Array, t: Array) -> bool:
 
 
 def gaussian_nll(o: Tensor, t: Tensor) -> Tensor:
-    """Half of s + (t - m)² / e^s for every pair of outputs, a mean m and the logarithm s of a variance."""
+    """½·(s + (t - m)² / e^s) for every pair of outputs, a mean m and the logarithm s of a variance."""
     mean, log_variance = o[:, 0::2], o[:, 1::2]
     return (log_variance + (t - mean) ** 2 / log_variance.exp()).sum(dim=1) / 2
 
@@ -357,7 +358,8 @@ class Loss:
 class Judgement:
     """PyTorch's answer, every array with its samples axis.
 
-    `shares` are the single losses' in E, one sample a row; `layers` hold a, o, dE_da, dE_dw, dE_db and the factors.
+    `shares` has the shares of all terms in E, one row for each sample; `layers` have a, o, dE_da, dE_dw, dE_db and the
+    factors.
     """
 
     loss: float
@@ -389,24 +391,24 @@ def local_derivative(layer: Layer, a: Tensor) -> Array:
 
 
 def leaf(array: Array) -> Tensor:
-    """A node of the graph to derive by."""
+    """A node of the graph that E is derived by."""
     return torch.tensor(array, dtype=torch.float64, requires_grad=True)
 
 
 def kept(tensor: Tensor) -> Tensor:
-    """The same node of the graph, its gradient kept."""
+    """The same node, which keeps its gradient after the backward pass."""
     tensor.retain_grad()
     return tensor
 
 
 def numbers(tensor: Tensor) -> Array:
-    """The same numbers, out of the graph."""
+    """The numbers of a tensor, detached from the graph."""
     array: Array = tensor.detach().numpy()
     return array
 
 
 def layer_judgement(layer: Layer, w: Tensor, b: Tensor | None, below: Tensor, a: Tensor, o: Tensor) -> dict[str, Array]:
-    """One layer's arrays, once E.backward() has been."""
+    """The arrays of one layer, after E.backward()."""
     arrays = {
         "a": numbers(a),
         "o": numbers(o),
@@ -420,7 +422,7 @@ def layer_judgement(layer: Layer, w: Tensor, b: Tensor | None, below: Tensor, a:
 
 
 def ignored(loss: Loss, targets: Array) -> Array:
-    """Which targets say that their sample does not count: an ignored class."""
+    """A mask of the targets that are the ignored class."""
     return np.equal(targets, loss.parameters.get("ignore_index"))
 
 
@@ -447,7 +449,7 @@ def judge(layers: Sequence[Layer], inputs: Array, targets: Array, loss: Loss) ->
 
 
 def sums(layers: Sequence[Layer], judgement: Judgement) -> Iterator[tuple[Array, Array]]:
-    """Every array that is a sum, first with the absolute values of all that is summed: |E| and the backward pass."""
+    """Yield (sum of the absolute values of its terms, array) for every array that is a sum."""
     shares = np.abs(judgement.shares)
     yield shares.sum(axis=1), judgement.shares.sum(axis=1)
     yield shares.sum(), np.array(judgement.loss)
@@ -466,11 +468,12 @@ def sums(layers: Sequence[Layer], judgement: Judgement) -> Iterator[tuple[Array,
 
 
 def keeps_its_digits(layers: Sequence[Layer], targets: Array, loss: Loss, judgement: Judgement) -> bool:
-    """Whether 12 digits are left to agree on: no |a| beyond 4 or below 0.001, and no array a hundredth of its terms.
+    """Whether 12 digits can agree: no |a| is beyond 4 or below 0.001, and no array is below 1/100 of its terms.
 
-    From |a| = 4 on PyTorch's tanh slope, 1 - o², is off by up to 5e-13 relative. Near 0 are the kinks, and a itself has
-    lost digits, which a relu can make all there is. Sums cancel without end: two equal slopes of an absolute error have
-    a softmax's dE/da = 0 but for rounding. A loss can cancel by itself, or be on a kink. One draw in five fails here.
+    From |a| = 4 on, PyTorch's slope of tanh, 1 - o², has a relative error of up to 5e-13. Kinks are near 0, and there a
+    itself has lost digits, which dominate after a relu. Sums can cancel completely: two equal slopes of an absolute
+    error make a softmax's dE/da 0 up to rounding. The terms of a loss can cancel, or it is on a kink. One draw in five
+    is rejected.
     """
     if any(np.abs(arrays["a"]).max() > 4 or np.abs(arrays["a"]).min() < 0.001 for arrays in judgement.layers):
         return False

@@ -1,4 +1,4 @@
-"""Warnings: what is right but has to be known, each with code, place and sentence."""
+"""The warnings of answers: each has a code, a place and a sentence."""
 
 from typing import Any
 
@@ -128,7 +128,7 @@ def test_a_null_factor_stands_in_arrays_and_records_alike(client: FlaskClient) -
     assert layer["dE_dw"] == [[800.0]]
 
 
-def test_factors_that_are_not_shown_are_not_warned_of(client: FlaskClient) -> None:
+def test_there_is_no_warning_about_factors_that_are_not_shown(client: FlaskClient) -> None:
     """breakdown none has no factors."""
     body = _body("sigmoid", [[1.0]], [-800.0], [1.0], BCE) | {"breakdown": "none"}
     assert client.post("/v1/gradients", json=body).get_json()["warnings"] == []
@@ -152,7 +152,7 @@ def test_both_of_two_equal_scores_are_warned_of(client: FlaskClient) -> None:
 
 
 def test_more_than_twenty_warnings_end_in_one_that_says_so(client: FlaskClient) -> None:
-    """25 units on a kink: 20 are told, and that there are more."""
+    """25 units on a kink: 20 are listed, and one more warning says that there are more."""
     body = _body("relu", [[1.0] * 25], [0.0], [1.0] * 25)
     warnings = client.post("/v1/gradients", json=body).get_json()["warnings"]
     assert [warning["code"] for warning in warnings] == ["kink"] * 20 + ["more-warnings"]

@@ -1,4 +1,4 @@
-"""Records of weights as JSON: those of one layer, against records that are put together one by one."""
+"""The records of one layer's weights as JSON, compared with records that are made one by one."""
 
 import json
 from typing import Any
@@ -44,8 +44,8 @@ def test_a_record_has_the_factors_of_its_weight(one_sample: bool, activation: st
             assert np.array_equal(record[name], wanted), name
 
 
-def test_what_writes_is_called_for_each_unit_and_can_end_the_writing() -> None:
-    """What it raises goes to the caller: so a deadline ends the writing of many records."""
+def test_write_is_called_for_each_unit_and_can_end_the_writing() -> None:
+    """Its exception goes to the caller, so that a deadline ends the writing of many records."""
     layer, calls = _layer(2, "softmax"), list[int]()
     records = weight_records(layer, layer.do_da.array(), False)
 

@@ -1,4 +1,4 @@
-"""Derivations: every line of numbers says its value, over the whole catalogue; nothing that is asked for is missing."""
+"""Derivations: over the whole catalogue, every line of numbers gives its value, and every requested step is there."""
 
 import math
 import re
@@ -10,8 +10,8 @@ import pytest
 
 from chainrule.derivation import lines
 from chainrule.derivation.explain import QUANTITIES, SECTIONS, Derivation, Place, Step, explain, most_work
-from chainrule.derivation.formula import Given, Number, Product, Quotient, Sum, read
-from chainrule.derivation.lines import MOST_TERMS, Numbers, computed, line, put_in, settled, shown_number
+from chainrule.derivation.formula import Float, Number, Product, Quotient, Sum, read
+from chainrule.derivation.lines import MOST_TERMS, Numbers, computed, line, shown_number, substitute, with_definitions
 from chainrule.functions.activations import ACTIVATIONS, activation_spec
 from chainrule.functions.losses import LOSSES, LossSpec, loss_spec
 from chainrule.functions.stable_pairs import STABLE_PAIRS
@@ -34,7 +34,7 @@ MAZUR = Network(
 def derived(
     network: Network, x: Any, t: Any, loss: LossSpec, place: Place, sample: int | None = None
 ) -> tuple[Gradients, Derivation]:
-    """The gradients of a batch, and one derivation, of which every line of numbers has been judged."""
+    """The gradients of a batch, and one derivation whose lines of numbers have all been judged."""
     inputs, targets = np.array(x, dtype=float), np.array(t, dtype=float)
     result = gradients(network, inputs, targets, loss)
     derivation = explain(network, result, targets, loss, place, sample)
@@ -73,7 +73,7 @@ def test_the_published_example_is_derived_as_its_author_does() -> None:
     assert only(inner, "dE_do", 1, 1).numbers == r"\frac{dE}{do_{1}^{(1)}} = 0.772928 - 0.99 \approx -0.217072"
 
 
-def test_steps_stand_in_an_order_in_which_each_rests_on_those_before_it() -> None:
+def test_every_step_uses_only_the_steps_before_it() -> None:
     """Two layers of two units, a weight of the first: all forward, the loss, all of the second layer, one unit."""
     _, derivation = derived(MAZUR, [[0.05, 0.10]], [[0.01, 0.99]], HALF, Place(0, 1, 0))
     order = [(step.section, step.quantity, step.layer, step.unit) for step in derivation.steps]
@@ -87,7 +87,7 @@ def test_steps_stand_in_an_order_in_which_each_rests_on_those_before_it() -> Non
 
 @pytest.mark.parametrize("seed", range(4))
 def test_every_line_of_numbers_says_its_value(seed: int) -> None:
-    """Over random networks of the whole catalogue, each line as it is read, with 400 digits, to the digits it shows."""
+    """Over random networks of the whole catalogue: each line, computed with 400 digits, is true to the digits shown."""
     lines = without = 0
     for asked, result, derivation in derivations(seed, 60):
         for numbers, value in numeric_lines(derivation):
@@ -106,7 +106,7 @@ def test_every_line_of_numbers_says_its_value(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_no_derivation_has_more_lines_than_foreseen(seed: int) -> None:
-    """Nor half as many, for most: the limit on them would refuse what is short."""
+    """Most have more than half as many: else the limit would refuse short derivations."""
     shares = []
     for asked, _, derivation in derivations(10 + seed, 60):
         samples = len(asked.inputs) if derivation.sample is None else 1
@@ -119,14 +119,14 @@ def test_no_derivation_has_more_lines_than_foreseen(seed: int) -> None:
 
 
 def test_what_is_written_is_fit_for_markdown() -> None:
-    r"""No backslash before a sign, no < or >, no index behind a bracket, no \operatorname, no index after a power."""
+    r"""No backslash before a sign, no < or >, no index after a bracket, no \operatorname, no index after a power."""
     for _, _, derivation in derivations(5, 60):
         for text in all_texts(derivation):
             assert not re.search(r"\\[^A-Za-z]|[<>$*`~\[\]]|[^A-Za-z]_|\\operatorname|\\mbox|[^ -~]", text), text
 
 
-def test_every_step_is_of_a_section_and_a_quantity_that_are_told() -> None:
-    """And every one of them occurs."""
+def test_every_step_has_a_known_section_and_quantity() -> None:
+    """All known sections and quantities occur."""
     seen = [(step.section, step.quantity) for seed in (6, 7) for *_, d in derivations(seed, 60) for step in d.steps]
     pair = derived(Network((dense([[0.5]], "sigmoid"),)), [[1.0]], [[1.0]], loss_spec("bce"), Place(0, 0, 0))[1]
     seen += [(step.section, step.quantity) for step in pair.steps]
@@ -153,7 +153,7 @@ def targets_of(loss: LossSpec) -> Array:
 
 
 def all_shown(derivation: Derivation) -> None:
-    """No numbers are left out, of a step or a term."""
+    """Whether every step and every term has its line of numbers."""
     short = [step.title for step in derivation.steps if step.value is None or not _ends_with(step.numbers, step.value)]
     assert short == []
     assert [term for step in derivation.steps for term in step.terms if term.numbers is None] == []
@@ -161,7 +161,7 @@ def all_shown(derivation: Derivation) -> None:
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_every_activation_is_derived_with_all_numbers(name: str) -> None:
-    """In a hidden layer, where all units are differentiated, and below, where one is."""
+    """In a hidden layer, where all units are differentiated, and in the layer below it, where one unit is."""
     network = Network((dense(WEIGHTS[0], "tanh"), dense(WEIGHTS[1], name), dense(RNG.normal(size=(4, 2)), name)))
     for place in (Place(0, 1, 1), Place(1, 2, 0), Place(2, 1, 3)):
         _, derivation = derived(network, INPUTS, RNG.normal(size=(3, 2)), HALF, place, sample=1)
@@ -171,7 +171,7 @@ def test_every_activation_is_derived_with_all_numbers(name: str) -> None:
 @pytest.mark.parametrize("last", ["sigmoid", "softmax", "log_softmax", "exponential", "identity"])
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_is_derived_with_all_numbers(name: str, last: str) -> None:
-    """On outputs that it is meant for and others, with every reduction; alone, or as part of a stable pair."""
+    """With outputs in its domain and outside it, with every reduction, alone and in a stable pair."""
     for reduction in ("sum", "mean", "batch_mean"):
         loss = loss_spec(name, reduction)
         network = Network((dense(WEIGHTS[0], "tanh"), dense(WEIGHTS[1], last, [0.1, -0.2, 0.3, 0.0])))
@@ -199,7 +199,7 @@ OTHER_PARAMETERS: list[LossSpec] = [
 
 @pytest.mark.parametrize("loss", OTHER_PARAMETERS, ids=lambda loss: loss.loss.name)
 def test_parameters_are_put_in_as_they_are_given(loss: LossSpec) -> None:
-    """Not the defaults: the judge would see them."""
+    """The lines have the given parameters, not the defaults, which the judge would notice."""
     activation = [{"name": "softmax", "temperature": 0.7}] * 3 + ["sigmoid"]
     network = Network((dense(WEIGHTS[0], "tanh"), dense(WEIGHTS[1], activation)))
     for place in (Place(0, 1, 1), Place(1, 2, 0), Place(1, 3, 0)):
@@ -240,7 +240,7 @@ def _ends_with(numbers: str | None, value: float) -> bool:
 
 
 def test_the_shares_of_the_samples_add_up_to_the_derivative_of_the_batch() -> None:
-    """Three samples: each has a share, and the whole batch lists them; E is divided by 12 throughout."""
+    """Three samples: each has a share, and the derivation of the batch lists the shares. E is divided by 12."""
     loss = loss_spec("squared_error", "mean")
     network = Network((dense(WEIGHTS[0], "tanh", [0.1, 0.2, 0.3]), dense(WEIGHTS[1], "identity")))
     for place in (Place(0, 1, 1), Place(0, 2)):
@@ -269,7 +269,7 @@ def test_a_bias_that_is_not_there_cannot_be_derived() -> None:
 
 
 def test_an_ignored_sample_adds_nothing_and_says_so() -> None:
-    """Class -100: no formula has a place for it."""
+    """Class -100: its steps are 0, and a note says that the sample is ignored."""
     loss = loss_spec("sparse_categorical_cross_entropy", "mean", ignore_index=-100)
     network = Network((dense(WEIGHTS[0], "tanh"), dense(WEIGHTS[1], "softmax")))
     _, derivation = derived(network, INPUTS, [1, -100, 0], loss, Place(0, 0, 0), sample=1)
@@ -282,7 +282,7 @@ def test_an_ignored_sample_adds_nothing_and_says_so() -> None:
 
 
 def test_a_group_sums_over_its_units_and_names_them() -> None:
-    """Two softmax heads and a tanh in one layer: unit 2 belongs with unit 0, and to nothing else."""
+    """Two softmax heads and a tanh in one layer: unit 2 is in a group with unit 0 only."""
     heads: list[Any] = [{"name": "softmax", "group": g} for g in ("a", "b", "a", "b")]
     network = Network((dense(WEIGHTS[1], [*heads[:3], "tanh"]),))
     _, derivation = derived(network, RNG.normal(size=(1, 3)), [[0.1, 0.2, 0.3, 0.4]], HALF, Place(0, 2, 1))
@@ -321,7 +321,7 @@ def test_a_closed_form_stands_beside_the_plain_product() -> None:
     assert closed.title == "The same in closed form: Binary cross-entropy and Logistic sigmoid"
 
 
-def test_a_product_that_float64_cannot_hold_is_told_and_the_closed_form_taken() -> None:
+def test_a_note_says_that_a_product_is_beyond_float64_and_the_closed_form_is_taken() -> None:
     """a = 800, target 0: 1 / (1 - o) is infinite, dE/da is 1."""
     network = Network((dense([[800.0]], "sigmoid"),))
     _, derivation = derived(network, [[1.0]], [[0.0]], loss_spec("bce"), Place(0, 0, 0))
@@ -334,19 +334,19 @@ def test_a_product_that_float64_cannot_hold_is_told_and_the_closed_form_taken() 
     assert only(derivation, "dE_da").numbers is not None
 
 
-def test_numbers_that_would_say_something_else_are_not_put_in() -> None:
-    """A softmax that is certain: o is 1 to 17 digits, so o - o² would come out as 0, and is 8e-18."""
+def test_numbers_that_would_give_another_value_are_not_shown() -> None:
+    """A saturated softmax: o is 1 to 17 digits, so o - o² would give 0 instead of 8e-18."""
     network = Network((dense([[40.0, 0.0]], "softmax"),))
     _, derivation = derived(network, [[1.0]], [[0.5, 0.5]], HALF, Place(0, 0, 0))
     slopes = only(derivation, "do_da")
     assert slopes.value == pytest.approx(math.exp(-40.0), rel=1e-12)
     assert slopes.numbers is None
     assert slopes.note is not None
-    assert "No numbers are put in" in slopes.note
+    assert "No numbers are shown" in slopes.note
 
 
-def test_a_softmax_that_is_certain_still_has_its_closed_form_in_numbers() -> None:
-    """From a, where o has lost what is asked for: e^-40."""
+def test_a_saturated_softmax_still_has_its_closed_form_in_numbers() -> None:
+    """The closed form is computed from a, since o has lost the wanted digits: e^-40."""
     network = Network((dense([[40.0, 0.0]], "softmax"),))
     _, derivation = derived(network, [[1.0]], [[1.0, 0.0]], loss_spec("cce"), Place(0, 0, 0))
     closed = only(derivation, "dE_da")
@@ -355,7 +355,7 @@ def test_a_softmax_that_is_certain_still_has_its_closed_form_in_numbers() -> Non
     assert closed.numbers.endswith(r"\approx -4.24835 \cdot 10^{-18}")
 
 
-def test_what_does_not_occur_counts_as_nothing() -> None:
+def test_a_class_that_does_not_occur_adds_nothing() -> None:
     """Outputs 0.5 and 0, targets 1 and 0: -log 0.5, and 0 · log 0, which is 0; so is the derivative -0/0."""
     network = Network((dense([[0.5, 0.0]], "identity"),))
     _, derivation = derived(network, [[1.0]], [[1.0, 0.0]], loss_spec("categorical_cross_entropy"), Place(0, 1, 0))
@@ -364,17 +364,17 @@ def test_what_does_not_occur_counts_as_nothing() -> None:
 
 
 def test_a_long_sum_that_has_no_value_is_left_out() -> None:
-    """20 units of a softmax that is certain: 1 - o is 0 in one of the terms that are to be added up. dE/da is right."""
+    """20 units of a saturated softmax: 1 - o is 0 in one of the terms that would be added up. dE/da is right."""
     network = Network((dense([[100.0, *[0.0] * 19]], "softmax"),))
     _, derivation = derived(network, [[1.0]], [[0.5, *[0.0] * 19]], loss_spec("bce"), Place(0, 3, 0))
     closed = only(derivation, "dE_da")
     assert (closed.numbers, closed.value) == (None, derivation.value)
-    assert "No numbers are put in" in (closed.note or "")
+    assert "No numbers are shown" in (closed.note or "")
 
 
 @pytest.mark.parametrize("size", [1e3, 1e17, 1e300])
 def test_numbers_of_any_size_are_put_in_at_once(size: float) -> None:
-    """e^-1e300 is 0 for float64, and less than a moment's work for sixty digits."""
+    """e^-1e300 is 0 in float64, and computed quickly with sixty digits, too."""
     for name in ("sigmoid", "softplus", "mish", "tanh", "log_sigmoid", "squareplus", "arctan", "softmax"):
         network = Network((dense([[size, -size]], name),))
         _, derivation = derived(network, [[1.0]], [[0.5, 1.0]], loss_spec("absolute_error"), Place(0, 1, 0))
@@ -397,7 +397,7 @@ def test_a_kink_says_which_slope_was_taken() -> None:
     assert "border of its group's support" in (only(derivation, "do_da").note or "")
 
 
-def test_of_a_long_sum_the_largest_terms_are_shown_and_the_others_counted() -> None:
+def test_a_long_sum_shows_its_largest_terms_and_counts_the_others() -> None:
     """40 inputs: 11 products, and the sum of 29, in numbers; but all terms of a hidden unit's sum are listed."""
     network = Network((dense(RNG.normal(size=(40, 2)), "tanh"), dense(RNG.normal(size=(2, 40)), "identity")))
     x, t = RNG.normal(size=(1, 40)), np.zeros((1, 40))
@@ -415,7 +415,7 @@ def test_of_a_long_sum_the_largest_terms_are_shown_and_the_others_counted() -> N
 
 @pytest.mark.parametrize("latex_", [r"o = a)", r"o = (a", r"o = \frac{a}", r"o = a \text{ or } a", r"o = \max_j"])
 def test_latex_that_no_row_has_is_refused(latex_: str) -> None:
-    """A row whose formula cannot be read is found by the tests, and not by a client."""
+    """So tests find a row whose formula cannot be read, before a client does."""
     with pytest.raises(ValueError, match="expected"):
         read(latex_)
 
@@ -423,34 +423,34 @@ def test_latex_that_no_row_has_is_refused(latex_: str) -> None:
 # Lines, and numbers in them.
 
 LINES = {
-    "exact": (Sum((Product((Given(0.15), Given(0.05))), Given(0.35))), 0.3575, r"= 0.15 \cdot 0.05 + 0.35 = 0.3575"),
-    "rounded": (Product((Given(2 / 3), Given(0.5))), 1 / 3, r"= 0.666667 \cdot 0.5 \approx 0.333333"),
+    "exact": (Sum((Product((Float(0.15), Float(0.05))), Float(0.35))), 0.3575, r"= 0.15 \cdot 0.05 + 0.35 = 0.3575"),
+    "rounded": (Product((Float(2 / 3), Float(0.5))), 1 / 3, r"= 0.666667 \cdot 0.5 \approx 0.333333"),
     "more digits": (
-        Sum((Given(1.23456789), Given(-1.2345))),
+        Sum((Float(1.23456789), Float(-1.2345))),
         1.23456789 - 1.2345,
         r"= 1.23456789 - 1.2345 \approx 6.789 \cdot 10^{-5}",
     ),
-    "negative": (Product((Given(-2.0), Given(-3.0))), 6.0, r"= -2 \cdot (-3) = 6"),
-    "one number": (Given(0.1), 0.1, "= 0.1"),
-    "one number, rounded": (Given(1 / 3), 1 / 3, r"\approx 0.333333"),
-    "powers of ten": (Product((Given(1e-9), Given(2e10))), 20.0, r"= 1 \cdot 10^{-9} \cdot 2 \cdot 10^{10} = 20"),
-    "a large whole number": (Given(1234567.0), 1234567.0, r"\approx 1.23457 \cdot 10^{6}"),
-    "divided": (Quotient(Given(1.0), Number("3")), 1 / 3, r"= \frac{1}{3} \approx 0.333333"),
+    "negative": (Product((Float(-2.0), Float(-3.0))), 6.0, r"= -2 \cdot (-3) = 6"),
+    "one number": (Float(0.1), 0.1, "= 0.1"),
+    "one number, rounded": (Float(1 / 3), 1 / 3, r"\approx 0.333333"),
+    "powers of ten": (Product((Float(1e-9), Float(2e10))), 20.0, r"= 1 \cdot 10^{-9} \cdot 2 \cdot 10^{10} = 20"),
+    "a large whole number": (Float(1234567.0), 1234567.0, r"\approx 1.23457 \cdot 10^{6}"),
+    "divided": (Quotient(Float(1.0), Number("3")), 1 / 3, r"= \frac{1}{3} \approx 0.333333"),
 }
 
 
 @pytest.mark.parametrize(("node", "value", "written"), LINES.values(), ids=LINES)
 def test_a_line_shows_as_few_digits_as_leave_it_true(node: Any, value: float, written: str) -> None:
-    """= where nothing is rounded, ≈ elsewhere; six digits of the value, of the others as many as it takes."""
+    """= if nothing is rounded, else ≈; six digits of the value, and as many digits of other numbers as needed."""
     assert line(node, value) == written
     assert complaint(f"x {written}", value) == ""
 
 
 def test_a_line_that_no_digits_make_true_is_not_written() -> None:
-    """0.1 + 0.2 - 0.3 is 0; what float64 has of it is 5.6e-17."""
-    node = Sum((Given(0.1), Given(0.2), Given(-0.3)))
+    """0.1 + 0.2 - 0.3 is 0, but 5.6e-17 in float64."""
+    node = Sum((Float(0.1), Float(0.2), Float(-0.3)))
     assert line(node, 0.1 + 0.2 - 0.3) is None
-    assert line(Quotient(Given(1.0), Given(0.0)), 1.0) is None
+    assert line(Quotient(Float(1.0), Float(0.0)), 1.0) is None
 
 
 @pytest.mark.parametrize(
@@ -468,12 +468,12 @@ def test_a_line_that_no_digits_make_true_is_not_written() -> None:
     ],
 )
 def test_a_number_is_written_for_reading(value: float, digits: int, shown: str) -> None:
-    """As a decimal near 1, else with a power of ten; no digit is shown that is not known."""
+    """As a decimal near 1, else with a power of ten; no unknown digit is shown."""
     assert shown_number(value, digits) == shown
 
 
 @pytest.mark.parametrize("name", [*ACTIVATIONS, *LOSSES])
-def test_what_is_put_into_a_formula_is_what_the_code_computes(name: str) -> None:
+def test_a_formula_with_numbers_gives_what_the_code_computes(name: str) -> None:
     """The core's own reader of the tables' LaTeX, on four units of moderate size."""
     a = np.array([0.3, 0.9, 0.2, 0.55])
     if name in ACTIVATIONS:
@@ -484,8 +484,8 @@ def test_what_is_put_into_a_formula_is_what_the_code_computes(name: str) -> None
         }
         scalars |= spec.activation.symbols(a)
         for j in range(4):
-            numbers = settled(formula, Numbers({**scalars, "a": a[j]}, {"a": a}, {"j": j}))
-            found = [float(computed(put_in(member, numbers))) for member in formula.equations[0].members[1:]]
+            numbers = with_definitions(formula, Numbers({**scalars, "a": a[j]}, {"a": a}, {"j": j}))
+            found = [float(computed(substitute(member, numbers))) for member in formula.equations[0].members[1:]]
             assert found == pytest.approx([own[j]] * len(found), rel=1e-12)
         return
     loss = loss_spec(name)
@@ -500,15 +500,15 @@ def test_what_is_put_into_a_formula_is_what_the_code_computes(name: str) -> None
         wanted = loss.value(a[None], dense_t[None]).sum()
     vectors = {"o": a, "u": dense_t} | ({} if loss.loss.class_indices else {"t": target})
     formula = read(loss.loss.formula)
-    numbers = settled(formula, replace(Numbers(scalars, vectors), indices=indices))
-    assert float(computed(put_in(formula.equations[0].members[-1], numbers))) == pytest.approx(wanted, rel=1e-12)
+    numbers = with_definitions(formula, replace(Numbers(scalars, vectors), indices=indices))
+    assert float(computed(substitute(formula.equations[0].members[-1], numbers))) == pytest.approx(wanted, rel=1e-12)
 
 
 # How much work a derivation is.
 
 
 def _wide(width: int, activation: str = "softmax", loss: str = "categorical_cross_entropy") -> Derivation:
-    """The derivation of one weight under a layer of so many units, which is the last."""
+    """The derivation of one weight below a last layer of so many units."""
     rng = np.random.default_rng(7)
     network = Network((dense(rng.normal(size=(2, width)), activation),))
     inputs, targets, spec = rng.normal(size=(1, 2)), np.eye(width)[[1]], loss_spec(loss)
@@ -532,7 +532,7 @@ def _wide(width: int, activation: str = "softmax", loss: str = "categorical_cros
 def test_twice_the_units_take_twice_the_exact_computations(
     activation: str, loss: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sums over a group are computed once for all its lines. Anew for each, they would take four times as many."""
+    """Sums over a group are computed once for all its lines. Once for each line would take four times as many."""
     exact_value, calls, counts = lines._value, list[object](), []
 
     def counted_value(node: Any, digits: int) -> Any:
@@ -548,7 +548,7 @@ def test_twice_the_units_take_twice_the_exact_computations(
 
 
 def test_a_checkpoint_is_called_before_each_line_and_ends_the_work() -> None:
-    """As often as there are lines and terms but those of the loss alone; what it raises goes to the caller."""
+    """As often as there are lines and terms, except for the loss; what it raises goes to the caller."""
     rng = np.random.default_rng(1)
     network = Network((dense(rng.normal(size=(2, 5)), "softmax"), dense(rng.normal(size=(5, 3)), "tanh")))
     inputs, targets = rng.normal(size=(2, 2)), rng.normal(size=(2, 3))
@@ -574,9 +574,9 @@ def test_a_sum_of_numbers_beyond_a_million_digits_is_derived() -> None:
 
 
 def test_few_lines_are_computed_term_by_term(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a unit is certain, o - t has no digit left, and the longer form is taken, which shares nothing.
+    """If a unit is saturated, o - t has no digit left, and the longer form is shown, which shares no sums.
 
-    It is taken as long as the derivation may compute so many terms; then the line says why it has no numbers.
+    It is shown as long as the derivation has terms left to compute; then a note says why the line has no numbers.
     """
     network = Network((dense([[50.0, 0.0, -50.0]], "softmax"),))
     targets, spec = np.array([[1.0, 0.0, 0.0]]), loss_spec("categorical_cross_entropy")
@@ -586,12 +586,12 @@ def test_few_lines_are_computed_term_by_term(monkeypatch: pytest.MonkeyPatch) ->
     step = only(explain(network, result, targets, spec, Place(0, 0, 0)), "dE_da")
     assert step.numbers is None
     assert step.note is not None
-    assert step.note.startswith("No numbers are put in")
+    assert step.note.startswith("No numbers are shown")
 
 
 @pytest.mark.parametrize("loss", ["binary_cross_entropy", "categorical_focal", "categorical_cross_entropy"])
 def test_a_long_sum_that_leaves_its_own_unit_out_is_derived(loss: str) -> None:
-    """Of 16 units, more than are written out: what is added up has all units but the line's own."""
+    """16 units are more than are shown one by one: the sum of the others has all units except the line's own."""
     rng = np.random.default_rng(5)
     network = Network((dense(rng.normal(size=(2, 16)), "softmax"),))
     targets = rng.uniform(0.1, 0.9, (1, 16))

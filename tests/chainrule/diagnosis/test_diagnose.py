@@ -1,4 +1,4 @@
-"""The diagnosis of a client's gradients: every known mistake, planted by other code, is named for what it is."""
+"""The diagnosis of a client's gradients: every known mistake, planted by independent code, is named."""
 
 import itertools
 import tracemalloc
@@ -149,7 +149,7 @@ def draw(random: np.random.Generator, depth: tuple[int, ...] = (2, 3), **kind: A
 
 
 def showing(bugs: tuple[str, ...], least: float, depth: tuple[int, ...] = (2, 3), **kind: Any) -> Iterator[Net]:
-    """Random networks in which every one of these mistakes changes some array by at least so much of its size."""
+    """Random networks in which each of these mistakes changes some array by at least so much, relative to its size."""
     random = np.random.default_rng(sum(map(ord, "".join(bugs))))
     for _ in range(WIDEST):
         net = draw(random, depth, **kind)
@@ -165,13 +165,13 @@ def _distance(one: Gradients, other: Gradients) -> float:
 
 
 def _changed(one: Gradients, other: Gradients) -> int:
-    """How many numbers differ; a single one tells nothing of a mistake that leaves a number open."""
+    """How many numbers differ. One number is not enough to find a mistake with an unknown number."""
     pairs = [(a, b) for p, q in zip(one, other, strict=True) for a, b in zip(p, q, strict=True)]
     return sum(int((abs(a - b) > 1e-9).sum()) for a, b in pairs)
 
 
 def checked(net: Net, given: list[Given], tolerance: Tolerance | None = None) -> Check:
-    """What the core says of gradients."""
+    """The core's check of given gradients."""
     activation: dict[str, Any] = {"leaky_relu": {"name": "leaky_relu", "negative_slope": plain.SLOPE}}
     network = Network(tuple(dense(w, activation.get(act, act), b) for w, b, act in net.layers))
     more = {"label_smoothing": net.smoothing} if net.smoothing else {}
@@ -189,7 +189,7 @@ def causes(found: Check) -> list[tuple[str, ...]]:
 
 
 def test_the_plain_backpropagation_is_right() -> None:
-    """Without a mistake it has the gradients of the core; so what it plants is the mistake and nothing else."""
+    """Without a mistake it has the gradients of the core, so with a switch it has the mistake and no other error."""
     random = np.random.default_rng(5)
     for _ in range(50):
         found = checked(net := draw(random), as_given(plain.gradients(net)), Tolerance(1e-9, 1e-12))
@@ -216,7 +216,7 @@ def test_a_planted_mistake_is_named(bug: str, precision: str) -> None:
 
 @pytest.mark.parametrize("pair", PAIRS, ids=" and ".join)
 def test_a_planted_pair_is_named(pair: tuple[str, str]) -> None:
-    """On 20 random networks each, where neither is blind to the other; every fourth time rounded to three digits."""
+    """On 20 random networks each, in which both mistakes show; every fourth time rounded to three digits."""
     named = {PLANTED[bug][0] for bug in pair}
     kind = PLANTED[pair[0]][1] | PLANTED[pair[1]][1]
     nets = list(itertools.islice(showing(pair, 0.05, (2,), **kind), NETWORKS))
@@ -228,12 +228,12 @@ def test_a_planted_pair_is_named(pair: tuple[str, str]) -> None:
 
 
 def _one_reproduces(found: Check) -> bool:
-    """Whether a single mistake gives the same numbers as the pair: the simpler claim is made then."""
+    """Whether a single mistake gives the same numbers as the pair: then the single mistake is reported."""
     return bool(found.search.diagnoses) and all(len(names) == 1 for names in causes(found))
 
 
-def test_every_cause_has_its_own_name_and_is_told_in_words() -> None:
-    """A cause is what programs look for; words are what people read."""
+def test_every_cause_has_its_own_name_and_description() -> None:
+    """Programs look for the cause; people read the description."""
     names = [mistake.cause for mistake in MISTAKES]
     assert len({*names}) == len(names) > 60
     assert all(mistake.words[-1] not in ".!" for mistake in MISTAKES)
@@ -254,7 +254,7 @@ MAZUR = Net(
 
 
 def _stepped(net: Net, g: Gradients, rate: float) -> Net:
-    """After a step of the weights alone, as the page has it."""
+    """The network after a step of its weights only, as on the page."""
     layers = tuple((w - rate * dw, b, act) for (w, b, act), (dw, _) in zip(net.layers, g, strict=True))
     return Net(layers, net.x, net.t, net.loss, net.reduction)
 
@@ -267,9 +267,9 @@ def _loss(net: Net) -> float:
 
 
 def test_the_famous_print_of_mazur_is_diagnosed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """0.291027924 is what comes out where hidden deltas go through weights that are updated already, at a rate of 0.5.
+    """The page prints 0.291027924, which results if hidden deltas use weights that are already updated, at rate 0.5.
 
-    0.291027774 is right. So the gradients behind the printed number are told, with the rate that the page uses.
+    0.291027774 is right. The diagnosis names this mistake, with the learning rate that the page uses.
     """
     monkeypatch.setattr(plain, "RATE", 0.5)
     wrong = plain.gradients(MAZUR, ["updated weights"])
@@ -287,7 +287,7 @@ def _udacity(layer: tuple[Any, Any, str]) -> Net:
 
 
 def test_the_first_print_of_miniflow_is_diagnosed() -> None:
-    """udacity/sdc-issue-reports#134: dE/do = -2 o, so the targets are lost and the sign is turned round."""
+    """udacity/sdc-issue-reports#134: dE/do = -2 o, so the targets are missing and the sign is wrong."""
     net = _udacity((np.array([[2.0, -3.0], [2.0, -3.0]]), np.array([-3.0, -5.0]), "sigmoid"))
     dE_dw = np.array([[6.08973702e-08, 6.93800843e-02], [1.21794740e-07, 1.38760169e-01]])
     found = checked(net, [Given(dE_dw, np.array([-6.08973702e-08, -6.93800843e-02]))])
@@ -312,8 +312,8 @@ def test_the_print_of_scikit_learn_is_weight_decay_but_for_one_row() -> None:
     assert _sklearn([0.060002, 0.02244]).search.diagnoses == ()
 
 
-def test_what_the_client_calls_near_enough_is_met() -> None:
-    """Numbers that are off by a thousandth each are a mistake's for who tolerates that, and for nobody else."""
+def test_numbers_within_the_clients_tolerance_are_reproduced() -> None:
+    """Numbers that are off by a thousandth each are explained by a mistake only with a tolerance of that size."""
     random = np.random.default_rng(3)
     net = draw(random, (2,))
     near = [
@@ -345,8 +345,8 @@ def test_the_prints_of_a_wrong_forward_pass_are_not_explained() -> None:
     assert found.first_wrong_layer == 2
 
 
-def test_noise_is_no_mistake_that_is_known() -> None:
-    """No claim without reproduction: numbers that are off by chance are told as such, and the search is told."""
+def test_noise_is_not_explained_by_a_known_mistake() -> None:
+    """No mistake is named that does not reproduce the numbers; the answer says how much was searched."""
     random = np.random.default_rng(8)
     for _ in range(5):
         net = draw(random, (2,))
@@ -358,7 +358,7 @@ def test_noise_is_no_mistake_that_is_known() -> None:
 
 
 def test_float32_is_no_mistake() -> None:
-    """Right gradients computed in float32 agree, or differ by nothing but rounding; those of three digits do."""
+    """Right gradients in float32 agree, or differ by rounding only; gradients of three digits differ by rounding."""
     random = np.random.default_rng(9)
     for _ in range(20):
         net = draw(random)
@@ -371,14 +371,14 @@ def test_float32_is_no_mistake() -> None:
 
 
 def test_twins_are_named_together() -> None:
-    """A gradient twice as large lacks a half, or was added to that of an earlier call: nobody can tell."""
+    """A gradient twice as large lacks a half, or was added to that of an earlier call: both give the same numbers."""
     found = checked(MAZUR, as_given(plain.gradients(MAZUR, ["times 2"])))
     assert {*causes(found)} == {("half_missing",), ("accumulated",)}
     assert all(diagnosis.residual < 1e-12 for diagnosis in found.search.diagnoses)
 
 
 def test_an_array_alone_is_enough() -> None:
-    """Of a client that gives the weights' derivatives of the first layer alone, or the biases' of the last."""
+    """The client gives only dE/dw of the first layer, or only dE/db of the last layer."""
     net = next(showing(("e down",), 0.05, (3,)))
     wrong = plain.gradients(net, ["e down"])
     alone = [Given(wrong[0][0], None), Given(None, None), Given(None, None)]
@@ -392,7 +392,7 @@ def test_an_array_alone_is_enough() -> None:
 
 
 def test_a_deep_network_is_searched_within_bounds() -> None:
-    """Of 40 layers, one averages its biases: it is named; and pairs are left out, which the search says."""
+    """One of 40 layers averages its biases, and is named; the search says that it left out pairs."""
     random = np.random.default_rng(4)
     layers = tuple((random.normal(0, 0.7, (3, 3)), random.normal(0, 0.3, 3), "tanh") for _ in range(40))
     net = Net(layers, random.normal(0, 1, (3, 3)), random.uniform(-0.5, 0.5, (3, 3)), "half_squared_error", "sum")
@@ -410,7 +410,7 @@ def test_a_deep_network_is_searched_within_bounds() -> None:
 
 
 def test_one_wrong_number_is_never_explained_by_a_fit() -> None:
-    """Any factor meets a single number: dE/db of one unit, 1.7 times the right one, is told as wrong and not why."""
+    """A factor reproduces any single number: dE/db of one unit, 1.7 times the right one, is wrong without a cause."""
     net = Net(
         ((np.array([[0.3], [-0.4]]), np.array([0.2]), "tanh"),),
         np.array([[0.5, -0.7], [0.9, 0.1], [-0.4, 0.8]]),
@@ -425,7 +425,7 @@ def test_one_wrong_number_is_never_explained_by_a_fit() -> None:
 
 
 def test_a_wide_first_layer_is_searched_by_a_few_inputs_and_confirmed_by_all() -> None:
-    """Where one number of another row is wrong beside the mistake, nothing is claimed."""
+    """If, beside the mistake, one number of another row is wrong, no mistake is named."""
     random = np.random.default_rng(3)
     layers = tuple((random.normal(0, 0.3, (i, j)), random.normal(0, 0.3, j), "tanh") for i, j in ((90, 3), (3, 2)))
     net = Net(layers, random.normal(0, 1, (4, 90)), random.uniform(-0.5, 0.5, (4, 2)), "half_squared_error", "sum")
@@ -436,8 +436,8 @@ def test_a_wide_first_layer_is_searched_by_a_few_inputs_and_confirmed_by_all() -
     assert causes(checked(net, as_given(wrong))) == []
 
 
-def test_what_one_sample_hides_is_told_and_revealed_by_the_probe() -> None:
-    """One sample hides every division by their number; the probe, of the same architecture, shows it."""
+def test_mistakes_that_one_sample_hides_are_listed_and_revealed_by_the_probe() -> None:
+    """One sample hides every division by the number of samples; the probe, of the same architecture, reveals it."""
     found = checked(MAZUR, as_given(plain.gradients(MAZUR)))
     hidden = {mistake.cause for mistake in found.blind_to}
     assert {"samples_divided", "bias_averaged", "bias_of_last_sample", "first_sample_only"} <= hidden
@@ -456,8 +456,8 @@ def test_what_one_sample_hides_is_told_and_revealed_by_the_probe() -> None:
     assert ("bias_averaged",) in causes(checked(again, as_given(plain.gradients(again, ["b / n"]))))
 
 
-def test_what_a_linear_network_hides_no_probe_of_it_reveals() -> None:
-    """Its derivative is 1 wherever it is taken; the probe says that it is blind to that, too."""
+def test_no_probe_reveals_the_mistakes_that_every_linear_network_hides() -> None:
+    """The derivative of its activations is 1 everywhere; the probe lists these mistakes as hidden, too."""
     layers = tuple((w, b, "identity") for w, b, _ in MAZUR.layers)
     net = Net(layers, MAZUR.x, MAZUR.t, MAZUR.loss, MAZUR.reduction)
     found = checked(net, as_given(plain.gradients(net)))
@@ -469,7 +469,7 @@ def test_what_a_linear_network_hides_no_probe_of_it_reveals() -> None:
 
 
 def test_a_unit_on_a_kink_is_put_into_the_probe() -> None:
-    """Which derivative is taken at 0 shows only where some unit sits there."""
+    """Which derivative is taken at 0 shows only if some unit sits at 0."""
     net = draw(np.random.default_rng(1), (2,), first=("relu",), last=("tanh",))
     found = checked(net, as_given(plain.gradients(net)))
     assert "kink_right" in {mistake.cause for mistake in found.blind_to}
@@ -479,7 +479,7 @@ def test_a_unit_on_a_kink_is_put_into_the_probe() -> None:
 
 @pytest.mark.parametrize("loss", ["bce", "poisson", "nll", "hinge", "gaussian_nll", "sparse_categorical_cross_entropy"])
 def test_a_probe_has_targets_that_the_loss_takes(loss: str) -> None:
-    """Whatever the loss: classes, ±1, one for each pair of outputs, numbers in its range."""
+    """For every loss: classes, ±1, one for each pair of outputs, numbers in its range."""
     last = {"nll": "log_softmax", "sparse_categorical_cross_entropy": "softmax", "poisson": "exponential"}
     weights = np.random.default_rng(2).normal(0, 0.5, (2, 2))
     network = Network((dense(weights, "tanh", [0.1, 0.2]), dense(weights, last.get(loss, "sigmoid"), [0.0, 0.1])))
@@ -495,8 +495,8 @@ def test_a_probe_has_targets_that_the_loss_takes(loss: str) -> None:
     assert "samples_divided" not in {mistake.cause for mistake in probe.blind_to}
 
 
-def test_a_number_is_given_up_to_its_own_digits() -> None:
-    """Three digits or more, decimals, float32: what the numbers tell of their rounding."""
+def test_the_rounding_of_numbers_is_estimated_from_their_digits() -> None:
+    """Three significant digits or more, decimals, float32."""
     exact = np.array([0.123456789012345, -3.21098765432109e-5, 17.1717171717171])
     three = np.array([0.123, -3.21e-5, 17.2])
     assert rounding([Given(None, three)]).relative == pytest.approx(0.005)
@@ -517,7 +517,7 @@ def _noisy(net: Net) -> list[Given]:
 
 
 def test_what_the_budget_does_not_cover_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A search that may compute little tries some single mistakes and no pairs, and says how many it leaves out."""
+    """A search with a small budget tries some single mistakes and no pairs, and says how many it leaves out."""
     net = draw(np.random.default_rng(8), (2,))
     whole = checked(net, _noisy(net))
     assert (whole.search.singles_left_out, whole.blind_to_left_out) == (0, 0)
@@ -535,7 +535,7 @@ def test_what_the_budget_does_not_cover_is_counted(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_mistake_that_is_found_within_the_budget_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Although the budget does not cover all single mistakes."""
+    """Even if the budget does not cover all single mistakes."""
     monkeypatch.setattr("chainrule.diagnosis.diagnose.SEARCH", 3e6)
     net = next(showing(("no dE/do",), 0.05, (2,), reduction="sum"))
     found = checked(net, as_given(plain.gradients(net, ["no dE/do"])))
@@ -545,7 +545,7 @@ def test_a_mistake_that_is_found_within_the_budget_is_named(monkeypatch: pytest.
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_check_takes_no_more_operations_than_foreseen(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the numbers: those that no mistake explains take the most."""
+    """For any numbers: those that no mistake explains take the most operations."""
     taken = 0.0
 
     def take(self: Budget, operations: float) -> None:
@@ -562,7 +562,7 @@ def test_a_check_takes_no_more_operations_than_foreseen(seed: int, monkeypatch: 
 
 @pytest.mark.parametrize("right", [True, False])
 def test_a_checkpoint_is_called_for_each_replayed_layer_and_ends_the_check(right: bool) -> None:
-    """Also where the numbers are right, and only what stays hidden is looked for."""
+    """Also if the numbers are right, and only hidden mistakes are searched for."""
     net = draw(np.random.default_rng(8), (2,))
     network = Network(tuple(dense(w, act, b) for w, b, act in net.layers))
     loss = loss_spec(net.loss, net.reduction)  # type: ignore[arg-type]
@@ -582,7 +582,7 @@ def test_a_checkpoint_is_called_for_each_replayed_layer_and_ends_the_check(right
 
 
 def test_the_search_keeps_no_arrays_of_what_it_has_tried() -> None:
-    """For 16 units and 4,096 samples it takes less than 20 arrays of that size, however many mistakes are replayed."""
+    """For 16 units and 4,096 samples it takes less than 20 arrays of that size, for any number of replayed mistakes."""
     random = np.random.default_rng(2)
     network = Network((dense(random.normal(size=(2, 16)), "tanh"), dense(random.normal(size=(16, 16)), "softmax")))
     x, t, loss = random.normal(size=(4096, 2)), random.random((4096, 16)), loss_spec("half_squared_error")

@@ -1,4 +1,4 @@
-"""The table of activations: every row is held to judges that know none of its formulas."""
+"""The table of activations: every row is compared with judges that do not use its formulas."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from tests.judges.differences import slope
 
 POINTS = np.array([[-3.7, -2.1, -1.3, -0.6, -0.05, 0.04, 0.3, 0.9, 1.8, 4.2]])  # no kink among them
 
-# Parameters that are not the defaults: a formula that ignores one, or uses a default, shows.
+# Parameters that are not the defaults reveal a formula that ignores a parameter, or uses its default.
 OTHERS = {
     "leaky_relu": {"negative_slope": 0.3},
     "elu": {"alpha": 1.7},
@@ -28,7 +28,7 @@ OTHERS = {
 
 
 def _specs() -> list[ActivationSpec]:
-    """Every row with its defaults, and every row that has parameters with others."""
+    """Every row with its defaults, and every row that has parameters with other values, too."""
     defaults = [activation_spec(name) for name in ACTIVATIONS]
     return defaults + [activation_spec(name, **OTHERS[name]) for name, row in ACTIVATIONS.items() if row.parameters]
 
@@ -47,7 +47,7 @@ LOPSIDED = np.array([[0.2, -1.4, 3.1], [2.0, 2.0, -0.5], [0.3, -0.2, 0.1]])
 
 @elementwise
 def test_a_derivative_is_the_slope_of_its_function(phi: ActivationSpec) -> None:
-    """Central differences of fourth order, which know no formula, agree to 1e-9."""
+    """Central differences of fourth order agree to 1e-9."""
     np.testing.assert_allclose(phi.jacobian(POINTS).array(), slope(phi.value, POINTS), rtol=1e-9, atol=1e-10)
 
 
@@ -75,7 +75,7 @@ def test_the_product_with_the_jacobian_needs_no_matrix(phi: ActivationSpec) -> N
 
 @elementwise
 def test_an_elementwise_jacobian_is_a_diagonal_of_n_numbers(phi: ActivationSpec) -> None:
-    """Nothing of size n² is made for units that do not act on each other."""
+    """No array of size n² is made for units that do not act on each other."""
     jacobian = phi.jacobian(POINTS)
     assert jacobian.array().shape == jacobian.dE_da(POINTS).shape == POINTS.shape
     assert jacobian.left is None
@@ -86,7 +86,7 @@ BEYOND = {"exponential", "square"}  # what float64 cannot hold, some of the numb
 
 
 @every_spec
-def test_nothing_else_overflows_and_no_nan_is_made(phi: ActivationSpec) -> None:
+def test_no_other_row_overflows_and_no_nan_is_made(phi: ActivationSpec) -> None:
     """From the smallest to nearly the largest numbers of float64, without a warning (warnings are errors here)."""
     ends = np.array([0.0, 5e-324, 1e-300, 1e-8, 1.0, 30.0, 40.0, 709.0, 711.0, 746.0, 1e4, 1e103, 1e300, 8e307])
     a = np.concatenate([ends, -ends])[:, None] if phi.activation.elementwise else np.stack([ends, -ends])
@@ -95,7 +95,7 @@ def test_nothing_else_overflows_and_no_nan_is_made(phi: ActivationSpec) -> None:
         assert np.isfinite(array).all() or phi.activation.name in BEYOND
 
 
-# A number that stands in no code of ours: the default of each parameter, and what the function is at one point.
+# Numbers that the core does not contain: for each row with its default parameters, the values at one point.
 BY_HEART = [  # name, a, o, do/da
     ("identity", -2.0, -2.0, 1.0),
     ("sigmoid", 1.0, 0.7310585786300049, 0.19661193324148185),
@@ -137,8 +137,8 @@ BY_HEART = [  # name, a, o, do/da
 
 
 @pytest.mark.parametrize(("name", "a", "o", "do_da"), BY_HEART)
-def test_the_value_at_a_point_known_by_heart(name: str, a: float, o: float, do_da: float) -> None:
-    """Computed once with mpmath: shows a changed default, which differences cannot."""
+def test_the_value_at_a_known_point(name: str, a: float, o: float, do_da: float) -> None:
+    """Values computed once with mpmath reveal a changed default, which differences cannot."""
     phi = activation_spec(name)
     assert float(phi.value(np.array([[a]]))[0, 0]) == pytest.approx(o, rel=1e-14, abs=0)
     assert phi.slope(a) == pytest.approx(do_da, rel=1e-14, abs=0)
@@ -164,7 +164,7 @@ def test_softmax_of_known_logits() -> None:
     np.testing.assert_allclose(activation_spec("log_softmax").value(a), np.log([[0.125, 0.25, 0.625]]), rtol=1e-15)
 
 
-def test_softmax_knows_how_far_from_certain_it_is() -> None:
+def test_the_jacobian_of_a_saturated_softmax_keeps_its_digits() -> None:
     """With logits 0 and -40, do/da is 4.248354255291589e-18 for both units, where o·(1 - o) is 0 for the first."""
     a = np.array([[0.0, -40.0]])
     p = 4.248354255291589e-18
@@ -192,7 +192,7 @@ def test_softmin_is_the_softmax_of_the_opposites() -> None:
 
 @every_spec
 def test_a_kink_is_a_place_where_the_slopes_differ_or_the_value_jumps(phi: ActivationSpec) -> None:
-    """The one-sided slopes and the jump stated in the row are the function's; the slope taken lies between the two."""
+    """The row has the function's one-sided slopes and its jump; the slope taken is between the two slopes."""
     for kink in phi.kinks():
         h = 1e-7
         o = phi.value(kink.at + np.array([[-2 * h], [-h], [h], [2 * h]]))[:, 0]
@@ -231,7 +231,7 @@ def test_the_slope_taken_at_a_kink_is_pytorchs(spec: ActivationSpec, taken: dict
 
 
 def test_every_row_with_kinks_is_in_the_table_of_slopes_taken() -> None:
-    """Those that have some with their defaults, or with the parameters of OTHERS."""
+    """Every row that has kinks with its defaults, or with the parameters of OTHERS."""
     assert {spec.activation.name for spec, _ in TAKEN} == {spec.activation.name for spec in _specs() if spec.kinks()}
 
 
@@ -295,7 +295,7 @@ def test_the_border_of_sparsemax_is_its_threshold() -> None:
 
 
 @every_row
-def test_every_row_says_what_people_need(name: str) -> None:
+def test_every_row_is_documented(name: str) -> None:
     """A title, LaTeX with balanced braces for formula and derivative, a reference, and meanings for parameters."""
     row = ACTIVATIONS[name]
     assert row.name == name
@@ -308,7 +308,7 @@ def test_every_row_says_what_people_need(name: str) -> None:
 
 
 def test_names_and_aliases_are_unique() -> None:
-    """No alias hides a name, or another alias."""
+    """No alias is a name of a row, or another row's alias."""
     names = ACTIVATIONS.all_names
     assert len(names) == len(set(names))
 

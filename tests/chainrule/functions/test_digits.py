@@ -20,10 +20,10 @@ from chainrule.functions.losses import LOSSES, loss_spec
 from tests.judges import reference
 from tests.judges.reference import JUDGE, REAL, Real, Vector
 
-VALUE_ULPS, DERIVATIVE_ULPS = 4, 16  # where a row states nothing else
+VALUE_ULPS, DERIVATIVE_ULPS = 4, 16  # if a row states nothing else
 Case = tuple[str, dict[str, Any]]  # the name of a row, and parameters that are not its defaults
 
-# Other parameters for every row that has some: a formula that holds for the default alone shows.
+# Other parameters for every row that has some: they reveal a formula that holds only for the default.
 OTHER_ACTIVATIONS: dict[str, tuple[dict[str, Any], ...]] = {
     "leaky_relu": ({"negative_slope": 0.3}, {"negative_slope": -0.5}, {"negative_slope": 1.0}),
     "elu": ({"alpha": 1.7}, {"alpha": 0.0}),
@@ -61,7 +61,7 @@ OTHER_LOSSES: dict[str, tuple[dict[str, Any], ...]] = {
 
 
 def _cases(table: Any, others: dict[str, tuple[dict[str, Any], ...]], wanted: Callable[[Any], bool]) -> list[Case]:
-    """Every wanted row of a table, with its defaults and with other parameters."""
+    """The selected rows of a table, each with its defaults and with other parameters."""
     return [(name, given) for name, row in table.items() if wanted(row) for given in ({}, *others.get(name, ()))]
 
 
@@ -78,7 +78,7 @@ every_loss = pytest.mark.parametrize("case", EVERY_LOSS, ids=_title)
 
 
 def _frozen(case: Case) -> tuple[str, tuple[tuple[str, Any], ...]]:
-    """A case as the key of a cache."""
+    """A case as a hashable key of a cache."""
     return case[0], tuple(case[1].items())
 
 
@@ -91,13 +91,13 @@ def _complaint(place: str, number: float, right: Real, ulps: float, allowed: flo
 
 @pytest.mark.parametrize("name", list(ACTIVATIONS))
 def test_every_activation_has_its_judge(name: str) -> None:
-    """A new row needs its textbook formula in tests/judges/reference.py."""
+    """A new row needs a textbook formula in tests/judges/reference.py."""
     assert name in reference.ACTIVATIONS, f"tests/judges/reference.py does not know the activation {name}"
 
 
 @pytest.mark.parametrize("name", list(LOSSES))
 def test_every_loss_has_its_judge_and_its_points(name: str) -> None:
-    """A new row needs its textbook formula in tests/judges/reference.py, and a line in DOMAINS."""
+    """A new row needs a textbook formula in tests/judges/reference.py, and a line in DOMAINS."""
     assert name in reference.LOSSES, f"tests/judges/reference.py does not know the loss {name}"
     assert name in DOMAINS, f"DOMAINS does not say where to try the loss {name}"
 
@@ -119,14 +119,14 @@ FLOAT_NEIGHBOURS = (-math.inf, math.inf)
 DECADES = sorted({*range(-300, 301, 20), *range(-20, 5)})
 ROUND = [sign * float(f"{digits}e{k}") for k in DECADES for digits in (1, 2.5, 7) for sign in (1, -1)]
 RANDOM = np.random.default_rng(20)
-# Where eᵃ and e²ᵃ, up or down, are about to leave float64, or have just done so.
+# Where eᵃ and e²ᵃ are near the limits of float64, on both sides of them.
 EDGES = [side * a for a in (354.0, 356.5, 362.0, 372.5, 708.0, 709.5, 711.0, 744.5) for side in (1.0, -1.0)]
 DENSE = [
     *(RANDOM.choice((-1.0, 1.0), 300) * 10.0 ** RANDOM.uniform(-3.0, 3.0, 300)).tolist(),
     *RANDOM.uniform(-40.0, 40.0, 200).tolist(),
 ]
 
-# Between which two numbers a derivative is 0. Beside it a derivative that is a difference has few digits.
+# Pairs of numbers with a zero of the derivative between them. There, a derivative that is a difference has few digits.
 BRACKETS: dict[str, tuple[tuple[float, float], ...]] = {
     "silu": ((-1.5, -1.0),),
     "mish": ((-1.5, -1.0),),
@@ -139,7 +139,7 @@ BRACKETS: dict[str, tuple[tuple[float, float], ...]] = {
 
 
 def _shrink_kinks(**given: float) -> dict[float, float]:
-    """Those of hard_shrink and soft_shrink, whose parameter has the name of a Python keyword."""
+    """The kinks of hard_shrink and soft_shrink, whose parameter `lambda` is a keyword of Python."""
     size = given.get("lambda", 0.5)
     return {-size: 0.0, size: 0.0} if size else {}
 
@@ -178,7 +178,7 @@ def _judge(case: Case) -> Callable[[Real], Real]:
 
 
 def _zeros(case: Case) -> list[float]:
-    """Where φ' is 0, rounded to float64, and points around each such place."""
+    """The zeros of φ', rounded to float64, and points around each of them."""
     points = []
     for low, high in BRACKETS.get(case[0], ()):
         zero = float(JUDGE.findroot(lambda a: reference.derivative(_judge(case), a), (low, high), solver="illinois"))
@@ -188,7 +188,7 @@ def _zeros(case: Case) -> list[float]:
 
 
 def _grid(case: Case) -> list[float]:
-    """Where one activation is judged. Parameters that are not the defaults make do with fewer points."""
+    """The points at which one activation is judged; fewer for parameters that are not the defaults."""
     corners = [0.0, *_kinks(case), *JOINS.get(case[0], ())]
     beside = [math.nextafter(corner, end) for corner in corners for end in FLOAT_NEIGHBOURS]
     return [*corners, *beside, *_zeros(case), *EDGES, *ROUND[:: 7 if case[1] else 1], *DENSE[:: 8 if case[1] else 1]]
@@ -219,7 +219,7 @@ def _column(case: Case) -> tuple[ActivationSpec, np.ndarray]:
 
 
 def _wrong(points: Iterable[float], numbers: np.ndarray, right: Sequence[Real], allowed: float) -> list[str]:
-    """What to complain of: every number that is further off than so many ulp."""
+    """A complaint for every number whose error is more than so many ulp."""
     complaints = []
     for a, number, exact in zip(points, numbers.ravel().tolist(), right, strict=True):
         if (ulps := reference.ulps(number, exact)) > allowed:
@@ -229,7 +229,7 @@ def _wrong(points: Iterable[float], numbers: np.ndarray, right: Sequence[Real], 
 
 @elementwise
 def test_a_value_keeps_its_digits_over_the_whole_of_float64(case: Case) -> None:
-    """silu(-700) = -6.9e-302 and tanh_shrink(1e-5) = 3.3e-16 to 4 ulp; e⁷¹⁰ is infinite, and nothing finite is."""
+    """silu(-700) = -6.9e-302 and tanh_shrink(1e-5) = 3.3e-16 to 4 ulp; e⁷¹⁰ is infinite, and no finite number is."""
     phi, a = _column(case)
     points, right, _ = zip(*_right(_frozen(case)), strict=True)
     assert not _wrong(points, phi.value(a), right, getattr(phi.activation, "value_ulps", VALUE_ULPS))
@@ -246,14 +246,14 @@ def test_a_derivative_keeps_its_digits_over_the_whole_of_float64(case: Case) -> 
 
 @elementwise
 def test_the_kinks_are_those_of_the_definition(case: Case) -> None:
-    """No more and no fewer, and the derivative taken at each is the one of the table above."""
+    """There are exactly these kinks, and the derivative taken at each is that of the table above."""
     phi = activation_spec(case[0], **case[1])
     assert {kink.at: phi.slope(kink.at) for kink in phi.kinks()} == _kinks(case)
 
 
 @elementwise
 def test_the_slopes_beside_a_kink_are_those_that_the_row_states(case: Case) -> None:
-    """To 2 ulp, as the jump is, by one-sided quotients of the judge; the derivative taken is within the slopes."""
+    """To 2 ulp, and so is the jump, by one-sided quotients of the judge; the derivative taken is between the slopes."""
     phi, judge = activation_spec(case[0], **case[1]), _judge(case)
     for kink in phi.kinks():
         at = REAL(kink.at)
@@ -308,7 +308,7 @@ GROUPS: tuple[list[float], ...] = (
 
 
 def _groups(case: Case) -> tuple[list[float], ...]:
-    """Parameters that are not the defaults make do with one of the two large groups."""
+    """The groups to judge; only one of the two large ones for parameters that are not the defaults."""
     return GROUPS[:-1] if case[1] else GROUPS
 
 
@@ -344,7 +344,7 @@ def test_the_jacobian_of_a_group_keeps_its_digits(case: Case) -> None:
 
 @coupled
 def test_a_group_in_a_batch_is_the_group_alone(case: Case) -> None:
-    """No sample sees another, to the last bit."""
+    """No sample depends on another, to the last bit."""
     phi = activation_spec(case[0], **case[1])
     for units in (1, 2, 3, 5, 40):
         groups = np.array([a for a in GROUPS if len(a) == units])
@@ -365,7 +365,7 @@ def _singles(outputs: Iterable[float], targets: Iterable[float]) -> Iterator[Sam
 
 
 def _meetings(targets: Iterable[float]) -> Iterator[Sample]:
-    """o equal to t, and the two next to it."""
+    """o equal to t, and the two float64 next to t."""
     return (([o], [t]) for t in targets for o in (t, math.nextafter(t, math.inf), math.nextafter(t, -math.inf)))
 
 
@@ -531,7 +531,7 @@ DOMAINS: dict[str, Callable[[], Iterator[Sample]]] = {
     "gaussian_nll": _pairs,
 }
 
-# Sums whose terms cancel, with their terms: so many ulp are allowed of the largest one, not of what is left.
+# The terms of sums that can cancel: the error allowed is in ulp of the largest term, not of the sum.
 Terms = Callable[..., Iterable[Real]]
 
 
@@ -547,7 +547,7 @@ def _log(x: Real) -> Real:
 
 
 def _spread(o: Vector, t: Vector) -> list[Real]:
-    """What cosine_similarity adds up."""
+    """The terms of cosine_similarity."""
     lengths = reference.length(o) * reference.length(t)
     return [x * y / lengths for x, y in zip(o, t, strict=True)] if lengths else [REAL(0)]
 
@@ -582,7 +582,7 @@ def _softmax_against_target(
 
 
 def _focal_halves(o: Vector, t: Vector, j: int, alpha: float = 0.25, gamma: float = 2.0) -> list[Real]:
-    """The slopes of the part for t and of the part for 1 - t, of which one goes down and the other up."""
+    """The slopes of the part for t and of the part for 1 - t, one falling, the other rising."""
     (hit, miss) = (
         reference.loss_derivative("binary_focal", [o[j]], [REAL(target)], 0, alpha=alpha, gamma=gamma)
         for target in (1, 0)
@@ -618,7 +618,7 @@ DERIVATIVE_TERMS: dict[str, tuple[str, Terms]] = {
 
 
 def _off(number: float, right: Real, terms: Iterable[Real]) -> float:
-    """The error in ulp, of the right number or of the largest of the terms."""
+    """The error in ulp of the right number, or of the largest term."""
     ulps = reference.ulps(number, right)
     if not math.isfinite(number) or ulps <= 1:
         return ulps
@@ -641,7 +641,7 @@ def _samples(frozen: tuple[str, tuple[tuple[str, Any], ...]]) -> list[tuple[Samp
         batch = [(o, t) for o, t in samples if len(o) == n]
         o, t = (np.array(numbers) for numbers in zip(*batch, strict=True))
         t = loss.dense_targets(t.argmax(axis=1).astype(np.float64) if loss.loss.class_indices else t, n)
-        if loss.loss.class_indices:  # for the judge too an ignored sample is a row of 0
+        if loss.loss.class_indices:  # an ignored sample is a row of 0 for the judge, too
             batch = [(o, row) for (o, _), row in zip(batch, t.tolist(), strict=True)]
         found += zip(batch, loss.value(o, t), loss.derivative(o, t), strict=True)
     return found
@@ -655,7 +655,7 @@ def _sum(numbers: np.ndarray) -> float:
 
 @every_loss
 def test_a_loss_keeps_its_digits_up_to_the_edges_of_its_domain(case: Case) -> None:
-    """-log(1 - 1e-20) is 1e-20, log cosh 1e-8 is 5e-17, (1e200)² is infinite, and what is undefined is not judged."""
+    """-log(1 - 1e-20) is 1e-20, log cosh 1e-8 is 5e-17, (1e200)² is infinite. Undefined losses are not judged."""
     (name, given), complaints = case, []
     allowed = getattr(LOSSES[name], "value_ulps", VALUE_ULPS)
     label, terms = VALUE_TERMS.get(name, ("", lambda *_, **__: ()))
@@ -688,7 +688,7 @@ def test_the_derivative_of_a_loss_keeps_its_digits_up_to_the_edges_of_its_domain
 
 @pytest.mark.parametrize("t", [0.3, 0.9, 1e-20, 1e-300])
 def test_a_divergence_keeps_its_digits_where_output_and_target_are_close(t: float) -> None:
-    """t·log(t/o) beside o = t: about t - o, where the logarithm of the rounded quotient has no digit of it."""
+    """t·log(t/o) near o = t is about t - o; the logarithm of the rounded quotient would have no digit of that."""
     loss = loss_spec("kl_divergence")
     for o in (t, math.nextafter(t, 1.0), math.nextafter(t, 0.0), t * (1.0 + 1e-9), t * 1.7, t * 0.6):
         right = reference.value(lambda o=o: [reference.LOSSES["kl_divergence"]([REAL(o)], [REAL(t)])])[0]
@@ -698,7 +698,7 @@ def test_a_divergence_keeps_its_digits_where_output_and_target_are_close(t: floa
 
 @pytest.mark.parametrize("o", [1e-300, -1e-300, 1e-8, -1e-8, 0.3, -0.3, 0.6, -3.7])
 def test_the_slope_of_a_poisson_loss_keeps_its_digits_at_a_count_of_one(o: float) -> None:
-    """eᵒ - 1 for the logarithm o of a rate: about o, of which the difference of two numbers near 1 has no digit."""
+    """eᵒ - 1 for the logarithm o of a rate is about o; the difference of two numbers near 1 would have no digit."""
     number = float(loss_spec("poisson_log").derivative(np.array([[o]]), np.array([[1.0]]))[0, 0])
     assert reference.ulps(number, JUDGE.expm1(REAL(o))) <= DERIVATIVE_ULPS
 
@@ -726,7 +726,7 @@ def test_the_slope_of_a_poisson_loss_keeps_its_digits_at_a_count_of_one(o: float
     ],
 )
 def test_an_error_is_counted_in_units_in_the_last_place(number: float, right: str, ulps: float) -> None:
-    """Subnormals in steps of 5e-324; where float64 has no number, its infinity is right and nothing else."""
+    """Subnormals in steps of 5e-324; beyond the range of float64, only infinity is right."""
     assert reference.ulps(number, REAL(right)) == pytest.approx(ulps, abs=0.5)
 
 
@@ -734,8 +734,8 @@ SAMPLE = (1e-300, -1e-300, -1e-100, 2.5e-9, -0.7, 1.3, -1.2784645427610738, 36.7
 
 
 @pytest.mark.parametrize("name", reference.ACTIVATIONS)
-def test_the_judge_has_digits_to_spare(name: str) -> None:
-    """With 600 digits more, and a step 1e90 times smaller, nothing that float64 can hold changes."""
+def test_the_judge_has_enough_digits(name: str) -> None:
+    """With 600 more digits, and a step 1e90 times smaller, no float64 changes."""
     phi = reference.ACTIVATIONS[name]
     several = name in {"softmax", "log_softmax", "softmin", "sparsemax"}
     for a in SAMPLE:

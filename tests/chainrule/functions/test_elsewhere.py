@@ -1,4 +1,4 @@
-"""What the rows say of other libraries' defaults, held against these libraries."""
+"""The rows' statements about defaults of other libraries, compared with these libraries."""
 
 import importlib
 import inspect
@@ -38,7 +38,7 @@ def _default(other: Elsewhere) -> Any:
 
 
 @pytest.mark.parametrize("other", STATED, ids=lambda other: f"{other.function}-{other.parameter}")
-def test_a_default_elsewhere_is_what_it_is_said_to_be(other: Elsewhere) -> None:
+def test_a_stated_default_of_another_library_is_right(other: Elsewhere) -> None:
     """keras.layers.LeakyReLU has 0.3 and torch.nn.Softplus a threshold of 20; ONNX keeps float32, of 7 digits."""
     pytest.importorskip(PACKAGES[other.library])
     digits = 1e-7 if other.library == "ONNX" else 0.0
@@ -46,11 +46,11 @@ def test_a_default_elsewhere_is_what_it_is_said_to_be(other: Elsewhere) -> None:
     assert type(_default(other)) is type(other.default)
 
 
-def test_every_default_that_was_measured_to_differ_is_told() -> None:
-    """The functions of the table of defaults in docs/frameworks.md, which is measured, are those of the rows."""
+def test_every_default_that_was_measured_to_differ_is_in_a_row() -> None:
+    """The rows have the same functions as the measured table of defaults in docs/frameworks.md."""
     page = (Path(__file__).parents[3] / "docs" / "frameworks.md").read_text("utf-8")
     table = page.partition("| function | parameter | Chainrule |")[2].partition("\n\n")[0]
     measured = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
     told = {row.name for row in (*ACTIVATIONS.values(), *LOSSES.values()) if row.elsewhere}
     assert measured
-    assert told == measured | {"selu"}  # whose constants are float32 in ONNX: no parameters of ours
+    assert told == measured | {"selu"}  # its constants are float32 in ONNX, and no parameters here

@@ -1,4 +1,4 @@
-"""What the catalogue shows is what the code computes: every formula of the tables is read as LaTeX and evaluated."""
+"""The formulas of the catalogue give what the code computes: each is parsed as LaTeX and evaluated."""
 
 import itertools
 import re
@@ -15,10 +15,10 @@ from chainrule.functions.tables import Array, Border, Value
 from tests.judges import latex
 from tests.judges.latex import REALS, Alternative, Clause, LatexError, Real, Relation, Symbol, Tuple, Values, parse
 
-TOLERANCE = 1e-12  # relative; what is 0 is 0
+TOLERANCE = 1e-12  # relative; 0 has to be exactly 0
 SEED = 20
 
-# Parameters that are not the defaults: a formula that ignores one, or uses a default, shows.
+# Parameters that are not the defaults reveal a formula that ignores a parameter, or uses its default.
 OTHERS: dict[str, tuple[dict[str, Value], ...]] = {
     "leaky_relu": ({"negative_slope": 0.3}, {"negative_slope": -0.5}),
     "elu": ({"alpha": 1.7}, {"alpha": 0.0}),
@@ -48,7 +48,7 @@ OTHERS: dict[str, tuple[dict[str, Value], ...]] = {
     "categorical_focal": ({"alpha": 0.7, "gamma": 0.5},),
 }
 
-# Between what numbers outputs and targets lie, where -4 and 4, or the row's own range of targets, would not do.
+# The ranges of outputs and targets, for rows for which -4 to 4, or their own range of targets, does not fit.
 OUTPUTS = {
     "squared_log_error": (-0.9, 4.0),
     "poisson": (0.05, 4.0),
@@ -97,7 +97,7 @@ def _borders(row: Row) -> tuple[Border, ...]:
 
 
 def _per_sample(row: Row) -> bool:
-    """Whether the formula speaks of all units or outputs of a sample together."""
+    """Whether the formula is for all units or outputs of a sample together."""
     return row.per == "sample" if isinstance(row, Loss) else not row.elementwise
 
 
@@ -112,7 +112,7 @@ every_row = pytest.mark.parametrize("name", ROWS)
 every_spec = pytest.mark.parametrize("spec", SPECS, ids=_title)
 
 
-# What the symbols of a row stand for at one place.
+# What the symbols of a row stand for at one point.
 
 
 def _exact(numbers: Sequence[float] | Array) -> list[Real]:
@@ -120,7 +120,7 @@ def _exact(numbers: Sequence[float] | Array) -> list[Real]:
 
 
 def _chosen(spec: Spec, text: str) -> Alternative:
-    """The alternative that the parameters choose: there is one for each choice, in their order."""
+    """The formula's alternative that the parameters choose; there is one for each choice, in order."""
     row = _row(spec)
     picks = [p.choices.index(str(v)) for p, v in zip(row.parameters, spec.values, strict=True) if p.choices]
     alternatives = parse(text)
@@ -146,7 +146,7 @@ def _given(spec: Spec, **variables: float | Array) -> Values:
 
 
 def _compare(clause: Clause, values: Values, computed: Array, indices: str = "") -> None:
-    """Every side of an equation is what the code computes, for all values of the indices."""
+    """Compare every side of an equation with what the code computes, for all values of the indices."""
     for place in np.ndindex(computed.shape):
         here = values.plus(indices=dict(zip(indices, place, strict=True)))
         for side in latex.sides(clause, here):
@@ -161,7 +161,7 @@ def _near(number: Real, computed: float) -> bool:
 
 
 def _activation_places(spec: ActivationSpec) -> Iterator[tuple[Array, int]]:
-    """a, and with how many bits to compute there: on a kink with those of float64, as the code does."""
+    """a, and the number of bits to compute with: those of float64 on a kink, as in the code."""
     rng = np.random.default_rng(SEED)
     if not spec.activation.elementwise:
         groups = [rng.uniform(-size, size, (6, n)) for size in (4.0, 0.6) for n in (3, 4)]
@@ -173,7 +173,7 @@ def _activation_places(spec: ActivationSpec) -> Iterator[tuple[Array, int]]:
 
 
 def _loss_places(spec: LossSpec) -> Iterator[tuple[Array, Array]]:
-    """o and t: those of several samples of three or four outputs, one by one where ℓ is of one output."""
+    """o and t of several samples of three or four outputs; one output at a time if ℓ is of one output."""
     rng = np.random.default_rng(SEED)
     loss = spec.loss
     for n in (3, 4) if loss.outputs_per_target == 1 else (2, 4):
@@ -187,7 +187,7 @@ def _loss_places(spec: LossSpec) -> Iterator[tuple[Array, Array]]:
 
 
 def _targets(loss: Loss, rng: np.random.Generator, outputs: int) -> Array:
-    """Targets for 8 samples; the first that may be 0 or 1 are: a class that occurs, or does not."""
+    """Targets for 8 samples; the first are 0 or 1 if they may be: a class that occurs, or does not."""
     if loss.class_indices:
         return rng.integers(0, outputs, 8)
     if loss.target_values:
@@ -203,7 +203,7 @@ def _targets(loss: Loss, rng: np.random.Generator, outputs: int) -> Array:
 
 
 def _check(spec: Spec) -> None:
-    """That both formulas give what the code gives, at every place."""
+    """Check that both formulas give what the code gives, at every point."""
     row = _row(spec)
     texts = _chosen(spec, row.formula), _chosen(spec, _derivative(row))
     if isinstance(spec, ActivationSpec):
@@ -225,7 +225,7 @@ def _check_activation(spec: ActivationSpec, formula: Alternative, derivative: Al
 
 
 def _check_constraints(formula: Alternative, values: Values, o: Array) -> None:
-    """An equation that defines a symbol indirectly holds for the code's own o."""
+    """Check that an equation that defines a symbol indirectly holds for the code's o."""
     computed = Values(values.numbers, {**values.vectors, "o": _exact(o)} if o.ndim else values.vectors)
     for clause in filter(latex.is_constraint, formula[1:]):
         assert isinstance(clause, Relation)
@@ -250,13 +250,13 @@ def _check_loss(spec: LossSpec, formula: Alternative, derivative: Alternative, o
 
 @every_spec
 def test_a_formula_says_what_the_code_computes(spec: Spec) -> None:
-    """Value and derivative agree to 1e-12, every = of a chain, beside every kink and on it."""
+    """Value and derivative agree to 1e-12, for every = of a chain, beside every kink and on it."""
     _check(spec)
 
 
 @every_row
-def test_a_formula_is_for_what_it_should_be_for(name: str) -> None:
-    """Left of the = stand o and do/da, or ℓ and dℓ/do, with indices where units act together."""
+def test_the_left_side_of_a_formula_is_its_quantity(name: str) -> None:
+    """The left sides are o and do/da, or ℓ and dℓ/do, with indices if units act together."""
     row = ROWS[name]
     for formula, derivative in zip(parse(row.formula), parse(_derivative(row)), strict=True):
         wanted_value, wanted_derivatives = _left_sides(row, formula)
@@ -295,7 +295,7 @@ def _lays_out_o(clause: Relation) -> bool:
 
 
 def _said(text: str, values: Values) -> Real | None:
-    """The number that a text of a border says; None where its condition does not hold."""
+    """The value of a border's text; None if its condition does not hold."""
     ((stated, *clauses),) = parse(text)
     for clause in clauses:
         values = latex.defined(clause, values)
@@ -305,7 +305,7 @@ def _said(text: str, values: Values) -> Real | None:
 
 
 def _known(spec: Spec, o: Array, t: Array) -> Values:
-    """All that formula and derivative give a value to."""
+    """The values of all symbols that formula and derivative define."""
     row = _row(spec)
     values = _given(spec, a=o) if isinstance(spec, ActivationSpec) else _given(spec, o=o, t=t)
     values = latex.settled(_chosen(spec, row.formula), values)
@@ -313,7 +313,7 @@ def _known(spec: Spec, o: Array, t: Array) -> Values:
 
 
 def _distance_and_derivative(spec: Spec, border: Border, o: Array, t: Array, unit: int) -> tuple[float, Array]:
-    """How far one unit is from a border, and its derivatives, one or a row of the Jacobian."""
+    """The distance of one unit from a border, and its derivatives: one number, or a row of the Jacobian."""
     o, t = o.reshape(1, -1), t.reshape(1, -1)
     if isinstance(spec, ActivationSpec):
         return float(border.distance(o, *spec.values)[0, unit]), spec.jacobian(o).array()[0, unit]
@@ -321,7 +321,7 @@ def _distance_and_derivative(spec: Spec, border: Border, o: Array, t: Array, uni
 
 
 def _check_beside(spec: Spec, border: Border, o: Array, t: Array, unit: int) -> None:
-    """That `taken` is the derivative on the border, `below` and `above` the one just beside it."""
+    """Check that `taken` is the derivative on the border, and that `below` and `above` are those just beside it."""
     seen = set()
     for step in (-1e-6, 0.0, 1e-6):
         moved = o + step * (np.arange(o.size) == unit).reshape(o.shape)
@@ -353,8 +353,8 @@ each_border = pytest.mark.parametrize(
 
 
 @each_border
-def test_a_border_is_where_it_says_and_has_the_slopes_that_it_says(spec: Spec, border: Border) -> None:
-    """Solved for o, or tried where several numbers meet: the distance is 0, and the code has these slopes around."""
+def test_a_border_is_at_its_place_and_has_its_slopes(spec: Spec, border: Border) -> None:
+    """`where` is solved for o, or tried if it has several numbers: the distance is 0, and the code has these slopes."""
     _check_border(spec, border)
 
 
@@ -376,7 +376,7 @@ def _check_border(spec: Spec, border: Border) -> None:
 
 
 def _is_there(border: Border, spec: Spec, o: Array, t: Array, unit: int) -> bool:
-    """Whether the equation for a border of several numbers holds."""
+    """Whether the equation of a border of several numbers holds."""
     ((where,),) = parse(border.where)
     values = _known(spec, o, t) if o.any() else _given(spec, o=o, t=t)
     values = values.plus(indices={"j": unit})
@@ -384,7 +384,7 @@ def _is_there(border: Border, spec: Spec, o: Array, t: Array, unit: int) -> bool
     return _near(_left(where).value(values), float(right))
 
 
-# What all LaTeX of the tables has in common.
+# All LaTeX of the tables.
 
 
 def _texts() -> Iterator[tuple[str, str]]:
@@ -398,7 +398,7 @@ def _texts() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize(("name", "text"), list(_texts()))
 def test_every_latex_is_balanced_and_understood(name: str, text: str) -> None:
-    """Braces, brackets, \\left and \\right, cases: what has not been closed, or is not known, is no LaTeX of ours."""
+    """Braces, brackets, \\left and \\right, and cases are closed, and every command is known."""
     parse(text)
     for opening, closing in (("{", "}"), ("(", ")"), (r"\left", r"\right"), (r"\begin", r"\end")):
         assert text.count(opening) == text.count(closing)
@@ -407,7 +407,7 @@ def test_every_latex_is_balanced_and_understood(name: str, text: str) -> None:
 
 @every_row
 def test_every_parameter_stands_in_its_formula(name: str) -> None:
-    """A number that is always there has a symbol of its own, and the formula or the derivative speaks of it."""
+    """A number that is never left out has its own symbol, which is in the formula or in the derivative."""
     row = ROWS[name]
     symbols = [p.symbol for p in row.parameters if not p.choices and p.default is not None]
     used = {node.name for text in (row.formula, _derivative(row)) for node in latex.walk(parse(text)) if _named(node)}
@@ -421,8 +421,8 @@ def _named(node: latex.Node) -> bool:
 
 
 @every_row
-def test_every_parameter_is_tried_with_other_values_too(name: str) -> None:
-    """OTHERS names every parameter of the row; one without a symbol may stay as it is."""
+def test_every_parameter_is_tried_with_other_values(name: str) -> None:
+    """OTHERS has every parameter of the row; only a parameter without a symbol may keep its default."""
     changed = {key for given in OTHERS.get(name, ()) for key in given}
     assert changed == {parameter.name for parameter in ROWS[name].parameters}
 
@@ -430,7 +430,7 @@ def test_every_parameter_is_tried_with_other_values_too(name: str) -> None:
 # The check itself.
 
 
-# What may be written by mistake, for what it matches.
+# What may be written by mistake, in the place of what it matches.
 SLIPS = {
     "a wrong sign": ((r" \+ ", " - "), (" - ", " + "), ("-(?! )", "")),
     "a wrong number": tuple((rf"(?<![\d._]){digit}", str((digit + 1) % 10)) for digit in range(10)),
@@ -441,8 +441,8 @@ Slips = tuple[tuple[str, str], ...]
 
 @every_row
 @pytest.mark.parametrize("slip", SLIPS)
-def test_a_slip_is_found(slip: str, name: str) -> None:
-    """Wherever it is, in formula, derivative or border, some parameters and places show it."""
+def test_a_mistake_in_a_formula_is_found(slip: str, name: str) -> None:
+    """In a formula, a derivative or a border, it shows for some parameters and points."""
     specs = [_spec(name, **given) for given in ({}, *OTHERS.get(name, ()))]
     specs = [spec for spec in specs if not _is_refused(spec)]
     assert specs
@@ -500,7 +500,7 @@ def _is_refused(spec: Spec) -> bool:
     ],
 )
 def test_a_wrong_formula_is_found(name: str, formula: str, derivative: str) -> None:
-    """In the second equation of a chain, at the kink alone, by a symbol that nothing defines, by an index."""
+    """Wrong in the second equation of a chain, only at the kink, by an undefined symbol, or by an index."""
     part = "derivative" if name in ACTIVATIONS else "derivative_formula"
     wrong = replace(ROWS[name], **{"formula": formula, part: derivative})
     with pytest.raises((AssertionError, LatexError)):
@@ -548,7 +548,7 @@ def _number(text: str, **numbers: float) -> float:
     ],
 )
 def test_latex_means_what_it_means_on_paper(text: str, value: float) -> None:
-    """With a = 3, b = 2, o = (1, 2, 5), t = (0.5, -1, 3) and j = 1, counted from 0."""
+    """For a = 3, b = 2, o = (1, 2, 5), t = (0.5, -1, 3) and j = 1, counted from 0."""
     assert _number(text, a=3.0, b=2.0) == pytest.approx(value, rel=1e-15)
 
 
@@ -568,7 +568,7 @@ def test_latex_means_what_it_means_on_paper(text: str, value: float) -> None:
     ],
 )
 def test_what_is_not_understood_is_refused(text: str) -> None:
-    """Nothing is guessed, with a = 3 and b = 2: neither a command nor a bracket, a symbol, an index or a gap."""
+    """For a = 3 and b = 2: no command, bracket, symbol, index or gap is guessed."""
     with pytest.raises(LatexError):
         _number(text, a=3.0, b=2.0)
 
@@ -587,14 +587,14 @@ def test_what_is_not_understood_is_refused(text: str) -> None:
     ],
 )
 def test_a_clause_that_defines_nothing_is_refused(text: str) -> None:
-    """Definitions come in order, do not contradict what is known, and leave one unknown to an equation at most."""
+    """Definitions are in order, do not contradict known values, and have at most one unknown in an equation."""
     (alternative,) = parse(text)
     with pytest.raises(LatexError):
         latex.settled(alternative, Values(numbers={"a": REALS.mpf(3)}, vectors={"x": _exact([1.0, 2.0])}))
 
 
 def test_clauses_define_symbols() -> None:
-    """By an equation, for every index, by taking a vector apart, by counting, and by searching."""
+    """By an equation, for every index, by unpacking a vector, by counting, and by searching."""
     text = (
         r"y = v w_2 + s_1, \quad v = 2 a, \quad w_j = x_j^2, \quad x = (m_0, s_0, m_1, s_1, \dots), "
         r"\quad K \text{ units have } x_k > 1, \quad m \text{ is the first with the largest } x_m"

@@ -8,7 +8,7 @@ from chainrule.functions.jacobian import Jacobian, sum_of_others
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7])
 def test_the_sum_of_the_others_leaves_one_out(n: int) -> None:
-    """As Σ x - x_j says, in whole numbers."""
+    """Equal to Σ x - x_j, in whole numbers."""
     x = np.arange(1.0, 2 * n + 1).reshape(2, n)
     np.testing.assert_array_equal(sum_of_others(x), x.sum(axis=1, keepdims=True) - x)
 
@@ -26,7 +26,7 @@ def test_the_matrix_has_outputs_in_rows_and_pre_activations_in_columns() -> None
 
 
 def test_what_is_not_finite_belongs_to_the_unit_whose_output_it_derives() -> None:
-    """An infinite do_j/da_m is one of unit j's derivatives, whichever m it is by."""
+    """An infinite do_j/da_m is a derivative of unit j's output, for any m."""
     finite = Jacobian(np.array([[7.0, np.inf, 8.0]])).finite()
     np.testing.assert_array_equal(finite, [[True, False, True]])
     coupled = Jacobian(np.array([[7.0, 8.0]]), np.array([[2.0, np.inf]]), np.array([[5.0, 11.0]]))

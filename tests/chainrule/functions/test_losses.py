@@ -1,4 +1,4 @@
-"""The table of losses and the stable pairs, held to judges that know none of their formulas."""
+"""The table of losses and the stable pairs, compared with judges that do not use their formulas."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from tests.judges.differences import Array, gradient
 OUTPUTS = np.array([[0.11, 0.36, 0.53, 0.29], [0.72, 0.08, 0.2, 0.61]])
 TARGETS = np.array([[0.9, 0.25, 0.4, 0.1], [0.3, 0.6, 0.05, 0.8]])
 
-# Parameters that are not the defaults: a formula that ignores one, or uses a default, shows.
+# Parameters that are not the defaults reveal a formula that ignores a parameter, or uses its default.
 OTHERS: dict[str, dict[str, Any]] = {
     "huber": {"delta": 0.25},
     "smooth_l1": {"beta": 0.25},
@@ -33,7 +33,7 @@ OTHERS: dict[str, dict[str, Any]] = {
 
 
 def _specs() -> list[LossSpec]:
-    """Every row with its defaults, and every row that has parameters with others."""
+    """Every row with its defaults, and every row that has parameters with other values, too."""
     defaults = [loss_spec(name) for name in LOSSES]
     return defaults + [loss_spec(name, **OTHERS[name]) for name, row in LOSSES.items() if row.parameters]
 
@@ -48,7 +48,7 @@ every_pair = pytest.mark.parametrize("names", list(STABLE_PAIRS), ids="-".join)
 
 
 def _targets(loss: LossSpec, fractions: Array) -> Array:
-    """Targets that the loss takes, made of numbers from 0 to 1."""
+    """Targets that the loss takes, made from numbers between 0 and 1."""
     if loss.loss.class_indices:
         return loss.dense_targets(np.array([0.0, 3.0]), fractions.shape[1])
     if loss.loss.target_values:
@@ -58,7 +58,7 @@ def _targets(loss: LossSpec, fractions: Array) -> Array:
 
 @every_spec
 def test_a_derivative_is_the_slope_of_its_loss(loss: LossSpec) -> None:
-    """Central differences of fourth order, which know no formula, agree to 1e-8; so they do far from the targets."""
+    """Central differences of fourth order agree to 1e-8, also far from the targets."""
     t = _targets(loss, TARGETS)
     of_probabilities = loss.loss.target_range or loss.loss.class_indices
     for o in (OUTPUTS, 0.99 - OUTPUTS) if of_probabilities else (OUTPUTS, 3.0 * OUTPUTS - 0.5):
@@ -101,7 +101,7 @@ BY_HAND = [  # name, the loss, its derivative by each output
 
 @pytest.mark.parametrize(("name", "value", "derivative"), BY_HAND)
 def test_the_value_of_every_loss_by_hand(name: str, value: float, derivative: list[float]) -> None:
-    """A factor ½, a sign or a default that changed shows here."""
+    """A changed factor ½, sign or default shows here."""
     loss, o = loss_spec(name), np.array([[0.25, 0.5]])
     t = np.array([[0.75, 0.25][: 2 // loss.loss.outputs_per_target]])
     if loss.loss.class_indices or loss.loss.target_values:
@@ -153,7 +153,7 @@ def test_a_parameter_does_what_it_says(loss: LossSpec, o: float, t: float, value
 @pytest.mark.parametrize(
     "name", ["binary_cross_entropy", "binary_focal", "categorical_cross_entropy", "categorical_focal", "kl_divergence"]
 )
-def test_what_did_not_occur_costs_nothing(name: str) -> None:
+def test_a_class_that_does_not_occur_costs_nothing(name: str) -> None:
     """0 · log 0 is 0 here, and so is its derivative; 0/0 would be NaN."""
     loss = loss_spec(name)
     o, t = np.array([[0.0]]), np.array([[0.0]])
@@ -162,7 +162,7 @@ def test_what_did_not_occur_costs_nothing(name: str) -> None:
 
 
 def test_a_count_of_zero_has_no_logarithm() -> None:
-    """Poisson's loss at o = t = 0 is 0, and its derivative 1: 0 · log 0 and 0/0 are not met."""
+    """Poisson's loss at o = t = 0 is 0, and its derivative 1, without 0 · log 0 or 0/0."""
     loss, zero = loss_spec("poisson"), np.array([[0.0]])
     assert loss.value(zero, zero)[0, 0] == 0.0
     assert loss.derivative(zero, zero)[0, 0] == 1.0
@@ -192,7 +192,7 @@ def test_a_certain_and_right_output_costs_nothing() -> None:
     ],
 )
 def test_what_a_reduction_divides_by(name: str, reduction: str, divisor: int) -> None:
-    """Two samples of four outputs: the mean is over 8 single losses, or over 2 where a loss is one a sample."""
+    """Two samples of four outputs: the mean is over 8 terms, or over 2 if there is one term for each sample."""
     loss = loss_spec(name, reduction)  # type: ignore[arg-type]
     assert loss.divisor(_targets(loss, TARGETS)) == divisor
 
@@ -215,7 +215,7 @@ def test_an_ignored_sample_adds_nothing_and_the_mean_is_over_the_others(
 
 
 def test_an_ignored_class_can_be_one_of_the_outputs() -> None:
-    """Class 0 is ignored, where it stands for padding; a class that is not ignored by default counts."""
+    """Class 0 is ignored if it stands for padding; by default, all classes count."""
     ignoring = loss_spec("nll", ignore_index=0)
     np.testing.assert_array_equal(ignoring.ignored(np.array([0.0, 1.0])), [True, False])
     np.testing.assert_array_equal(ignoring.dense_targets(np.array([0.0, 1.0]), 2), [[0, 0], [0, 1]])
@@ -223,7 +223,7 @@ def test_an_ignored_class_can_be_one_of_the_outputs() -> None:
 
 
 def test_a_parameter_that_is_left_out_has_no_value_and_is_not_echoed(client: FlaskClient) -> None:
-    """ignore_index: None in the core, absent from `loss_function`; where it is given it is there, a whole number."""
+    """ignore_index: None in the core and absent in `loss_function`; if it is given, a whole number in both."""
     assert loss_spec("nll").parameter("ignore_index") is None
     assert loss_spec("nll", ignore_index=-100).parameter("ignore_index") == -100
     assert loss_spec("mse").parameter("ignore_index") is None
@@ -271,13 +271,13 @@ def test_smoothed_labels_by_hand() -> None:
 def test_the_distances_from_a_losss_kinks(
     name: str, o: list[float], t: list[float], distances: list[list[float]]
 ) -> None:
-    """0 on a kink, and the sign says on which side: o - t of an absolute error, t·o - 1 of a hinge."""
+    """0 on a kink, with different signs on its sides: o - t for an absolute error, t·o - 1 for a hinge."""
     found = loss_spec(name).distances(np.array([o]), np.array([t]))
     np.testing.assert_allclose(np.concatenate(found), distances, rtol=1e-15)
 
 
 def test_smooth_losses_have_no_borders() -> None:
-    """Squared hinge and Huber's loss are parabolas that end with the slope with which a line goes on."""
+    """Squared hinge and Huber's loss are parabolas that continue as a line with the same slope."""
     kinked = {"absolute_error", "quantile", "percentage_error", "hinge", "categorical_hinge", "cosine_similarity"}
     assert {name for name, row in LOSSES.items() if row.borders} == kinked
 
@@ -319,8 +319,8 @@ def test_a_lead_of_one_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize(("o", "t"), [([0.0, 0.0], [0.3, 0.4]), ([0.3, 0.4], [0.0, 0.0]), ([0.0, 0.0], [0.0, 0.0])])
-def test_what_has_no_direction_has_no_similarity(o: list[float], t: list[float]) -> None:
-    """0 with the derivative 0, where o·t / |o||t| is 0/0."""
+def test_the_similarity_of_a_zero_vector_is_zero(o: list[float], t: list[float]) -> None:
+    """The loss and its derivative are 0, where o·t / |o||t| is 0/0."""
     loss = loss_spec("cosine_similarity")
     assert not loss.value(np.array([o]), np.array([t])).any()
     assert not loss.derivative(np.array([o]), np.array([t])).any()
@@ -341,8 +341,8 @@ def test_the_outputs_of_gaussian_nll_are_pairs() -> None:
     np.testing.assert_allclose(loss.derivative(o, t), [[-2.0, -1.5, 0.0, 0.5]], rtol=1e-15)
 
 
-def test_the_losses_that_take_their_targets_in_another_way() -> None:
-    """Class indices; -1 and 1 alone; one for every two outputs. All others take one number for each output."""
+def test_some_losses_take_targets_of_another_form() -> None:
+    """Class indices; only -1 and 1; one target for two outputs. All others take one number for each output."""
     assert {name for name, row in LOSSES.items() if row.class_indices} == {
         "sparse_categorical_cross_entropy",
         "sparse_categorical_cross_entropy_with_logits",
@@ -368,7 +368,7 @@ def test_the_losses_that_take_their_targets_in_another_way() -> None:
     ],
 )
 def test_an_alias_is_a_loss_with_a_reduction(alias: str, name: str, reduction: str) -> None:
-    """`mse` is the squared error, averaged; a reduction that is given goes before the alias's."""
+    """`mse` is the squared error, averaged; a given reduction overrides the alias's."""
     assert loss_spec(alias) == LossSpec(LOSSES[name], loss_spec(name).values, reduction)  # type: ignore[arg-type]
     assert loss_spec(alias, "batch_mean").reduction == "batch_mean"
 
@@ -391,7 +391,7 @@ A = np.array([[0.4, -1.3, 0.8, -0.7], [-0.2, 0.1, 1.9, 0.6]])
 @pytest.mark.parametrize("given", [{}, OTHERS], ids=["defaults", "others"])
 @every_pair
 def test_a_stable_pair_agrees_with_the_plain_product(names: tuple[str, str], given: dict[str, dict[str, Any]]) -> None:
-    """Loss, dE/do and dE/da in closed form are those of the tables, wherever these keep their digits.
+    """Loss, dE/do and dE/da in closed form agree with the tables, wherever the tables keep their digits.
 
     The functions take a and t, then the parameters of the activation, then those of the loss.
     """
@@ -409,7 +409,7 @@ def test_a_stable_pair_agrees_with_the_plain_product(names: tuple[str, str], giv
 
 @every_pair
 def test_a_stable_pair_is_one_of_rows_that_exist(names: tuple[str, str]) -> None:
-    """A pair of a name that was changed would never be found."""
+    """A pair with a changed name would never be found."""
     assert loss_spec(names[0]).loss.name == names[0]
     assert activation_spec(names[1]).activation.name == names[1]
 
@@ -442,7 +442,7 @@ def test_sigmoid_and_cross_entropy_keep_their_digits(a: float, t: float) -> None
 
 
 @every_loss
-def test_every_row_says_what_people_need(name: str) -> None:
+def test_every_row_is_documented(name: str) -> None:
     """A title, LaTeX with balanced braces for formula and derivative, a reference, and meanings for parameters."""
     row = LOSSES[name]
     assert row.name == name

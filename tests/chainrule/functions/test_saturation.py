@@ -1,11 +1,10 @@
 """Saturated units, judged by mpmath: pre-activations up to ±800, where factors vanish, overflow and lose digits.
 
-The judge knows φ and ℓ as a textbook has them, and no derivative. It takes difference quotients with 400 digits, of
-which 50 are left where 1 - o = e⁻⁸⁰⁰ = 4e-348 is formed, and asks for a relative error of 4e-15 at most, 2e-14 where
-terms cancel in part.
+The judge uses the textbook formulas of φ and ℓ, and no derivative. It computes difference quotients with 400 digits; 50
+are left if 1 - o = e⁻⁸⁰⁰ = 4e-348 is formed. The largest relative error is 4e-15, or 2e-14 if terms partly cancel.
 
-Every network is one layer with weights of 0 and 1 and no bias, so a is the input, exactly. Where float64 underflows
-(below 2.2e-308) numbers are compared by their distance, in units of the smallest float64, 5e-324.
+Every network is one layer with weights of 0 and 1 and no bias, so a is exactly the input. If float64 underflows (below
+2.2e-308), numbers are compared by their distance, in units of the smallest float64, 5e-324.
 """
 
 import functools
@@ -21,11 +20,11 @@ import pytest
 
 from chainrule.functions.stable_pairs import STABLE_PAIRS
 
-JUDGE = mpmath.mp.clone()  # a context of our own: nobody else's precision changes
+JUDGE = mpmath.mp.clone()  # a separate context: the precision of mpmath.mp does not change
 JUDGE.dps = 400
 REAL = JUDGE.mpf
 DIGITS = 4e-15  # 18 units in the last place
-CANCELLED = 2e-14  # where the terms of the outputs of a softmax cancel in part
+CANCELLED = 2e-14  # if the terms of a softmax's outputs partly cancel
 ROOTS = 1e-13  # (1 - o)^½ where 1 - o = e⁻⁷⁰⁸ is subnormal, from its logarithm
 STEP = REAL(10) ** -20  # a quotient is off by STEP² = 1e-40, and by 1e-400 / STEP / e⁻⁸⁰⁰ = 1e-32 where it is smallest
 
@@ -46,7 +45,7 @@ TRIPLES = (
     (0.3, 708.7, -0.6),
 )
 
-BINARY = ((0.0,), (1.0,), (0.3,))  # 0.3 and the mixtures below are far enough from any o that o - t keeps its digits
+BINARY = ((0.0,), (1.0,), (0.3,))  # 0.3 and the mixtures below are so far from every o that o - t keeps its digits
 ONE_HOT = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 COUNTS = ((0.0,), (3.0,), (0.3,))
 MIXTURES = ((0.2, 0.6, 0.2), (0.0, 0.4, 0.6))
@@ -54,7 +53,7 @@ UPSTREAM = (-1.3, 0.4, 0.5)
 
 
 def elementwise(function):
-    """φ of a whole layer from that of one unit. Values are kept: 400 digits of erfc take their time."""
+    """φ of a whole layer from φ of one unit. Values are cached, as 400 digits of erfc are slow."""
     once = functools.cache(function)
     return lambda a: [once(z) for z in a]
 
@@ -136,7 +135,7 @@ class Loss:
 
 
 def x_log_y(x, y):
-    """x · log y, where a class that does not occur costs nothing."""
+    """x · log y, and 0 for a class that does not occur."""
     return x * JUDGE.log(y) if x else REAL(0)
 
 
@@ -192,7 +191,7 @@ class Case:
 
     @property
     def request(self):
-        """One request for all of them, a sample each."""
+        """One request with a sample for each pre-activation."""
         units = range(len(self.t))
         indices = self.loss in (SPARSE_CROSS_ENTROPY, LIKELIHOOD)
         weights = [[float(i == j) for j in units] for i in units]
@@ -221,9 +220,9 @@ class Case:
         return quotient(lambda z: self.outputs((*a[:m], z, *a[m + 1 :]))[j], REAL(a[m]), STEP)
 
     def dE_do(self, a, j):
-        """The derivative of E by one output, as a quotient of differences of ℓ that stay clear of its edges.
+        """The derivative of E by one output, as a quotient of differences of ℓ that do not cross its edges.
 
-        A certain target takes an edge away: of log o and log(1 - o) only one counts then. Powers stay.
+        A target of 0 or 1 removes an edge: only one of log o and log(1 - o) counts. Powers of o and 1 - o still count.
         """
         o, has_powers = self.outputs(a)[j], self.loss in FOCAL + CATEGORICAL_FOCAL
         edges = [edge for edge in self.loss.edges if has_powers or edge != self.t[j]]
@@ -237,7 +236,7 @@ def quotient(f, at, step):
 
 
 def singles(activation, phi, loss, targets, grid=GRID):
-    """One unit at every place of the grid, with each of the targets."""
+    """One unit at every point of the grid, with each of the targets."""
     return [Case(activation, phi, loss, t, tuple((a,) for a in grid)) for t in targets]
 
 
@@ -285,7 +284,7 @@ def test_every_stable_pair_is_judged():
 
 
 def underflow(number, a):
-    """What to allow a number that float64 can only just hold, or not at all: a few of its smallest steps.
+    """The error allowed for numbers that are subnormal, or underflow: a few of the smallest steps of float64.
 
     silu multiplies a subnormal sigmoid, of a few bits, by a.
     """
@@ -293,13 +292,13 @@ def underflow(number, a):
 
 
 def error(number, right, a=0.0):
-    """The relative error of a float64, and 0 where the distance is one that underflow explains."""
+    """The relative error of a float64; 0 if underflow explains the distance."""
     distance = abs(REAL(number) - right)
     return 0.0 if distance <= underflow(right, a) else float(distance / abs(right))
 
 
 def wrong(case, numbers, right, tolerance):
-    """What to complain of: where numbers (samples, units) are off by more than the tolerance. A null is no number."""
+    """Complaints about numbers (samples, units) that are off by more than the tolerance. A null is not compared."""
     complaints = []
     for a, row in zip(case.pre_activations, numbers, strict=True):
         for j, number in enumerate(row):
@@ -310,7 +309,7 @@ def wrong(case, numbers, right, tolerance):
 
 @pytest.fixture(scope="module")
 def post(client):
-    """Posts a request to /v1/gradients and hands back its answer."""
+    """A function that posts a request to /v1/gradients and returns its answer."""
 
     def post(request):
         response = client.post("/v1/gradients", json=request)
@@ -322,12 +321,12 @@ def post(client):
 
 @pytest.fixture(scope="module")
 def answer(post):
-    """The answer to a case's request, asked for once."""
+    """The answer to a case's request, which is posted only once."""
     return functools.cache(lambda case: post(case.request))
 
 
 def jacobians(case, layer):
-    """do_j/da_m of every sample as a matrix; an elementwise φ sends its diagonal, which is all there is to one unit."""
+    """do_j/da_m of every sample as a matrix; an elementwise φ has only its diagonal, here of one unit."""
     do_da = layer["factors"]["do_da"]
     return do_da if len(case.t) > 1 else [[row] for row in do_da]
 
@@ -348,7 +347,7 @@ def test_the_loss_keeps_its_digits_however_far_a_unit_saturates(answer, case):
 
 @every_case
 def test_the_whole_loss_is_the_sum_of_the_samples_losses(answer, case):
-    """Reduction `sum`, the default: E = Σ E_b, though some of the terms are 1e-300 and others 800."""
+    """Reduction `sum`, the default: E = Σ E_b, although some terms are 1e-300 and others 800."""
     losses = [case.E(a) for a in case.pre_activations]
     assert abs(REAL(answer(case)["loss"]) - sum(losses)) <= DIGITS * sum(map(abs, losses))
 
@@ -382,10 +381,10 @@ def test_the_plain_factor_dE_do_keeps_its_digits_wherever_float64_can_hold_it(an
 
 
 @every_case
-def test_a_factor_that_is_null_is_named_in_a_warning_and_no_other_is(post, answer, case):
+def test_a_warning_names_each_factor_that_is_null_and_no_other(post, answer, case):
     """At a = -800 and t = 1, dE/do = -1/o = -e⁸⁰⁰: null, with a warning that names layer 0, its unit and the sample.
 
-    Alone, a sample's warnings are all there; a batch may have more of them than an answer lists.
+    An answer for one sample lists all its warnings; a batch may have more warnings than an answer lists.
     """
     dE_do, named_in_batch = answer(case)["layers"][0]["factors"]["dE_do"], named(answer(case)["warnings"])
     for sample, numbers in enumerate(dE_do):
@@ -398,7 +397,7 @@ def test_a_factor_that_is_null_is_named_in_a_warning_and_no_other_is(post, answe
 
 
 def named(warnings):
-    """(layer, unit, sample or None) that each warning names, as numbers behind these words."""
+    """(layer, unit, sample or None) of each warning: the numbers after these words in its text."""
     places = []
     for warning in warnings:
         if warning["code"] != "more-warnings":
@@ -408,7 +407,7 @@ def named(warnings):
 
 
 def terms(case, layer):
-    """(place, terms of Σ_m dE/do_m · do_m/da_j, what underflow allows, dE/da_j) where all the factors are finite."""
+    """Yield (place, terms of Σ_m dE/do_m · do_m/da_j, error by underflow, dE/da_j) if all factors are finite."""
     dE_do, matrices = layer["factors"]["dE_do"], jacobians(case, layer)
     for a, above, matrix, dE_da in zip(case.pre_activations, dE_do, matrices, layer["dE_da"], strict=True):
         for j, product in enumerate(dE_da):
@@ -420,7 +419,7 @@ def terms(case, layer):
 
 @every_case
 def test_the_factors_multiply_out_to_dE_da_wherever_they_are_finite(answer, case):
-    """sigmoid + BCE, t = 0, a = 40: 2.35e17 · 4.25e-18 = 1. Relative 1e-12, or what the last subnormal bit explains."""
+    """sigmoid + BCE, t = 0, a = 40: 2.35e17 · 4.25e-18 = 1. To a relative 1e-12, or to the last subnormal bit."""
     for place, products, small, dE_da in terms(case, answer(case)["layers"][0]):
         allowed = 1e-12 * sum(map(abs, products)) + small + underflow(dE_da, 0)
         assert abs(sum(products) - dE_da) <= allowed, place
@@ -433,7 +432,7 @@ def one_unit(a, t, **changes):
 
 
 @pytest.mark.parametrize(("a", "pytorch"), [(-30.0, -0.0936), (-40.0, -4.25e-6)])
-def test_a_confidently_wrong_unit_still_learns_where_pytorchs_two_parts_stall(post, a, pytorch):
+def test_a_saturated_wrong_unit_still_learns_where_pytorchs_two_parts_stall(post, a, pytorch):
     """Target 1, a = -30: dE/da = -1. sigmoid, then BCE, in PyTorch 2.13 gives -0.0936, and -4.25e-6 at a = -40."""
     torch = pytest.importorskip("torch")
     x = torch.tensor([a], dtype=torch.float64, requires_grad=True)
@@ -463,7 +462,7 @@ ABOVE = (0.5, -1.0, 2.0, 1.0)
 
 
 @pytest.mark.parametrize(("activation", "phi"), ELEMENTWISE[:3], ids=["sigmoid", "tanh", "softplus"])
-def test_a_saturated_hidden_layer_hands_down_what_is_left_of_its_gradient(post, activation, phi):
+def test_a_saturated_hidden_layer_passes_on_what_is_left_of_its_gradient(post, activation, phi):
     """A tanh unit at a = 40 passes on 4·e⁻⁸⁰ = 7e-35 of its dE/do, not the 0 that 1 - o² would say."""
     output = {"activation": "sigmoid", "weights": [[w] for w in ABOVE]}
     request = one_unit(1.0, 1.0, network={"layers": [{"activation": activation, "weights": [HIDDEN]}, output]})
@@ -533,8 +532,8 @@ def mixed_answer(post):
 
 
 @every_reduction
-def test_saturated_and_sane_units_do_not_disturb_each_other_in_a_batch(mixed_answer, reduction, divisor):
-    """Each dE/da is what the unit has alone, over 1, 41 samples or 82 outputs; dE/dw = Σ_b dE/da_b · x_b of them."""
+def test_saturated_and_other_units_do_not_disturb_each_other_in_a_batch(mixed_answer, reduction, divisor):
+    """Each dE/da is that of the unit alone, divided by 1, 41 samples or 82 outputs; dE/dw = Σ_b dE/da_b · x_b."""
     layer = mixed_answer(reduction)["layers"][0]
     right = [[case.dE_da(a, j) / divisor for j in (0, 1)] for case, a in zip(MIXED_CASES, MIXED, strict=True)]
     for a, numbers, slopes in zip(GRID, layer["dE_da"], right, strict=True):
@@ -546,7 +545,7 @@ def test_saturated_and_sane_units_do_not_disturb_each_other_in_a_batch(mixed_ans
 
 @every_reduction
 def test_the_losses_and_the_factor_dE_do_of_a_batch_are_reduced_as_dE_da_is(mixed_answer, reduction, divisor):
-    """Nothing is left to rescale: under `mean` sample_losses are E_b / 82 and add up to E, and dE/do is 1/82 too."""
+    """With `mean`, sample_losses are E_b / 82 and add up to E, and dE/do is divided by 82, too."""
     answer = mixed_answer(reduction)
     losses = [case.E(a) / divisor for case, a in zip(MIXED_CASES, MIXED, strict=True)]
     assert max(map(error, answer["sample_losses"], losses)) <= DIGITS

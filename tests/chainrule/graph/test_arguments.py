@@ -1,4 +1,4 @@
-"""What the core refuses of those who use it without the service: a ValueError whose sentence says what would fit."""
+"""What the core refuses if it is used without the service: a ValueError whose message says what would fit."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,7 +34,7 @@ SQUARES = loss_spec("squared_error")
         ([[0.0, 1.0]], r"must have the shape \(2,\)"),
     ],
 )
-def test_class_indices_that_there_are_not_are_refused(targets: Any, words: str) -> None:
+def test_class_indices_out_of_range_are_refused(targets: Any, words: str) -> None:
     """Class 7 of three would have the loss 0 and the gradient 0. `verify` refuses it as well."""
     with pytest.raises(ValueError, match=words):
         gradients(NETWORK, X, np.array(targets), CLASSES)
@@ -43,7 +43,7 @@ def test_class_indices_that_there_are_not_are_refused(targets: Any, words: str) 
         verify(NETWORK, layers, np.array(targets), CLASSES)
 
 
-def test_the_ignored_class_is_taken_unless_there_is_no_other() -> None:
+def test_the_ignored_class_is_accepted_and_a_mean_over_no_sample_is_nan() -> None:
     """-100 beside a class; a mean over no sample is no number, as in PyTorch."""
     assert gradients(NETWORK, X, np.array([-100.0, 1.0]), IGNORING).sample_losses[0] == 0.0
     assert np.isnan(gradients(NETWORK, X, np.array([-100.0, -100.0]), IGNORING).loss)
@@ -101,8 +101,8 @@ def test_other_real_numbers_are_taken_as_float64(kind: type) -> None:
         (lambda: dense([[], []], "tanh"), r"at least one row and one column, not the shape \(2, 0\)"),
     ],
 )
-def test_what_there_is_not_is_refused_by_name(build: Callable[[], Any], words: str) -> None:
-    """Names, reductions, and what weights cannot be."""
+def test_unknown_names_and_wrong_weights_are_refused(build: Callable[[], Any], words: str) -> None:
+    """Unknown names and reductions, and weights that are no matrix of real numbers."""
     with pytest.raises(ValueError, match=words):
         build()
 
@@ -119,8 +119,8 @@ def test_what_there_is_not_is_refused_by_name(build: Callable[[], Any], words: s
         (lambda: Network(dense([[1.0]], "tanh")), "must be a tuple of Layer"),
     ],
 )
-def test_what_no_network_or_loss_is_made_of_is_refused(build: Callable[[], Any], words: str) -> None:
-    """Nothing is taken for a default, and NumPy's own words do not come through."""
+def test_arguments_of_a_wrong_type_are_refused(build: Callable[[], Any], words: str) -> None:
+    """They are not taken for a default, and the message is not NumPy's own."""
     with pytest.raises(ValueError, match=words):
         build()
 
@@ -154,8 +154,8 @@ def test_a_step_takes_the_gradients_of_its_own_network() -> None:
         (Place(0, 0, 0), 0.5, "no sample 0.5"),
     ],
 )
-def test_a_derivative_that_there_is_not_is_not_explained(place: Place, sample: Any, words: str) -> None:
-    """A negative index would explain another one without a word."""
+def test_a_missing_parameter_or_sample_is_not_explained(place: Place, sample: Any, words: str) -> None:
+    """A negative index would silently explain another one."""
     targets = np.zeros((2, 3))
     result = gradients(NETWORK, X, targets, SQUARES)
     with pytest.raises(ValueError, match=words):

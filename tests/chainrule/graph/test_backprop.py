@@ -1,4 +1,4 @@
-"""The two passes and the three factors, held to differences, to hand arithmetic, and to each other."""
+"""The two passes and the three factors, compared with differences, with hand arithmetic, and with each other."""
 
 import numpy as np
 import pytest
@@ -107,7 +107,7 @@ def test_the_matrix_of_a_mixed_layer_has_outputs_in_rows() -> None:
 
 
 def test_a_layer_of_elementwise_units_never_has_a_matrix() -> None:
-    """n numbers for n units, also where several activations are mixed."""
+    """n numbers for n units, also if several activations are mixed."""
     network = Network((dense(np.ones((2, 3)), ["tanh", "relu", "tanh"]),))
     result = gradients(network, INPUTS, np.zeros((5, 3)), loss_spec("half_squared_error"))
     assert result.layers[0].do_da.array().shape == (5, 3)
@@ -135,7 +135,7 @@ def test_a_batch_is_the_sum_of_its_samples() -> None:
 
 
 def test_stable_pairs_apply_unit_by_unit_in_a_mixed_last_layer() -> None:
-    """A saturated sigmoid beside a tanh under binary cross-entropy: 1 for the one, the table's for the other."""
+    """A saturated sigmoid beside a tanh, with binary cross-entropy: dE/da is 1 for one, the table's for the other."""
     network = Network((dense([[40.0, 0.5]], ["sigmoid", "tanh"]),))
     t = np.array([[0.0, 0.25]])
     (layer,) = gradients(network, np.array([[1.0]]), t, loss_spec("binary_cross_entropy")).layers
@@ -145,14 +145,14 @@ def test_stable_pairs_apply_unit_by_unit_in_a_mixed_last_layer() -> None:
 
 
 def test_a_layer_without_biases_has_no_derivative_by_them() -> None:
-    """Biases that are not there are not zeros."""
+    """A layer without biases is not a layer with zero biases."""
     first, second = _mixed().layers
     assert first.dE_db is not None
     assert second.dE_db is None
 
 
 def test_one_step_moves_every_parameter_at_once() -> None:
-    """w - learning_rate · dE/dw with the gradients of the network as it was: hidden layers do not see new weights."""
+    """w - learning_rate · dE/dw with the gradients of the old network: hidden layers do not use new weights."""
     result = _mixed()
     stepped = descend(MIXED, result.layers, 0.1)
     for layer, gradient_of, after in zip(MIXED.layers, result.layers, stepped.layers, strict=True):
@@ -166,7 +166,7 @@ def test_one_step_moves_every_parameter_at_once() -> None:
 
 
 def test_inputs_and_weights_are_left_as_they_were() -> None:
-    """Pure: nothing that was handed in is written to, and the outputs of identity units are no view of the inputs."""
+    """No argument is written to, and the outputs of identity units are no view of the inputs."""
     network = Network((dense([[1.0, 0.0], [0.0, 1.0]], "identity", [1.0, 2.0]),))
     x = np.array([[3.0, 4.0]])
     result = gradients(network, x, np.zeros((1, 2)), loss_spec("half_squared_error"))
@@ -198,6 +198,6 @@ def test_the_mean_is_over_every_sample_but_those_of_the_ignored_class() -> None:
 
 
 def test_targets_of_another_shape_are_refused() -> None:
-    """NumPy would broadcast a column of targets over the outputs without a word."""
+    """NumPy would silently broadcast a column of targets over the outputs."""
     with pytest.raises(ValueError, match="targets must have the shape"):
         gradients(MIXED, INPUTS, TARGETS[:, :1], loss_spec("squared_error"))

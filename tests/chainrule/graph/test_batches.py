@@ -1,4 +1,4 @@
-"""Groups that are computed in one call: each gets what it would get alone, to the last bit."""
+"""Groups that are computed in one call: each has the same numbers as alone, to the last bit."""
 
 from typing import Any
 
@@ -87,7 +87,7 @@ def _compare_matrix(matrix: Array, units: Array, alone: Array) -> None:
 @pytest.mark.parametrize("samples", [1, 5])
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_units_on_kinks_are_those_of_each_group_in_turn(name: str, samples: int) -> None:
-    """Group by group, kink by kink, unit by unit: the first 20 are shown, so that their order matters."""
+    """Group by group, kink by kink, unit by unit: only the first 20 are shown, so their order matters."""
     rng = np.random.default_rng(3)
     layer = _layer(name, rng)
     at = [kink.at for spec in layer.activations for kink in spec.kinks()] or [0.0]
@@ -143,9 +143,9 @@ def test_words_are_not_made_into_arrays() -> None:
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_large_passes_have_the_numbers_of_small_ones(name: str) -> None:
-    """In blocks of samples, a sample's numbers are those that it has among a few.
+    """A sample has the same numbers in a batch computed in blocks as in a small batch.
 
-    One ulp is left to slopes: that of gelu is a BLAS product near its zero, whose order of adding goes by the shape.
+    Slopes may differ by one ulp: near its zero, the slope of gelu is a BLAS product, which adds in an order by shape.
     """
     rng = np.random.default_rng(9)
     phi = activation_spec(name)

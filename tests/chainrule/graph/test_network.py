@@ -1,4 +1,4 @@
-"""What a network is, and what cannot be one."""
+"""Networks: their groups, and what is refused."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_units_of_equal_activation_and_parameters_form_a_group() -> None:
 
 @pytest.mark.parametrize("activation", ["tanh", ["tanh", "tanh"]], ids=["one for the layer", "the same for every unit"])
 def test_one_activation_is_one_group_of_all_units(activation: str | list[str]) -> None:
-    """A slice, so that nothing is copied."""
+    """The group has a slice of all units, so that nothing is copied."""
     (group,) = dense([[1.0, 2.0]], activation).groups
     assert group.units == slice(None)
 
@@ -36,7 +36,7 @@ def test_an_alias_and_its_name_are_one_group() -> None:
 
 
 def test_networks_and_layers_cannot_be_changed() -> None:
-    """Frozen: what was checked stays so."""
+    """They are frozen, so that what was validated stays valid."""
     layer = dense([[1.0]], "tanh")
     with pytest.raises(AttributeError):
         layer.biases = np.zeros(1)  # type: ignore[misc]
@@ -54,7 +54,7 @@ def test_networks_and_layers_cannot_be_changed() -> None:
 def test_a_layer_whose_parts_do_not_fit_is_refused(
     weights: list[float], biases: list[float] | None, activation: str | list[str], words: str
 ) -> None:
-    """NumPy would broadcast a single bias over all units without a word."""
+    """NumPy would silently broadcast a single bias over all units."""
     with pytest.raises(ValueError, match=words):
         dense(weights, activation, biases)
 
@@ -68,6 +68,6 @@ def test_layers_that_do_not_fit_each_other_are_refused() -> None:
 
 
 def test_every_unit_has_its_activation() -> None:
-    """Listed, or the layer's own repeated."""
+    """From a list, or the layer's activation repeated."""
     tanh = activation_spec("tanh")
     assert Layer(np.zeros((1, 3)), None, tanh).activations == (tanh, tanh, tanh)

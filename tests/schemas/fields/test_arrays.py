@@ -1,4 +1,4 @@
-"""Arrays on the wire: what becomes of good ones, and where and in which words bad ones are refused."""
+"""Arrays on the wire: how good arrays are read, and with which paths and messages bad ones are refused."""
 
 import base64
 import json
@@ -25,7 +25,7 @@ def packed(shape: Any, numbers: Any, **beside: Any) -> dict[str, Any]:
 
 
 def complaints(value: Any, ranks: tuple[int, ...]) -> list[tuple[tuple[str | int, ...], str]]:
-    """(path, words) of everything that an array is refused for."""
+    """The (path, words) of all complaints about an array."""
     with pytest.raises(ValidationError) as refusal:
         read_array(value, ranks)
     return list(flatten(refusal.value.messages))
@@ -59,7 +59,7 @@ GOOD: dict[str, tuple[Any, tuple[int, ...]]] = {
 
 @pytest.mark.parametrize(("value", "ranks"), GOOD.values(), ids=GOOD)
 def test_regular_lists_become_what_numpy_makes_of_them(value: Any, ranks: tuple[int, ...]) -> None:
-    """To the bit, integers beyond int64 included: each is rounded once, to the nearest float64."""
+    """To the last bit, also integers beyond int64: each is rounded once, to the nearest float64."""
     assert same(read_array(value, ranks), np.array(value, dtype=np.float64))
 
 
@@ -69,14 +69,14 @@ FLOATS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**70)
 @SAME
 @given(st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(FLOATS, min_size=width, max_size=width), min_size=1)))
 def test_every_regular_matrix_becomes_what_numpy_makes_of_it(rows: list[list[float]]) -> None:
-    """The one-pass path is a faster np.array, nothing else; so for its rows by themselves."""
+    """The one-pass path is only a faster np.array, for a matrix and for its rows."""
     assert same(read_array(rows, INPUTS), np.array(rows, dtype=np.float64))
     assert same(read_array(rows[0], INPUTS), np.array(rows[0], dtype=np.float64))
 
 
 @pytest.mark.parametrize(("value", "ranks"), GOOD.values(), ids=GOOD)
 def test_lists_and_base64_give_the_same_array(value: Any, ranks: tuple[int, ...]) -> None:
-    """The contract: values and checks are the same."""
+    """Their values and their checks are the same."""
     array = np.array(value, dtype=np.float64)
     assert same(read_array(packed(list(array.shape), array.ravel()), ranks), array)
 
@@ -172,7 +172,7 @@ def test_bad_lists_are_refused_element_by_element(value: Any, ranks: tuple[int, 
 
 @pytest.mark.parametrize("bad", [None, float("inf"), 10**400], ids=["null", "1e400", "10^400"])
 def test_only_the_first_twenty_bad_elements_are_named(bad: Any) -> None:
-    """In the order of the array; a million wrong numbers are no megabyte of answer."""
+    """In the order of the array: a million wrong numbers do not make an answer of megabytes."""
     paths = [path for path, _ in complaints([[0.5, bad]] * 50, MATRIX)]
     assert paths == [(row, 1) for row in range(MOST_COMPLAINTS)]
     assert MOST_COMPLAINTS == 20
@@ -180,7 +180,7 @@ def test_only_the_first_twenty_bad_elements_are_named(bad: Any) -> None:
 
 @pytest.mark.parametrize("rank", [1, 2])
 def test_mistakes_far_apart_in_a_long_list_are_all_named(rank: int) -> None:
-    """At the first and the last entry and within, whatever of it is tested together; numbers beyond float64 as well."""
+    """At the first and last entry and between them, in any block; also numbers beyond float64."""
     places = {0: None, 1: 10**400, 1023: "x", 1024: True, 2999: float("inf"), 4999: []}
     value: list[Any] = [0.5 if rank == 1 else [0.5, 1]] * 5000
     for place, wrong in places.items():
@@ -190,14 +190,14 @@ def test_mistakes_far_apart_in_a_long_list_are_all_named(rank: int) -> None:
 
 
 def test_a_row_of_another_length_far_behind_is_named() -> None:
-    """Where all rows of those tested together have that length, too."""
+    """Also if all rows of its block have that length."""
     value = [[1.0]] * 4096 + [[1.0, 2.0]] * 4
     found = complaints(value, MATRIX)
     assert found == [((row,), "has 2 numbers where row 0 has 1") for row in range(4096, 4100)]
 
 
 def test_a_long_matrix_has_its_rows_in_order() -> None:
-    """3,000 rows are put together of several parts."""
+    """3,000 rows are joined from several blocks."""
     rows = [[float(row), row + 0.5] for row in range(3000)]
     assert same(read_array(rows, MATRIX), np.array(rows))
     assert same(read_array([row[0] for row in rows], VECTOR), np.arange(3000.0))
@@ -205,7 +205,7 @@ def test_a_long_matrix_has_its_rows_in_order() -> None:
 
 @pytest.mark.parametrize("shape", [(0,), (2, 0), (0, 3)])
 def test_an_array_without_numbers_is_refused_as_lists_are(shape: tuple[int, ...]) -> None:
-    """A codec may hand on arrays instead of lists."""
+    """A codec may pass arrays instead of lists."""
     array = np.zeros(shape)
     assert complaints(array, (1, 2)) == complaints(array.tolist(), (1, 2)) != []
 
@@ -247,18 +247,18 @@ BAD_BASE64: dict[str, tuple[dict[str, Any], str, str]] = {  # for a matrix: the 
 
 @pytest.mark.parametrize(("value", "key", "words"), BAD_BASE64.values(), ids=BAD_BASE64)
 def test_bad_base64_is_refused_at_the_key(value: dict[str, Any], key: str, words: str) -> None:
-    """One complaint, at "shape", "base64" or the key too many; an element is named by its place in the array."""
+    """One complaint, at "shape", "base64" or an unknown key; an element is named by its indices in the array."""
     [(path, sentence)] = complaints(value, MATRIX)
     assert path == (key,)
     assert sentence.startswith(words)
 
 
 def test_one_length_is_not_called_lengths() -> None:
-    """A sentence for people: biases have a shape of one length."""
+    """The message is grammatical: biases have a shape of one length."""
     assert complaints(packed([2, 2], range(4)), VECTOR) == [(("shape",), "must be a list of 1 length")]
 
 
-def test_every_key_that_is_wrong_is_told_at_once() -> None:
+def test_every_wrong_key_is_named_at_once() -> None:
     """No shape, no text, and two keys that do not belong: four complaints."""
     found = complaints({"dtype": "f8", "data": ""}, MATRIX)
     assert {path for path, _ in found} == {("shape",), ("base64",), ("dtype",), ("data",)}
@@ -272,7 +272,7 @@ def test_only_the_first_twenty_elements_in_base64_are_named() -> None:
 
 @pytest.mark.parametrize("shape", [[10**9, 10**9], [2**31, 2**31], [2**62, 4]])
 def test_a_huge_shape_takes_no_memory(shape: list[int]) -> None:
-    """The bytes are counted against the product of the lengths, in whole numbers, before anything is made of them."""
+    """The number of bytes is compared with the product of the lengths before any array is made."""
     [(path, words)] = complaints(packed(shape, [1.0]), MATRIX)
     assert path == ("base64",)
     assert f"takes {8 * shape[0] * shape[1]}" in words
@@ -294,7 +294,7 @@ WRITTEN = {
 
 @pytest.mark.parametrize("array", WRITTEN.values(), ids=WRITTEN)
 def test_what_is_written_as_base64_reads_back_to_the_same_bits(array: np.ndarray[Any, Any]) -> None:
-    """Whatever the strides and the byte order were."""
+    """For any strides and byte order."""
     document = json.loads(json.dumps(as_base64(array)))
     assert same(read_array(document, INPUTS), np.ascontiguousarray(array, dtype=np.float64))
     assert document["shape"] == list(array.shape)
@@ -309,7 +309,7 @@ def test_an_array_of_three_axes_is_written_row_by_row() -> None:
 
 
 def test_only_arrays_are_rewritten() -> None:
-    """Names, numbers, lists and records stay what they are, however deep; the document given is not changed."""
+    """Names, numbers, lists and records stay unchanged at any depth, and so does the given document."""
     array = np.array([1.5])
     document = {"loss": 0.5, "name": "tanh", "none": None, "layers": [{"a": array, "weights": [{"from": 0}]}], "w": []}
     written = as_base64(document)

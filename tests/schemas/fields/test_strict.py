@@ -1,4 +1,4 @@
-"""How a request is read: strictly, in its own order, and not beyond twenty complaints."""
+"""Requests are read strictly, in their own order, up to the twentieth complaint."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -53,7 +53,7 @@ def test_a_right_document_is_read_with_its_defaults() -> None:
 
 
 def test_complaints_come_in_the_order_of_the_request() -> None:
-    """Keys as the client wrote them; what is missing behind those, what does not fit at the end."""
+    """First keys in the client's order, then missing keys, and at the end values that do not fit each other."""
     data = {"origin": {"y": "a", "z": 1}, "pionts": 1, "points": [{"x": 2, "y": 2}, {"y": None, "x": 1}, 5]}
     assert refused(data) == [
         (("origin", "y"), "must be a number, not a string"),
@@ -66,21 +66,21 @@ def test_complaints_come_in_the_order_of_the_request() -> None:
     ]
 
 
-def test_what_is_no_object_is_one_complaint() -> None:
-    """At the place where an object belongs."""
+def test_a_value_that_is_no_object_is_one_complaint() -> None:
+    """At the path where an object is expected."""
     assert refused([1]) == [((), "must be an object, not a list")]
     assert refused({"points": {"x": 1}}) == [(("points",), "must be a list of points")]
     assert refused({"points": None}) == [(("points",), "Field may not be null.")]
 
 
 def test_an_entry_that_cannot_be_read_keeps_its_place() -> None:
-    """What does not fit is told of the entry behind it, by its own number."""
+    """A complaint about a later entry has that entry's own index."""
     found = refused({"points": [None, {"x": 1, "y": 1}]})
     assert found == [(("points", 0), "must be an object, not null"), (("points", 1), "is on the diagonal")]
 
 
 class Counting(dict[str, Any]):
-    """A document that counts how many of its members were looked at."""
+    """A document that counts how many of its members were read."""
 
     looked_at = 0
 
@@ -96,7 +96,7 @@ class Counting(dict[str, Any]):
 
 @pytest.mark.parametrize("wrong", [19, 20, 21, 5000])
 def test_reading_stops_at_the_twentieth_complaint(monkeypatch: pytest.MonkeyPatch, wrong: int) -> None:
-    """Nothing behind it is looked at, compared with known wording, or fitted to anything."""
+    """No later value is read, compared with known names, or compared with other values."""
     compared = 0
     meant = wording.did_you_mean
 
@@ -114,7 +114,7 @@ def test_reading_stops_at_the_twentieth_complaint(monkeypatch: pytest.MonkeyPatc
 
 
 def test_layers_behind_the_twentieth_complaint_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 2,000 wrong layers, ten with two mistakes each."""
+    """Of 2,000 wrong layers, ten are read, with two mistakes each."""
     read, asked = StrictSchema.read, 0
 
     def counting(self: StrictSchema, *args: Any) -> Any:
