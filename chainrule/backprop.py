@@ -95,12 +95,16 @@ class LayerJacobian(NamedTuple):
 
 
 class Activity(NamedTuple):
-    """One layer in the forward pass: what it was given, da/dw = x (s, i), and what it made of it, a and o (s, j)."""
+    """One layer in the forward pass: what it was given, da/dw = x (s, i), and what it made of it, a and o (s, j).
+
+    `do_da` has the derivatives where they were computed with the outputs, by the same exponentials.
+    """
 
     layer: Layer
     x: Array
     a: Array
     o: Array
+    do_da: Jacobian | None = None
 
 
 class LossGradient(NamedTuple):
@@ -169,7 +173,7 @@ def gradients(
     """
     inputs = fitting_inputs(network, inputs)
     targets = fitting_targets(network, len(inputs), targets, loss)
-    activities = forward(network, inputs, checkpoint=checkpoint)
+    activities = forward(network, inputs, derive=True, checkpoint=checkpoint)
     top = loss_gradient(activities[-1], targets, loss, checkpoint=checkpoint)
     layers = tuple(backward(activities, top, checkpoint=checkpoint))[::-1]
     dE_dx = product(layers[0].dE_da, network.layers[0].weights.T, checkpoint)
@@ -177,8 +181,11 @@ def gradients(
     return Gradients(float(sample_losses.sum()), sample_losses, top, layers, dE_dx)
 
 
-def forward(network: Network, inputs: Array, *, checkpoint: Checkpoint = unlimited) -> list[Activity]:
-    """a and o of every layer, first to last, for `inputs` (s, i)."""
+@quietly
+def forward(
+    network: Network, inputs: Array, *, derive: bool = False, checkpoint: Checkpoint = unlimited
+) -> list[Activity]:
+    """a and o of every layer, first to last, for `inputs` (s, i); with `derive`, do/da where it shares exponentials."""
     activities: list[Activity] = []
     x = inputs
     for layer in network.layers:
@@ -186,12 +193,31 @@ def forward(network: Network, inputs: Array, *, checkpoint: Checkpoint = unlimit
         a = product(x, layer.weights, checkpoint)
         if layer.biases is not None:
             a += layer.biases
-        o = outputs_at(layer, a, checkpoint=checkpoint)
-        activities.append(Activity(layer, x, a, o))
+        o, do_da = _outputs_and_jacobian(layer, a, derive, checkpoint)
+        activities.append(Activity(layer, x, a, o, do_da))
         x = o
     return activities
 
 
+def _outputs_and_jacobian(
+    layer: Layer, a: Array, derive: bool, checkpoint: Checkpoint
+) -> tuple[Array, Jacobian | None]:
+    """o of a layer, and do/da where that is asked for and shares an exponential with o."""
+    lone = layer.lone
+    if not derive or lone is None or lone.activation.both is None:
+        return _outputs(layer, a) if a.size <= BLOCK else outputs_at(layer, a, checkpoint=checkpoint), None
+    if a.size <= BLOCK:
+        return lone.value_and_jacobian(a)
+
+    def of_samples(rows: slice) -> Parts:
+        o, do_da = lone.value_and_jacobian(a[rows])
+        return o, *(do_da or ())
+
+    o, *do_da = in_blocks(of_samples, len(a), layer.units, checkpoint)
+    return o, Jacobian(*do_da)
+
+
+@quietly
 def outputs_at(layer: Layer, a: Array, *, checkpoint: Checkpoint = unlimited) -> Array:
     """o of a layer at the pre-activations a, (s, j)."""
     if a.size <= BLOCK:
@@ -233,15 +259,20 @@ def handed_down(place: Place) -> Array:
 
 def layer_jacobian(place: Place) -> LayerJacobian:
     """do/da at the layer's pre-activations."""
-    return jacobian_at(place.activity.layer, place.activity.a, checkpoint=place.checkpoint)
+    layer, _, a, _, do_da = place.activity
+    if do_da is None and a.size <= BLOCK:
+        do_da = _jacobian(layer, a)
+    return jacobian_at(layer, a, checkpoint=place.checkpoint) if do_da is None else LayerJacobian(layer, do_da)
 
 
 def times_jacobian(place: Place, do_da: LayerJacobian, dE_do: Array) -> Array:
     """dE/da, (s, j): dE/do · do/da, and the closed form where the loss makes a stable pair with the last layer."""
+    closed = place.top.closed if place.above is None else ()
+    if closed and isinstance(closed[0][0], slice):  # all units of the layer
+        return closed[0][1]
     dE_da = do_da.dE_da(dE_do, checkpoint=place.checkpoint)
-    if place.above is None:
-        for units, closed in place.top.closed:
-            dE_da[:, units] = closed
+    for units, numbers in closed:
+        dE_da[:, units] = numbers
     return dE_da
 
 
@@ -295,6 +326,7 @@ def backward(
         yield above
 
 
+@quietly
 def jacobian_at(layer: Layer, a: Array, *, checkpoint: Checkpoint = unlimited) -> LayerJacobian:
     """do/da of a layer at the pre-activations a, (s, j)."""
     if a.size <= BLOCK:
@@ -323,6 +355,7 @@ def _put_together(layer: Layer, samples: int, parts: Iterable[tuple[Batch, Jacob
     return whole
 
 
+@quietly
 def loss_gradient(
     last: Activity, targets: Array, loss: LossSpec, *, checkpoint: Checkpoint = unlimited
 ) -> LossGradient:
@@ -366,7 +399,7 @@ def losses_at(pairs: StableBatches, a: Array, o: Array, t: Array, loss: LossSpec
     if closed_for_layer(pairs):
         ((batch, pair),) = pairs
         return pair.value(*_given(batch, a, t, loss))
-    losses = loss.value(o, t)
+    losses = loss.loss.value(o, t, *loss.values)
     for batch, pair in pairs:
         batch.put(pair.value(*_given(batch, a, t, loss)), losses)
     return losses
@@ -374,7 +407,11 @@ def losses_at(pairs: StableBatches, a: Array, o: Array, t: Array, loss: LossSpec
 
 def _loss_arrays(pairs: StableBatches, a: Array, o: Array, t: Array, loss: LossSpec, divisor: int) -> tuple[Any, ...]:
     """The losses, dE/do, and dE/da of each batch that has a closed form, all over the divisor."""
-    losses, dE_do, closed = losses_at(pairs, a, o, t, loss), loss.derivative(o, t), []
+    dE_do, closed = loss.loss.derivative(o, t, *loss.values), []
+    if closed_for_layer(pairs) and (both := pairs[0][1].both) is not None:
+        losses, dE_da = both(*_given(pairs[0][0], a, t, loss))
+        return losses / divisor, dE_do / divisor, dE_da / divisor
+    losses = losses_at(pairs, a, o, t, loss)
     for batch, pair in pairs:
         given = _given(batch, a, t, loss)
         closed.append(batch.columns(pair.dE_da(*given)) / divisor)

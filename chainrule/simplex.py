@@ -27,9 +27,9 @@ def _below_largest(a: Array, temperature: Number = 1.0) -> Pair:
     return (difference, rest) if temperature == 1.0 else exact.quotient(difference, temperature, rest)
 
 
-def _exponentials(a: Array, temperature: Number = 1.0, scale: Number = 1.0) -> tuple[Array, Array, Mask]:
-    """exp((a - max a) / temperature) times scale, the sum of all but one of the largest, and which that one is."""
-    e = exact.times_exp(scale, *_below_largest(a, temperature))
+def _exponentials(below: Pair, scale: Number = 1.0) -> tuple[Array, Array, Mask]:
+    """The exponential times scale, the sum of all but one of the largest, and which that one is."""
+    e = exact.times_exp(scale, *below)
     largest = is_first_largest(e)
     return e, np.where(largest, 0.0, e).sum(axis=-1, keepdims=True), largest
 
@@ -42,13 +42,17 @@ def is_first_largest(x: Array) -> Mask:
 
 def softmax(a: Array, temperature: Number = 1.0) -> Array:
     """exp(a_j / T) over its sum."""
-    e, others, _ = _exponentials(a, temperature)
+    e, others, _ = _exponentials(_below_largest(a, temperature))
     return e / (1.0 + others)
 
 
 def softmax_and_complement(a: Array, temperature: Number = 1.0, scale: Number = 1.0) -> tuple[Array, Array]:
     """softmax(a) and 1 - softmax(a), times scale; the second with the digits that 1 - o has lost near o = 1."""
-    e, others, largest = _exponentials(a, temperature, scale)
+    return _shares(*_exponentials(_below_largest(a, temperature), scale), scale)
+
+
+def _shares(e: Array, others: Array, largest: Mask, scale: Number = 1.0) -> tuple[Array, Array]:
+    """Softmax and its complement, times scale, from the exponentials times scale."""
     total = 1.0 + others / scale
     return e / total, np.where(largest, others, (scale - e) + others) / total
 
@@ -57,6 +61,14 @@ def jacobian_of_softmax(a: Array, temperature: Number = 1.0) -> Jacobian:
     """o_j · (δ_jm - o_m) / T; each factor takes its share of 1 / T before it is rounded."""
     o, rest = softmax_and_complement(a, temperature, scale=1.0 / exact.root(temperature))
     return Jacobian(o * rest, o, o)
+
+
+def softmax_and_jacobian(a: Array, temperature: Number = 1.0) -> tuple[Array, Jacobian]:
+    """softmax(a) and its Jacobian: at the temperature 1 they share their exponentials."""
+    do_da = jacobian_of_softmax(a, temperature)
+    if do_da.right is not None and not isinstance(temperature, np.ndarray) and temperature == 1.0:
+        return do_da.right, do_da
+    return softmax(a, temperature), do_da
 
 
 def softmin(a: Array) -> Array:
@@ -73,8 +85,15 @@ def jacobian_of_softmin(a: Array) -> Jacobian:
 def log_softmax(a: Array, temperature: Number = 1.0) -> Array:
     """a_j less the logarithm of the sum of the exponentials."""
     below, rest = _below_largest(a, temperature)
-    _, others, _ = _exponentials(a, temperature)
+    _, others, _ = _exponentials((below, rest))
     return below - (np.log1p(others) - rest)
+
+
+def softmax_complement_and_log(a: Array, temperature: Number = 1.0) -> tuple[Array, Array, Array]:
+    """softmax(a), 1 - softmax(a) and log softmax(a), by the same exponentials."""
+    below, rest = _below_largest(a, temperature)
+    e, others, largest = _exponentials((below, rest))
+    return *_shares(e, others, largest), below - (np.log1p(others) - rest)
 
 
 def jacobian_of_log_softmax(a: Array) -> Jacobian:

@@ -18,17 +18,28 @@ from chainrule.catalogue import Array, Number
 from chainrule.elementwise import sigmoid, softplus
 from chainrule.jacobian import sum_of_others
 from chainrule.loss_functions import poisson_log, product, ratio, slope_of_poisson_log, x_log_y
-from chainrule.simplex import is_first_largest, log_softmax, log_softmax_complement, softmax, softmax_and_complement
+from chainrule.simplex import (
+    is_first_largest,
+    log_softmax,
+    log_softmax_complement,
+    softmax,
+    softmax_and_complement,
+    softmax_complement_and_log,
+)
 
 
 @dataclass(frozen=True)
 class StablePair:
-    """What a loss and the activation below it give together, in closed form."""
+    """What a loss and the activation below it give together, in closed form.
+
+    `both` gives the value and dE_da, to the same last bit, where they share an exponential.
+    """
 
     value: Callable[..., Array]  # the single losses, (s, j)
     dE_da: Callable[..., Array]
     formula: str  # of dE_da, in LaTeX, as in the tables; u is the target that smoothing and class indices make
     dE_do: Callable[..., Array] | None = None  # only where o itself has lost the digits that the factor needs
+    both: Callable[..., tuple[Array, Array]] | None = None
 
 
 def _binary_cross_entropy_of_sigmoid(a: Array, t: Array) -> Array:
@@ -94,7 +105,15 @@ def _cross_entropy_of_softmax(a: Array, t: Array, temperature: Number, *_: objec
 
 def _slope_of_cross_entropy_of_softmax(a: Array, t: Array, temperature: Number, *_: object) -> Array:
     """o_j · Σ_m t_m - t_j, with o_j · t_j taken out of both terms."""
-    o, rest = softmax_and_complement(a, temperature)
+    return _residual_of_softmax(*softmax_and_complement(a, temperature), t, temperature)
+
+
+def _both_of_cross_entropy_of_softmax(a: Array, t: Array, temperature: Number, *_: object) -> tuple[Array, Array]:
+    o, rest, log_o = softmax_complement_and_log(a, temperature)
+    return -t * log_o, _residual_of_softmax(o, rest, t, temperature)
+
+
+def _residual_of_softmax(o: Array, rest: Array, t: Array, temperature: Number) -> Array:
     return (o * sum_of_others(t) - t * rest) / temperature
 
 
@@ -173,7 +192,12 @@ _CROSS_ENTROPY_OF_SOFTMAX = (
     r"= \frac{o_j \sum_k u_k - u_j}{T}"
 )
 _SIGMOID = StablePair(_cross_entropy_of_sigmoid, _slope_of_cross_entropy_of_sigmoid, _CROSS_ENTROPY_OF_SIGMOID)
-_SOFTMAX = StablePair(_cross_entropy_of_softmax, _slope_of_cross_entropy_of_softmax, _CROSS_ENTROPY_OF_SOFTMAX)
+_SOFTMAX = StablePair(
+    _cross_entropy_of_softmax,
+    _slope_of_cross_entropy_of_softmax,
+    _CROSS_ENTROPY_OF_SOFTMAX,
+    both=_both_of_cross_entropy_of_softmax,
+)
 
 STABLE_PAIRS: Mapping[tuple[str, str], StablePair] = {
     ("binary_cross_entropy", "sigmoid"): StablePair(

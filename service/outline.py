@@ -5,7 +5,7 @@ about a nanosecond a byte, whatever the text holds.
 """
 
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -40,37 +40,19 @@ class Outline:
 
     def __init__(self, body: bytes) -> None:
         self.body = body
-        self._marks = _marks_in(body)
-
-    @cached_property
-    def lists(self) -> int:
-        """How many lists it can hold at most."""
-        return self._count(b"[")
-
-    @cached_property
-    def objects(self) -> int:
-        """How many objects it can hold at most."""
-        return self._count(b"{")
-
-    @cached_property
-    def strings(self) -> int:
-        """How many strings it can hold at most, keys included."""
-        return self._count(b'"') // 2
-
-    @cached_property
-    def colons(self) -> int:
-        """How many members its objects can have at most."""
-        return self._count(b":")
+        self._marks = marks = _marks_in(body)
+        count = marks.count if len(marks) < _LARGE else partial(_count, np.frombuffer(marks, np.uint8))
+        self.lists = count(b"[")  # at most, as are the others: marks within strings count too
+        self.objects = count(b"{")
+        self.strings = count(b'"') // 2  # keys included
+        self.colons = count(b":")  # members of objects
+        self.values = _commas(body) + self.lists + self.objects + 1  # the first of each, and one behind each comma
+        self._backslashes = count(b"\\")
 
     @property
     def parts(self) -> int:
-        """How many lists, objects and strings it can hold at most. Brackets within strings count too."""
+        """How many lists, objects and strings it can hold at most."""
         return self.lists + self.objects + self.strings
-
-    @cached_property
-    def values(self) -> int:
-        """How many values it can hold at most: the first of each list and object, and one behind each comma."""
-        return _commas(self.body) + self.lists + self.objects + 1
 
     @cached_property
     def memory(self) -> int:
@@ -81,7 +63,7 @@ class Outline:
         text = len(self.body)
         widest = self._widest()
         refusal = 0 if widest == 1 else 2 * text * widest  # a sentence with line and column has the text decoded
-        wide = 4 if self._count(b"\\") and b"\\u" in self.body else widest
+        wide = 4 if self._backslashes and b"\\u" in self.body else widest
         strings = 0 if wide == 1 else 2 * wide * self._string_bytes()
         return (
             _FIXED
@@ -95,19 +77,19 @@ class Outline:
             + _PER_STRING * self.strings
         )
 
+    @property
+    def most_depth(self) -> int:
+        """What `depth` is at most: a look at the text is needed only where this is too much."""
+        return self.lists if self.lists > self.objects else self.objects
+
     @cached_property
     def depth(self) -> int:
         """How many lists, or how many objects, it has within each other."""
         brackets = self._marks.translate(None, delete=_ALL_BUT[BRACKETS])
-        deepest = max(_deepest(brackets, pair) for pair in _PAIRS)
+        deepest = max([_deepest(brackets, pair) for pair in _PAIRS])
         if deepest <= _ORDINARY_DEPTH:
             return deepest
         return max(_deepest_outside_strings(self.body, pair) for pair in _PAIRS)
-
-    def _count(self, mark: bytes) -> int:
-        if len(self._marks) < _LARGE:
-            return self._marks.count(mark)
-        return int(np.count_nonzero(np.frombuffer(self._marks, np.uint8) == mark[0]))
 
     def _widest(self) -> int:
         """Bytes of one character, as Python keeps the text when it is decoded: 1, 2 or 4."""
@@ -121,6 +103,10 @@ class Outline:
     def _string_bytes(self) -> int:
         """How many bytes stand in strings."""
         return sum(inside for _, _, inside in slices_outside_strings(self.body, b""))
+
+
+def _count(marks: Marks, mark: bytes) -> int:
+    return int(np.count_nonzero(marks == mark[0]))
 
 
 def _marks_in(body: bytes) -> bytes:
@@ -194,7 +180,7 @@ def _commas(body: bytes) -> int:
     if len(body) < _LARGE:
         return body.count(b",")
     text = np.frombuffer(body, np.uint8)  # of many commas, in a quarter of the time of bytes.count
-    return sum(int(np.count_nonzero(text[at : at + _SLICE] == _COMMA)) for at in range(0, len(text), _SLICE))
+    return sum([int(np.count_nonzero(text[at : at + _SLICE] == _COMMA)) for at in range(0, len(text), _SLICE)])
 
 
 def nesting(body: bytes) -> int:

@@ -12,6 +12,7 @@ from schemas import ValidationError
 from schemas.problem import errors_of
 from schemas.words import LONGEST_SHOWN, cut, shown
 from service.codec import MalformedJSON, encode
+from service.document import Document
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -252,7 +253,7 @@ def _answer(refusal: Refusal) -> Response:
     }
     if refusal.errors:
         document["errors"] = refusal.errors
-    return Response(encode(document), problem.status, refusal.headers, content_type=MEDIA_TYPE)
+    return Document(encode(document), problem.status, refusal.headers, content_type=MEDIA_TYPE)
 
 
 def _malformed(error: MalformedJSON) -> Response:

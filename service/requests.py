@@ -10,13 +10,13 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask, Request, Response, current_app, g, request
 
 from schemas.words import LONGEST_SHOWN, cut
 from service.deadline import CLIENT_GONE, checkpoint
+from service.document import Document
 from service.environ import RECEIVED, RECEIVED_BYTES, REFUSAL, REPORTED, STAGES
 from service.operations import OPERATIONS
 from service.problems import NOT_ACCEPTABLE, Refusal
@@ -25,13 +25,13 @@ OBSERVERS = "chainrule.observers"  # of an app's extensions: functions that are 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # others: a client could make up many
 
 JSON = "application/json"
+_ACCEPT_JSON = {"*/*", JSON}
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _VARIABLE = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")  # of a rule: <name>, or <path:name>
 
 
-@dataclass(frozen=True)
-class Exchange:
+class Exchange(NamedTuple):
     """A request and its answer, in what may be logged and counted: nothing that a client could choose freely."""
 
     method: str  # "other" for what is no method of HTTP
@@ -74,20 +74,32 @@ class Timed:
         self._stages[self._name] = time.perf_counter() - self._start
 
 
-def stage(name: str) -> Timed:
-    """A stage of the request. Raises Refusal where its deadline is over when the stage begins."""
-    checkpoint()()
-    return Timed(g.stages, name)
+class Context:
+    """The request that is handled and what is known of it, looked up once: each look by a proxy of Flask's costs."""
+
+    def __init__(self) -> None:
+        self.request: Request = request._get_current_object()  # type: ignore[attr-defined]
+        self.known = g._get_current_object()
+        self.checkpoint = checkpoint()
+
+    def stage(self, name: str) -> Timed:
+        """A stage of the request. Raises Refusal where its deadline is over when the stage begins."""
+        self.checkpoint()
+        return Timed(self.known.stages, name)
 
 
 def choose_form() -> None:
     """Negotiate the media type of the answer; 406 if none is acceptable."""
+    given = request.environ.get("HTTP_ACCEPT")
+    if given is None or given in _ACCEPT_JSON:  # which needs no parser
+        g.form = JSON
+        return
     operation = OPERATIONS.get(request.endpoint or "")
     forms = [JSON, *operation.also_as] if operation else [JSON]
     accepted = request.accept_mimetypes
     if accepted and not any(accepted[form] > 0 for form in forms):  # no header accepts everything
-        given = cut(str(accepted), LONGEST_SHOWN)
-        raise Refusal(NOT_ACCEPTABLE, f"the answer is {' or '.join(forms)}, which Accept: {given} rules out")
+        shown = cut(str(accepted), LONGEST_SHOWN)
+        raise Refusal(NOT_ACCEPTABLE, f"the answer is {' or '.join(forms)}, which Accept: {shown} rules out")
     g.form = accepted.best_match(forms, JSON)
 
 
@@ -125,31 +137,32 @@ def _id_of(environ: Mapping[str, Any]) -> str:
 
 def _begin() -> None:
     """Runs first. So a refusal of the front is answered before Flask answers 404 to a path that leads nowhere."""
-    environ = request.environ
-    g.request_id = _id_of(environ)
-    g.received = environ.get(RECEIVED, time.perf_counter())
-    g.stages = dict(environ.get(STAGES, {}))
+    environ, known = request.environ, g._get_current_object()
+    known.request_id = _id_of(environ)
+    known.received = environ.get(RECEIVED) or time.perf_counter()
+    known.stages = dict(environ.get(STAGES, {}))
     refusal: Refusal | None = environ.get(REFUSAL)
     if refusal is not None:
         raise refusal
 
 
 def _end(response: Response) -> Response:
-    response.headers["X-Request-ID"] = g.request_id
-    if g.stages:
-        response.headers["Server-Timing"] = ", ".join(f"{name};dur={1e3 * t:.3f}" for name, t in g.stages.items())
-    reported = request.environ.get(REPORTED)
+    asked: Request = request._get_current_object()  # type: ignore[attr-defined]  # once: each look by a proxy costs
+    known = g._get_current_object()
+    response.headers.add("X-Request-ID", known.request_id)
+    if known.stages:
+        times = [f"{name};dur={1e3 * seconds:.3f}" for name, seconds in known.stages.items()]
+        response.headers.add("Server-Timing", ", ".join(times))
+    reported = asked.environ.get(REPORTED)
     if reported is not None and not reported.acquire(blocking=False):  # answered already, as work that took too long
         return response
-    exchange = _exchange(response)
+    exchange = _exchange(asked, known, response)
     for observe in current_app.extensions[OBSERVERS]:
         observe(exchange)
     return response
 
 
-def _exchange(response: Response) -> Exchange:
-    asked: Request = request._get_current_object()  # type: ignore[attr-defined]  # once: each look by a proxy costs
-    known = g._get_current_object()
+def _exchange(asked: Request, known: Any, response: Response) -> Exchange:
     return Exchange(
         method=asked.method if asked.method in METHODS else "other",
         route=_route(asked),
@@ -178,6 +191,8 @@ def _size(asked: Request, response: Response) -> int:
     """The bytes of the body that is sent: a file's from its header, as it is not read yet."""
     if asked.method == "HEAD" or response.status_code in {204, 304}:
         return 0
+    if isinstance(response, Document):
+        return response.size
     if response.is_sequence:
         return response.calculate_content_length() or 0
     return response.content_length or 0

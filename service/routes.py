@@ -35,11 +35,11 @@ from service import explorer
 from service.admission import admit, reserve
 from service.body import read_body
 from service.codec import Outline, decode, encode
-from service.deadline import checkpoint
+from service.document import Document
 from service.examples import EXAMPLES
 from service.limits import BODY_BYTES, LIMITS, allows, enforce, enforce_on_body
 from service.problems import NON_FINITE_RESULT, NOT_FOUND, Refusal
-from service.requests import JSON, choose_form, stage
+from service.requests import JSON, Context, choose_form
 
 GRADIENT_REQUEST = GradientRequestSchema()
 EXPLANATION_REQUEST = ExplanationRequestSchema()
@@ -79,12 +79,13 @@ def post_gradients() -> Response:
     far the derivatives are broken down, `encoding` how arrays are written. A request that fits this schema can still be
     refused, where shapes do not fit each other.
     """
-    asked, cost = _read(GRADIENT_REQUEST, gradients_cost)
-    _account(asked, cost)
-    with stage("compute"):
-        computed = compute(asked, checkpoint())
-    with stage("encode"):
-        return _json(answer(asked, computed))
+    context = Context()
+    asked, cost = _read(context, GRADIENT_REQUEST, gradients_cost)
+    _account(context, asked, cost)
+    with context.stage("compute"):
+        computed = compute(asked, context.checkpoint)
+    with context.stage("encode"):
+        return _json(answer(asked, computed), context.checkpoint)
 
 
 @v1.post("/explanations")
@@ -95,15 +96,17 @@ def post_explanations() -> Response:
     back through every unit, each line with symbols, with the numbers put in, and its value. LaTeX in JSON, or with
     `Accept: text/markdown` one page of Markdown.
     """
-    asked, cost = _read(EXPLANATION_REQUEST, explanation_cost)
-    _account(asked.gradients, cost)
-    with stage("compute"):
-        result, derivation = compute_explanation(asked, checkpoint())
-    with stage("encode"):
+    context = Context()
+    asked, cost = _read(context, EXPLANATION_REQUEST, explanation_cost)
+    _account(context, asked.gradients, cost)
+    with context.stage("compute"):
+        result, derivation = compute_explanation(asked, context.checkpoint)
+    with context.stage("encode"):
+        response: Response
         if g.form == JSON:
-            response = _json(explanation(asked, result, derivation, checkpoint()))
+            response = _json(explanation(asked, result, derivation, context.checkpoint), context.checkpoint)
         else:
-            response = Response(markdown(asked, result, derivation, checkpoint()), content_type=MARKDOWN)
+            response = Response(markdown(asked, result, derivation, context.checkpoint), content_type=MARKDOWN)
     response.vary.add("Accept")
     return response
 
@@ -116,12 +119,13 @@ def post_gradient_checks() -> Response:
     pass, alone and then in pairs; what reproduces the numbers is named. `blind_to` are the mistakes that this request
     could not reveal, `better_probe` is a request that can.
     """
-    asked, cost = _read(CHECK_REQUEST, check_cost)
-    _account(asked, cost)
-    with stage("compute"):
-        checked = checked_gradients(asked, checkpoint())
-    with stage("encode"):
-        return _json(check_answer(asked, checked))
+    context = Context()
+    asked, cost = _read(context, CHECK_REQUEST, check_cost)
+    _account(context, asked, cost)
+    with context.stage("compute"):
+        checked = checked_gradients(asked, context.checkpoint)
+    with context.stage("encode"):
+        return _json(check_answer(asked, checked), context.checkpoint)
 
 
 @v1.get("/activations")
@@ -209,32 +213,35 @@ def _limits() -> Any:
     return current_app.config["SETTINGS"].limits
 
 
-def _read(schema: StrictSchema, cost_of: Callable[[Any, Posted], Cost]) -> tuple[Any, Cost]:
+def _read(context: Context, schema: StrictSchema, cost_of: Callable[[Any, Posted], Cost]) -> tuple[Any, Cost]:
     """The body of the request in core values, and its cost; both within the limits.
 
     The document is dropped here: its numbers are objects of Python where they came as lists.
     """
-    with stage("decode"):
-        body = read_body(request, _limits()[BODY_BYTES])
+    limits = _limits()
+    with context.stage("decode"):
+        body = read_body(context.request, limits[BODY_BYTES])
         outline = Outline(body)
-        enforce_on_body(_limits(), outline)
-        reserve((2 * len(body) if request.content_encoding else 0) + outline.memory)
+        enforce_on_body(limits, outline)
+        coded = "HTTP_CONTENT_ENCODING" in context.request.environ
+        reserve((2 * len(body) if coded else 0) + outline.memory)
         document = decode(body, ARRAYS, outline)
-    with stage("validate"):
+    with context.stage("validate"):
         asked = schema.load(document)
-        cost = enforce(_limits(), cost_of(asked, posted(document, len(body))))
+        cost = enforce(limits, cost_of(asked, posted(document, len(body))))
     admit(cost.seconds, cost.memory)
     return asked, cost
 
 
-def _account(asked: GradientRequest, cost: Cost) -> None:
+def _account(context: Context, asked: GradientRequest, cost: Cost) -> None:
     """Tell the log and the metrics how much is asked for."""
-    g.parameters, g.work_seconds = parameters(asked.network), cost.seconds
-    g.multiply_adds = multiply_adds(asked.network, len(asked.inputs))
+    known = context.known
+    known.parameters, known.work_seconds = parameters(asked.network), cost.seconds
+    known.multiply_adds = multiply_adds(asked.network, len(asked.inputs))
 
 
-def _json(document: Any) -> Response:
-    return Response(encode(document, checkpoint()), content_type="application/json")
+def _json(document: Any, look: Checkpoint = unlimited) -> Document:
+    return Document(encode(document, look), content_type=JSON)
 
 
 def _row(table: Table[Any], name: str, noun: str) -> Any:

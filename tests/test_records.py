@@ -46,7 +46,7 @@ def test_a_record_has_the_factors_of_its_weight(one_sample: bool, activation: st
 
 def test_what_writes_is_called_for_each_unit_and_can_end_the_writing() -> None:
     """What it raises goes to the caller: so a deadline ends the writing of many records."""
-    layer, calls = _layer(2, "softmax"), list[int]()
+    layer, calls = _layer(9, "softmax"), list[int]()
     records = weight_records(layer, layer.do_da.array(), False)
 
     def write(value: Any) -> bytes:
