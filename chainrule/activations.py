@@ -42,7 +42,8 @@ class Activation:
     """One row. `slope` belongs to an activation of single units, `jacobian` to one of a whole group.
 
     `value`, `slope` and `jacobian` take a, (s, j) for s samples and j units, then the parameters in their order.
-    `both` gives the value and the slope or Jacobian, to the same last bit, where they share an exponential.
+    `both` gives the value and the slope or Jacobian, to the same last bit, where they share an exponential; and what
+    the `both` of a stable pair takes of it.
     `formula` and `derivative` are LaTeX in a, o and the parameters' symbols. The errors of value and derivative are at
     most `value_ulps` and `derivative_ulps` units in the last place, over the whole of float64.
     """
@@ -55,7 +56,7 @@ class Activation:
     reference: str
     slope: Callable[..., Array] | None = None
     jacobian: Callable[..., Jacobian] | None = None
-    both: Callable[..., tuple[Array, Any]] | None = None
+    both: Callable[..., tuple[Array, Any, Any]] | None = None
     parameters: tuple[Parameter, ...] = ()
     rule: Rule | None = None
     kinks: Callable[..., tuple[Kink, ...]] = _smooth

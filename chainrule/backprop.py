@@ -97,7 +97,8 @@ class LayerJacobian(NamedTuple):
 class Activity(NamedTuple):
     """One layer in the forward pass: what it was given, da/dw = x (s, i), and what it made of it, a and o (s, j).
 
-    `do_da` has the derivatives where they were computed with the outputs, by the same exponentials.
+    Where the derivatives were computed with the outputs, by the same exponentials, `do_da` has them, and `shared` what
+    a stable pair takes of those.
     """
 
     layer: Layer
@@ -105,6 +106,7 @@ class Activity(NamedTuple):
     a: Array
     o: Array
     do_da: Jacobian | None = None
+    shared: Any = None
 
 
 class LossGradient(NamedTuple):
@@ -193,28 +195,18 @@ def forward(
         a = product(x, layer.weights, checkpoint)
         if layer.biases is not None:
             a += layer.biases
-        o, do_da = _outputs_and_jacobian(layer, a, derive, checkpoint)
-        activities.append(Activity(layer, x, a, o, do_da))
-        x = o
+        activities.append(_activity(layer, x, a, derive, checkpoint))
+        x = activities[-1].o
     return activities
 
 
-def _outputs_and_jacobian(
-    layer: Layer, a: Array, derive: bool, checkpoint: Checkpoint
-) -> tuple[Array, Jacobian | None]:
-    """o of a layer, and do/da where that is asked for and shares an exponential with o."""
-    lone = layer.lone
-    if not derive or lone is None or lone.activation.both is None:
-        return _outputs(layer, a) if a.size <= BLOCK else outputs_at(layer, a, checkpoint=checkpoint), None
-    if a.size <= BLOCK:
-        return lone.value_and_jacobian(a)
-
-    def of_samples(rows: slice) -> Parts:
-        o, do_da = lone.value_and_jacobian(a[rows])
-        return o, *(do_da or ())
-
-    o, *do_da = in_blocks(of_samples, len(a), layer.units, checkpoint)
-    return o, Jacobian(*do_da)
+def _activity(layer: Layer, x: Array, a: Array, derive: bool, checkpoint: Checkpoint) -> Activity:
+    """The activity of a layer; with do/da where that is asked for and shares an exponential with o."""
+    if a.size > BLOCK:
+        return Activity(layer, x, a, outputs_at(layer, a, checkpoint=checkpoint))
+    if derive and layer.lone is not None and (found := layer.lone.value_and_jacobian(a)) is not None:
+        return Activity(layer, x, a, *found)
+    return Activity(layer, x, a, _outputs(layer, a))
 
 
 @quietly
@@ -259,7 +251,7 @@ def handed_down(place: Place) -> Array:
 
 def layer_jacobian(place: Place) -> LayerJacobian:
     """do/da at the layer's pre-activations."""
-    layer, _, a, _, do_da = place.activity
+    layer, _, a, _, do_da, _ = place.activity
     if do_da is None and a.size <= BLOCK:
         do_da = _jacobian(layer, a)
     return jacobian_at(layer, a, checkpoint=place.checkpoint) if do_da is None else LayerJacobian(layer, do_da)
@@ -372,7 +364,7 @@ def loss_gradient(
         return _loss_arrays(pairs, last.a[rows], last.o[rows], t[rows], loss, divisor)
 
     if last.o.size <= BLOCK:
-        found = _loss_arrays(pairs, last.a, last.o, t, loss, divisor)
+        found = _loss_arrays(pairs, last.a, last.o, t, loss, divisor, last.shared)
     else:
         found = in_blocks(of_samples, len(t), last.layer.units, checkpoint)
     losses, dE_do, *closed = found
@@ -405,11 +397,13 @@ def losses_at(pairs: StableBatches, a: Array, o: Array, t: Array, loss: LossSpec
     return losses
 
 
-def _loss_arrays(pairs: StableBatches, a: Array, o: Array, t: Array, loss: LossSpec, divisor: int) -> tuple[Any, ...]:
+def _loss_arrays(
+    pairs: StableBatches, a: Array, o: Array, t: Array, loss: LossSpec, divisor: int, shared: Any = None
+) -> tuple[Any, ...]:
     """The losses, dE/do, and dE/da of each batch that has a closed form, all over the divisor."""
     dE_do, closed = loss.loss.derivative(o, t, *loss.values), []
     if closed_for_layer(pairs) and (both := pairs[0][1].both) is not None:
-        losses, dE_da = both(*_given(pairs[0][0], a, t, loss))
+        losses, dE_da = both(shared, *_given(pairs[0][0], a, t, loss))
         return losses / divisor, dE_do / divisor, dE_da / divisor
     losses = losses_at(pairs, a, o, t, loss)
     for batch, pair in pairs:

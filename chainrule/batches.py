@@ -99,12 +99,15 @@ class Batch:
         """o = φ(a), for a as `take` gives it. Numbers beyond float64 warn, unless the caller has `quietly`."""
         return self.activation.value(a, *(self.values if self.members is None else self.parameters(len(a))))
 
-    def value_and_jacobian(self, a: Array) -> tuple[Array, Jacobian | None]:
-        """o, and do/da where both share an exponential. Only of a batch that is all of its layer."""
+    def value_and_jacobian(self, a: Array) -> tuple[Array, Jacobian, Any] | None:
+        """o, do/da and what a stable pair shares with them, of a batch that is all of its layer.
+
+        None where o and do/da share no exponential.
+        """
         if self.activation.both is None:
-            return self.value(a), None
-        o, do_da = self.activation.both(a, *self.values)
-        return o, do_da if self.activation.jacobian is not None else Jacobian(do_da)
+            return None
+        o, do_da, shared = self.activation.both(a, *self.values)
+        return o, do_da if self.activation.jacobian is not None else Jacobian(do_da), shared
 
     def jacobian(self, a: Array) -> Jacobian:
         """do/da, for a as `take` gives it. Numbers beyond float64 warn, as in `value`."""

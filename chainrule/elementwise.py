@@ -46,11 +46,11 @@ def slope_of_sigmoid(a: Array) -> Array:
     return e / (1.0 + e) ** 2
 
 
-def sigmoid_and_slope(a: Array) -> tuple[Array, Array]:
-    """σ(a) and σ(a)·σ(-a), which share an exponential."""
+def sigmoid_and_slope(a: Array) -> tuple[Array, Array, None]:
+    """σ(a) and σ(a)·σ(-a), which share an exponential; nothing for a stable pair."""
     e = np.exp(-np.abs(a))
     total = 1.0 + e
-    return np.exp(np.minimum(a, 0.0)) / total, e / total**2
+    return np.exp(np.minimum(a, 0.0)) / total, e / total**2, None
 
 
 def slope_of_tanh(a: Array) -> Array:

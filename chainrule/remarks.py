@@ -41,7 +41,7 @@ def _total(result: Gradients) -> float:
     total = result.loss + np.add.reduce(result.dE_dx, None)
     if result.losses.shape == result.outputs.shape:
         total += np.add.reduce(result.losses, None)
-    for (_, _, a, o, _), _, _, dE_da, dE_dw, dE_db in result.layers:
+    for (_, _, a, o, _, _), _, _, dE_da, dE_dw, dE_db in result.layers:
         total += np.add.reduce(a, None) + np.add.reduce(o, None)
         total += np.add.reduce(dE_da, None) + np.add.reduce(dE_dw, None)
         if dE_db is not None:

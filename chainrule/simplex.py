@@ -13,6 +13,7 @@ from chainrule.exact import Pair, two_product, two_sum, two_sum_of_finite
 from chainrule.jacobian import Jacobian
 
 Mask = NDArray[np.bool_]
+Shared = tuple[Array, Array, Array]  # softmax, its complement and its logarithm
 
 _BORDER = 1e-15  # what the threshold of sparsemax may be off by, for each unit
 _MOST_ROUNDS = 8  # units on the border that need more differ by less than that
@@ -63,14 +64,6 @@ def jacobian_of_softmax(a: Array, temperature: Number = 1.0) -> Jacobian:
     return Jacobian(o * rest, o, o)
 
 
-def softmax_and_jacobian(a: Array, temperature: Number = 1.0) -> tuple[Array, Jacobian]:
-    """softmax(a) and its Jacobian: at the temperature 1 they share their exponentials."""
-    do_da = jacobian_of_softmax(a, temperature)
-    if do_da.right is not None and not isinstance(temperature, np.ndarray) and temperature == 1.0:
-        return do_da.right, do_da
-    return softmax(a, temperature), do_da
-
-
 def softmin(a: Array) -> Array:
     """softmax(-a)."""
     return softmax(-a)
@@ -89,7 +82,7 @@ def log_softmax(a: Array, temperature: Number = 1.0) -> Array:
     return below - (np.log1p(others) - rest)
 
 
-def softmax_complement_and_log(a: Array, temperature: Number = 1.0) -> tuple[Array, Array, Array]:
+def softmax_complement_and_log(a: Array, temperature: Number = 1.0) -> Shared:
     """softmax(a), 1 - softmax(a) and log softmax(a), by the same exponentials."""
     below, rest = _below_largest(a, temperature)
     e, others, largest = _exponentials((below, rest))
@@ -100,6 +93,14 @@ def jacobian_of_log_softmax(a: Array) -> Jacobian:
     """δ_jm - exp(o_m)."""
     o, rest = softmax_and_complement(a)
     return Jacobian(rest, np.ones_like(a), o)
+
+
+def softmax_and_jacobian(a: Array, temperature: Number = 1.0) -> tuple[Array, Jacobian, Shared]:
+    """softmax(a), its Jacobian, which takes no other exponentials at the temperature 1, and what a pair shares."""
+    shared = o, rest, _ = softmax_complement_and_log(a, temperature)
+    if isinstance(temperature, np.ndarray) or temperature != 1.0:
+        return o, jacobian_of_softmax(a, temperature), shared
+    return o, Jacobian(o * rest, o, o), shared
 
 
 def log_softmax_complement(a: Array, temperature: Number = 1.0) -> Array:

@@ -19,6 +19,7 @@ from chainrule.elementwise import sigmoid, softplus
 from chainrule.jacobian import sum_of_others
 from chainrule.loss_functions import poisson_log, product, ratio, slope_of_poisson_log, x_log_y
 from chainrule.simplex import (
+    Shared,
     is_first_largest,
     log_softmax,
     log_softmax_complement,
@@ -32,7 +33,8 @@ from chainrule.simplex import (
 class StablePair:
     """What a loss and the activation below it give together, in closed form.
 
-    `both` gives the value and dE_da, to the same last bit, where they share an exponential.
+    `both` gives the value and dE_da, to the same last bit, where they share an exponential; it first takes what the
+    activation's own `both` has shared, or None.
     """
 
     value: Callable[..., Array]  # the single losses, (s, j)
@@ -108,8 +110,10 @@ def _slope_of_cross_entropy_of_softmax(a: Array, t: Array, temperature: Number, 
     return _residual_of_softmax(*softmax_and_complement(a, temperature), t, temperature)
 
 
-def _both_of_cross_entropy_of_softmax(a: Array, t: Array, temperature: Number, *_: object) -> tuple[Array, Array]:
-    o, rest, log_o = softmax_complement_and_log(a, temperature)
+def _both_of_cross_entropy_of_softmax(
+    shared: Shared | None, a: Array, t: Array, temperature: Number, *_: object
+) -> tuple[Array, Array]:
+    o, rest, log_o = shared or softmax_complement_and_log(a, temperature)
     return -t * log_o, _residual_of_softmax(o, rest, t, temperature)
 
 

@@ -60,7 +60,7 @@ def _compress(response: Response) -> Response:
     size = _size(response)
     if size < SMALLEST and _rules_nothing_out(request.environ.get("HTTP_ACCEPT_ENCODING", "")):
         return response
-    coding = coding_for(_accepted(), size < SMALLEST)
+    coding = coding_for(accepted_codings(), size < SMALLEST)
     if response.status_code != 304 and size and coding is not None and coding in CODINGS:
         response.direct_passthrough = False  # of a file, which is read here
         response.set_data(CODINGS[coding].compress(response.get_data()))
@@ -81,7 +81,7 @@ def _compressible(response: Response) -> bool:
     )
 
 
-def _accepted() -> Accept:
+def accepted_codings() -> Accept:
     """What Accept-Encoding says. A plain list of names needs no parser."""
     given = request.environ.get("HTTP_ACCEPT_ENCODING", "")
     if '"' in given or not _rules_nothing_out(given):

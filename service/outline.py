@@ -19,6 +19,7 @@ _MARKS = b'[]{}":\\'  # without commas: there is one for each number
 _ALL_BUT = {kept: bytes(set(range(256)) - set(kept)) for kept in (*_PAIRS, BRACKETS, _MARKS)}
 _QUOTE, _BACKSLASH, _COMMA, _NINE = b'"\\,9'  # the other marks come behind the nine
 _LARGE = 4096  # bytes; below, one call of NumPy takes longer than bytes.count
+_LONG = 24 * 1024  # bytes; below, the calls of NumPy that find marks take longer than bytes.translate
 _SLICE = 256 * 1024  # bytes looked at together: they and their positions stay in the processor's cache
 _ORDINARY_DEPTH = 8  # more than any request needs; strings are left out only beyond it
 _ONE_BYTE, _TWO_BYTES = 0xC3, 0xEF  # the highest bytes of UTF-8 in a text whose characters take so many in Python
@@ -94,10 +95,9 @@ class Outline:
     def _widest(self) -> int:
         """Bytes of one character, as Python keeps the text when it is decoded: 1, 2 or 4."""
         text = self.body
-        if len(text) < _LARGE:
-            highest = 0 if text.isascii() else max(text)
-        else:
-            highest = int(np.frombuffer(text, np.uint8).max())
+        if text.isascii():
+            return 1
+        highest = max(text) if len(text) < _LARGE else int(np.frombuffer(text, np.uint8).max())
         return 1 if highest <= _ONE_BYTE else 2 if highest <= _TWO_BYTES else 4
 
     def _string_bytes(self) -> int:
@@ -111,7 +111,7 @@ def _count(marks: Marks, mark: bytes) -> int:
 
 def _marks_in(body: bytes) -> bytes:
     """The marks of a text in their order."""
-    if len(body) < _LARGE:
+    if len(body) < _LONG:
         return _only_marks(body)
     text, found, mostly_letters = np.frombuffer(body, np.uint8), [], False
     for at in range(0, len(text), _SLICE):

@@ -365,8 +365,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the diagonal of softmax is o instead of o·(1 - o)",
         "chainrule/simplex.py",
-        "Jacobian(o * rest, o, o)",
-        "Jacobian(o, o, o)",
+        "scale=1.0 / exact.root(temperature))\n    return Jacobian(o * rest, o, o)",
+        "scale=1.0 / exact.root(temperature))\n    return Jacobian(o, o, o)",
         _ACTIVATIONS,
     ),
     Fault(
@@ -1143,15 +1143,15 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "da/dw is a of the layer before instead of o",
         "chainrule/backprop.py",
-        "Activity(layer, x, a, o)",
-        "Activity(layer, activities[-1].a if activities else x, a, o)",
+        "_activity(layer, x, a, derive, checkpoint))",
+        "_activity(layer, activities[-1].a if activities else x, a, derive, checkpoint))",
         _BACKPROP,
     ),
     Fault(
         "da/dw is the network's input where the widths allow it",
         "chainrule/backprop.py",
-        "Activity(layer, x, a, o)",
-        "Activity(layer, inputs if inputs.shape == x.shape else x, a, o)",
+        "_activity(layer, x, a, derive, checkpoint))",
+        "_activity(layer, inputs if inputs.shape == x.shape else x, a, derive, checkpoint))",
         (*_BACKPROP, *_WORKED),
     ),
     Fault(
@@ -1185,8 +1185,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the loss is not reduced",
         "chainrule/backprop.py",
-        "return losses / divisor, dE_do",
-        "return losses, dE_do",
+        "return losses / divisor, dE_do / divisor, *closed",
+        "return losses, dE_do / divisor, *closed",
         _BACKPROP,
     ),
     Fault(
@@ -1738,8 +1738,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "label smoothing is in the derivative only",
         "chainrule/backprop.py",
-        "    losses = loss.value(o, t)\n",
-        "    losses = loss.value(o, t if loss.loss.class_indices else np.round(t))\n",
+        "    losses = loss.loss.value(o, t, *loss.values)\n",
+        "    losses = loss.loss.value(o, t if loss.loss.class_indices else np.round(t), *loss.values)\n",
         _BACKPROP,
     ),
     Fault(
@@ -2776,8 +2776,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the request id is not echoed in the header",
         "service/requests.py",
-        'response.headers["X-Request-ID"] = g.request_id',
-        'response.headers["X-Request-ID"] = uuid.uuid4().hex',
+        'response.headers.add("X-Request-ID", known.request_id)',
+        'response.headers.add("X-Request-ID", uuid.uuid4().hex)',
         _BAD_INPUT,
     ),
     Fault(
@@ -2930,7 +2930,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "time counts from when Flask was reached",
         "service/requests.py",
-        "environ.get(RECEIVED, time.perf_counter())",
+        "environ.get(RECEIVED) or time.perf_counter()",
         "time.perf_counter()",
         ("tests/test_requests.py",),
     ),
@@ -4471,8 +4471,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a mistake behind right numbers is told at the wrong place",
         "schemas/arrays.py",
-        "for index in range(block, min(block + _BLOCK, len(value))):",
-        "for index in range(block + 1, min(block + _BLOCK, len(value))):",
+        "for index in range(block, min(block + step, len(value))):",
+        "for index in range(block + 1, min(block + step, len(value))):",
         _ARRAYS,
     ),
     Fault(
@@ -4898,8 +4898,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "records of a group have dE/do of its first unit",
         "schemas/records.py",
-        "of_all = of_all or self._written(self.gradient.dE_do, write)",
-        "of_all = of_all or self._written(self.gradient.dE_do[:, j], write)",
+        "self._listed(self.gradient.dE_do) if of_all is None",
+        "self._listed(self.gradient.dE_do[:, j]) if of_all is None",
         ("tests/test_records.py",),
     ),
     Fault(
