@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from chainrule.checkpoint import unlimited
 from chainrule.functions.activations import ActivationSpec, Kink
 from chainrule.functions.losses import LossSpec
-from chainrule.functions.tables import Array, Border
+from chainrule.functions.tables import Array, Border, quietly
 from chainrule.graph.arguments import check_gradients, check_kind, check_same_network
 from chainrule.graph.backprop import Gradients, LayerGradient
 from chainrule.graph.blocks import BLOCK, in_blocks
@@ -33,7 +33,21 @@ def first_non_finite(result: Gradients) -> NonFinite | None:
 
     The factors do/da and dE/do do not count: with a stable pair, the derivatives can be right without them.
     """
-    return _first(_in_order(result))
+    return None if np.isfinite(_total(result)) else _first(_in_order(result))
+
+
+@quietly
+def _total(result: Gradients) -> float:
+    """The sum of all numbers that count. It is finite only where they all are: a look at each costs several calls."""
+    total = result.loss + np.add.reduce(result.dE_dx, None)
+    if result.losses.shape == result.outputs.shape:
+        total += np.add.reduce(result.losses, None)
+    for (_, _, a, o, _, _), _, _, dE_da, dE_dw, dE_db in result.layers:
+        total += np.add.reduce(a, None) + np.add.reduce(o, None)
+        total += np.add.reduce(dE_da, None) + np.add.reduce(dE_dw, None)
+        if dE_db is not None:
+            total += np.add.reduce(dE_db, None)
+    return float(total)
 
 
 def check_result(network: Network, result: Gradients) -> None:
@@ -104,6 +118,8 @@ class OnKink:
 def units_on_kinks(result: Gradients) -> Iterator[OnKink]:
     """Yield every unit that sits on a kink in some sample: layer by layer, group by group, kink by kink."""
     for k, layer in enumerate(result.layers):
+        if _is_smooth(layer.activity.layer):
+            continue
         masks = _kink_masks(layer.activity.layer, layer.a)
         hits = [
             (rank, unit)
@@ -119,8 +135,18 @@ def units_on_kinks(result: Gradients) -> Iterator[OnKink]:
                 yield OnKink(k, unit, samples, phi, (*phi.kinks(), phi.activation.border)[rank])  # type: ignore[arg-type]
 
 
+def _is_smooth(layer: Layer) -> bool:
+    """Whether a layer of one group has no kinks; a layer of several groups is looked at batch by batch."""
+    if len(layer.groups) > 1:
+        return False
+    spec = layer.groups[0].activation
+    return spec.activation.border is None and not spec.kinks()
+
+
 def _kink_masks(layer: Layer, a: Array) -> list[NDArray[np.bool_]]:
     """Masks, (s, j), of the units that sit on their first kink, on their second, and so on."""
+    if layer.lone is not None and len(layer.groups) == 1 and layer.lone.activation.border is None:
+        return [a == kink.at for kink in layer.groups[0].activation.kinks()]
     if layer.lone is not None and a.size <= BLOCK:
         return [distance == 0.0 for distance in layer.lone.distances(a)]
     most = max(len(batch.kinks) + (batch.activation.border is not None) for batch in layer.batches)
@@ -148,10 +174,10 @@ def _group_of_each(layer: Layer) -> list[int]:
 def factors_not_finite(result: Gradients) -> Iterator[tuple[str, int, int, int]]:
     """Yield (factor, layer, sample, unit) of every dE/do and do/da that is not finite."""
     for k, layer in enumerate(result.layers):
-        for sample, unit in _positions(~np.isfinite(layer.dE_do)):
-            yield "dE_do", k, sample, unit
-        for sample, unit in _positions(~layer.do_da.finite()):
-            yield "do_da", k, sample, unit
+        for factor, finite in (("dE_do", np.isfinite(layer.dE_do)), ("do_da", layer.do_da.finite())):
+            if np.count_nonzero(finite) < finite.size:
+                for sample, unit in _positions(~finite):
+                    yield factor, k, sample, unit
 
 
 def targets_out_of_range(loss: LossSpec, targets: Array) -> Iterator[tuple[int, int]]:

@@ -1,6 +1,6 @@
 """The total cost of a request to each endpoint, part by part: reading it, computing, and writing the answer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,23 +49,29 @@ def posted(document: Any, size: int = 0) -> Posted:
     """Count what was posted, from the document that was read from a body of `size` bytes."""
     if size < _SMALL:
         return Posted(size, 0, size // 8)
-    base64, listed = _counted(document)
+    base64, listed = _counted((document,))
     return Posted(size, base64, listed)
 
 
-def _counted(value: Any) -> tuple[int, int]:
-    """The number of characters of base64, and of numbers in lists."""
-    if is_packed(value):
-        if "base64" in value:
-            return len(value["base64"]), 0
-        inner = [_counted(member) for member in value.values()]
-    elif type(value) is list and value and type(value[0]) is dict:
-        inner = [_counted(member) for member in value]
-    elif type(value) is list and value:
-        return 0, len(value) * (len(value[0]) if type(value[0]) is list else 1)
-    else:
-        return 0, 0
-    return sum(base64 for base64, _ in inner), sum(listed for _, listed in inner)
+def _counted(values: Iterable[Any]) -> tuple[int, int]:
+    """The number of characters of base64, and of numbers in lists, in some values and in the objects among them."""
+    base64 = listed = 0
+    for value in values:
+        inner: Iterable[Any] = ()
+        if is_packed(value):
+            if "base64" in value:
+                base64 += len(value["base64"])
+            else:
+                inner = value.values()
+        elif type(value) is list and value:
+            if type(value[0]) is dict:
+                inner = value
+            else:
+                listed += len(value) * (len(value[0]) if type(value[0]) is list else 1)
+        if inner:
+            more = _counted(inner)
+            base64, listed = base64 + more[0], listed + more[1]
+    return base64, listed
 
 
 def gradients_cost(request: GradientRequest, body: Posted) -> Cost:
@@ -120,12 +126,12 @@ def _verdicts(request: CheckRequest, shapes: Sequence[Shape]) -> Part:
 
 def _numbers(shapes: Sequence[Shape]) -> int:
     """The number of weights in all layers, and of biases as if every unit had one."""
-    return sum(shape.n_in * shape.n_out + shape.n_out for shape in shapes)
+    return sum([shape.n_in * shape.n_out + shape.n_out for shape in shapes])
 
 
 def _reading(request: GradientRequest, shapes: Sequence[Shape], body: Posted) -> Part:
     """The part for reading and validating the body, and for what an answer has for each layer and unit anyway."""
-    units = sum(len(layer.activation) for layer in request.network.layers if isinstance(layer.activation, tuple))
+    units = sum([len(layer.activation) for layer in request.network.layers if type(layer.activation) is tuple])
     numbers = _numbers(shapes) + request.inputs.size + request.targets.size
     seconds = (
         _REQUEST

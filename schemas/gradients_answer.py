@@ -54,10 +54,13 @@ def _layer_answer(gradient: LayerGradient, request: GradientRequest) -> dict[str
         document["dE_db"] = gradient.dE_db
     if request.breakdown == "none":
         return document
-    do_da = gradient.do_da.array()
-    factors = {"dE_do": gradient.dE_do, "do_da": do_da, "da_dw": gradient.da_dw}
-    document |= {name: mirrored(getattr(gradient, name), request) for name in ("a", "o", "dE_da")}
-    document["factors"] = {name: mirrored(array, request) for name, array in factors.items()}
+    _, x, a, o, _, _ = gradient.activity
+    do_da = gradient.do_da.whole.diagonal if gradient.do_da.whole.left is None else gradient.do_da.array()
+    arrays = a, o, gradient.dE_da, gradient.dE_do, do_da, x
+    if request.one_sample:
+        arrays = tuple([array[0] for array in arrays])
+    document["a"], document["o"], document["dE_da"], *factors = arrays
+    document["factors"] = dict(zip(("dE_do", "do_da", "da_dw"), factors, strict=True))
     if request.breakdown == "per_weight":
         document["weights"] = weight_records(gradient, do_da, request.one_sample)
     return document

@@ -44,7 +44,7 @@ class NetworkSchema(StrictSchema):
 
 def to_network(loaded: dict[str, Any]) -> Network:
     """The core's network, from a loaded `network` whose shapes fit."""
-    return Network(tuple(_layer(layer, loaded["weights_layout"]) for layer in loaded["layers"]))
+    return Network(tuple([_layer(layer, loaded["weights_layout"]) for layer in loaded["layers"]]))
 
 
 def _layer(loaded: dict[str, Any], layout: str) -> Layer:
@@ -63,12 +63,36 @@ def misfits(loaded: dict[str, Any], inputs: Array | None) -> Complaints:
     """
     layout = loaded.get("weights_layout", LAYOUTS[0])
     width = None if inputs is None else inputs.shape[-1]
-    giver = f"the inputs have {counted(width, 'number')} a sample" if width else ""
     for k, layer in enumerate(loaded.get("layers", [])):
-        for path, words in _layer_misfits(layer, width, giver, layout):
-            yield ("layers", k, *path), words
-        width = _units(layer, width, layout)
-        giver = f"layer {k} has {counted(width, 'unit')}" if width else ""
+        units = _fitting_units(layer, width, layout)
+        if units is None:
+            for path, words in _layer_misfits(layer, width, _giver(k, width), layout):
+                yield ("layers", k, *path), words
+            units = _units(layer, width, layout)
+        width = units
+
+
+def _giver(k: int, width: int | None) -> str:
+    """What gives the numbers that layer k takes, in words."""
+    if not width:
+        return ""
+    return (
+        f"layer {k - 1} has {counted(width, 'unit')}" if k else f"the inputs have {counted(width, 'number')} a sample"
+    )
+
+
+def _fitting_units(layer: dict[str, Any], width: int | None, layout: str) -> int | None:
+    """How many units a loaded layer has, where nothing in it is a misfit; None where something may be."""
+    if "weights" not in layer:
+        return None
+    n_in, n_out = layer["weights"].shape if layout != OUT_IN else layer["weights"].shape[::-1]
+    biases, activation = layer.get("biases"), layer.get("activation")
+    fits = (
+        n_in == width
+        and (biases is None or len(biases) == n_out)
+        and (type(activation) is not tuple or len(activation) == n_out)
+    )
+    return int(n_out) if fits else None
 
 
 def outputs_of(loaded: dict[str, Any], inputs: Array) -> int | None:
@@ -76,7 +100,9 @@ def outputs_of(loaded: dict[str, Any], inputs: Array) -> int | None:
     units: int | None = None
     width: int | None = inputs.shape[-1]
     for layer in loaded.get("layers", []):
-        width = units = _units(layer, width, loaded.get("weights_layout", LAYOUTS[0]))
+        layout = loaded.get("weights_layout", LAYOUTS[0])
+        units = _fitting_units(layer, width, layout)
+        width = units = _units(layer, width, layout) if units is None else units
     return units
 
 

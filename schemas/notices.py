@@ -69,6 +69,8 @@ def _range(limits: tuple[float, float] | None) -> str:
 
 
 def _loss_kinks(request: GradientRequest, result: Gradients) -> Iterator[Warning_]:
+    if not request.loss.loss.borders:
+        return
     t = request.loss.dense_targets(request.targets, result.outputs.shape[1])
     on_kinks = list(islice(outputs_on_kinks(request.loss, result.outputs, t), MOST_WARNINGS + 1))
     taken = request.loss.derivative(result.outputs, t) if on_kinks else result.outputs

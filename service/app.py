@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from flask import Flask
+from flask import Flask, Request
+from werkzeug.routing import MapAdapter
+from werkzeug.wsgi import get_host
 
 from service import problems
 from service.api import openapi, routes
@@ -28,6 +30,21 @@ class _Service(Flask):
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """As it is: no view is a coroutine here, and Flask would look anew at each view and hook of every request."""
         return func
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """The router for a request. Flask's own reads the host twice, and looks at subdomains, which are not used."""
+        if request is None or "HTTP_UPGRADE" in request.environ or not request.environ["PATH_INFO"]:
+            return super().create_url_adapter(request)
+        request.host = get_host(request.environ)
+        return self.url_map.bind(
+            request.host,
+            request.root_path,
+            subdomain="",
+            url_scheme=request.scheme,
+            default_method=request.method,
+            path_info=request.path,
+            query_args=request.query_string.decode(errors="replace"),
+        )
 
 
 def create_app(settings: Settings | None = None) -> Flask:

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAll
 from schemas import ValidationError
 from schemas.fields.wording import LONGEST_SHOWN, cut, shown
 from schemas.problem import errors_of
+from service.document import Document
 from service.encoding.codec import MalformedJSON, encode
 
 MEDIA_TYPE = "application/problem+json"
@@ -261,7 +262,7 @@ def _answer(refusal: Refusal) -> Response:
     }
     if refusal.errors:
         document["errors"] = refusal.errors
-    return Response(encode(document), problem.status, refusal.headers, content_type=MEDIA_TYPE)
+    return Document(encode(document), problem.status, refusal.headers, content_type=MEDIA_TYPE)
 
 
 def _malformed(error: MalformedJSON) -> Response:

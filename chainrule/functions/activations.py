@@ -54,6 +54,8 @@ class Activation:
     """One row. An activation of single units has `slope`, an activation of a whole group has `jacobian`.
 
     `value`, `slope` and `jacobian` take a, (s, j) for s samples and j units, then the parameters in their order.
+    `both` gives the value and the slope or Jacobian, to the same last bit, where they share an exponential; and what
+    the `both` of a stable pair takes of it.
     `formula` and `derivative` are LaTeX in a, o and the parameters' symbols. The errors of value and derivative are at
     most `value_ulps` and `derivative_ulps` units in the last place, over the whole of float64.
     """
@@ -66,6 +68,7 @@ class Activation:
     reference: str
     slope: Callable[..., Array] | None = None
     jacobian: Callable[..., Jacobian] | None = None
+    both: Callable[..., tuple[Array, Any, Any]] | None = None
     parameters: tuple[Parameter, ...] = ()
     rule: Rule | None = None
     kinks: Callable[..., tuple[Kink, ...]] = _smooth
@@ -163,6 +166,7 @@ ACTIVATIONS: Table[Activation] = Table(
             title="Logistic sigmoid",
             value=elementwise.sigmoid,
             slope=elementwise.slope_of_sigmoid,
+            both=elementwise.sigmoid_and_slope,
             formula=r"o = \sigma(a) = \frac{1}{1 + e^{-a}}",
             derivative=r"\frac{do}{da} = \sigma(a)\,\sigma(-a)",
             reference="Rumelhart, Hinton, Williams: Learning representations by back-propagating errors, Nature "
@@ -593,6 +597,7 @@ ACTIVATIONS: Table[Activation] = Table(
             parameters=(Parameter("temperature", 1.0, "divides every a", "T", exclusive_minimum=0.0),),
             value=simplex.softmax,
             jacobian=simplex.jacobian_of_softmax,
+            both=simplex.softmax_and_jacobian,
             formula=r"o_j = \frac{e^{a_j / T}}{\sum_k e^{a_k / T}}",
             derivative=r"\frac{do_j}{da_m} = \frac{o_j\,(\delta_{jm} - o_m)}{T}",
             reference="Bridle: Probabilistic Interpretation of Feedforward Classification Network Outputs, in "

@@ -46,6 +46,13 @@ def slope_of_sigmoid(a: Array) -> Array:
     return e / (1.0 + e) ** 2
 
 
+def sigmoid_and_slope(a: Array) -> tuple[Array, Array, None]:
+    """σ(a) and σ(a)·σ(-a), which share an exponential; nothing for a stable pair."""
+    e = np.exp(-np.abs(a))
+    total = 1.0 + e
+    return np.exp(np.minimum(a, 0.0)) / total, e / total**2, None
+
+
 def slope_of_tanh(a: Array) -> Array:
     """1 / cosh². cosh overflows at 711, where the slope is 0; cosh² would overflow at 356, where it is not."""
     return (1.0 / np.cosh(a)) ** 2

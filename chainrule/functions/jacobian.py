@@ -54,7 +54,8 @@ def sum_of_others(x: Array) -> Array:
 
     x_j is never added and subtracted again: if one output of a softmax is nearly 1, Σ x - x_j would keep no digit.
     """
-    before, after = np.zeros_like(x), np.zeros_like(x)
-    np.cumsum(x[..., :-1], axis=-1, out=before[..., 1:])
-    np.cumsum(x[..., :0:-1], axis=-1, out=after[..., -2::-1])
+    before, after = np.empty_like(x), np.empty_like(x)
+    before[..., 0] = after[..., -1] = 0.0
+    np.add.accumulate(x[..., :-1], axis=-1, out=before[..., 1:])
+    np.add.accumulate(x[..., :0:-1], axis=-1, out=after[..., -2::-1])
     return before + after

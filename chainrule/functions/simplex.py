@@ -13,6 +13,7 @@ from chainrule.functions.jacobian import Jacobian
 from chainrule.functions.tables import Array, Number
 
 Mask = NDArray[np.bool_]
+Shared = tuple[Array, Array, Array]  # softmax, its complement and its logarithm
 
 _BORDER = 1e-15  # the largest error of sparsemax's threshold, for each unit
 _MOST_ROUNDS = 8  # units that need more rounds differ from the border by less than _BORDER
@@ -27,9 +28,9 @@ def _below_largest(a: Array, temperature: Number = 1.0) -> Pair:
     return (difference, rest) if temperature == 1.0 else double_double.quotient(difference, temperature, rest)
 
 
-def _exponentials(a: Array, temperature: Number = 1.0, scale: Number = 1.0) -> tuple[Array, Array, Mask]:
-    """exp((a - max a) / temperature) times scale, its sum without the first largest, and the mask of that one."""
-    e = double_double.times_exp(scale, *_below_largest(a, temperature))
+def _exponentials(below: Pair, scale: Number = 1.0) -> tuple[Array, Array, Mask]:
+    """The exponentials times scale, their sum without the first largest, and the mask of that one."""
+    e = double_double.times_exp(scale, *below)
     largest = is_first_largest(e)
     return e, np.where(largest, 0.0, e).sum(axis=-1, keepdims=True), largest
 
@@ -42,13 +43,17 @@ def is_first_largest(x: Array) -> Mask:
 
 def softmax(a: Array, temperature: Number = 1.0) -> Array:
     """exp(a_j / T) over its sum."""
-    e, others, _ = _exponentials(a, temperature)
+    e, others, _ = _exponentials(_below_largest(a, temperature))
     return e / (1.0 + others)
 
 
 def softmax_and_complement(a: Array, temperature: Number = 1.0, scale: Number = 1.0) -> tuple[Array, Array]:
     """softmax(a) and 1 - softmax(a), times scale; the second with the digits that 1 - o has lost near o = 1."""
-    e, others, largest = _exponentials(a, temperature, scale)
+    return _shares(*_exponentials(_below_largest(a, temperature), scale), scale)
+
+
+def _shares(e: Array, others: Array, largest: Mask, scale: Number = 1.0) -> tuple[Array, Array]:
+    """Softmax and its complement, times scale, from the exponentials times scale."""
     total = 1.0 + others / scale
     return e / total, np.where(largest, others, (scale - e) + others) / total
 
@@ -73,14 +78,29 @@ def jacobian_of_softmin(a: Array) -> Jacobian:
 def log_softmax(a: Array, temperature: Number = 1.0) -> Array:
     """a_j less the logarithm of the sum of the exponentials."""
     below, rest = _below_largest(a, temperature)
-    _, others, _ = _exponentials(a, temperature)
+    _, others, _ = _exponentials((below, rest))
     return below - (np.log1p(others) - rest)
+
+
+def softmax_complement_and_log(a: Array, temperature: Number = 1.0) -> Shared:
+    """softmax(a), 1 - softmax(a) and log softmax(a), by the same exponentials."""
+    below, rest = _below_largest(a, temperature)
+    e, others, largest = _exponentials((below, rest))
+    return *_shares(e, others, largest), below - (np.log1p(others) - rest)
 
 
 def jacobian_of_log_softmax(a: Array) -> Jacobian:
     """δ_jm - exp(o_m)."""
     o, rest = softmax_and_complement(a)
     return Jacobian(rest, np.ones_like(a), o)
+
+
+def softmax_and_jacobian(a: Array, temperature: Number = 1.0) -> tuple[Array, Jacobian, Shared]:
+    """softmax(a), its Jacobian, which takes no other exponentials at the temperature 1, and what a pair shares."""
+    shared = o, rest, _ = softmax_complement_and_log(a, temperature)
+    if isinstance(temperature, np.ndarray) or temperature != 1.0:
+        return o, jacobian_of_softmax(a, temperature), shared
+    return o, Jacobian(o * rest, o, o), shared
 
 
 def log_softmax_complement(a: Array, temperature: Number = 1.0) -> Array:

@@ -18,23 +18,30 @@ from chainrule.functions.elementwise import sigmoid, softplus
 from chainrule.functions.jacobian import sum_of_others
 from chainrule.functions.loss_functions import poisson_log, product_or_0, ratio, slope_of_poisson_log, x_log_y
 from chainrule.functions.simplex import (
+    Shared,
     is_first_largest,
     log_softmax,
     log_softmax_complement,
     softmax,
     softmax_and_complement,
+    softmax_complement_and_log,
 )
 from chainrule.functions.tables import Array, Number
 
 
 @dataclass(frozen=True)
 class StablePair:
-    """The closed forms for a loss and the activation below it."""
+    """The closed forms for a loss and the activation below it.
+
+    `both` gives the value and dE_da, to the same last bit, where they share an exponential; it first takes what the
+    activation's own `both` has shared, or None.
+    """
 
     value: Callable[..., Array]  # the losses of all outputs, (s, j)
     dE_da: Callable[..., Array]
     formula: str  # of dE_da, in LaTeX, as in the tables; u is the dense target: smoothed, or made from a class index
     dE_do: Callable[..., Array] | None = None  # only where o itself has lost the digits that the factor needs
+    both: Callable[..., tuple[Array, Array]] | None = None
 
 
 def _binary_cross_entropy_of_sigmoid(a: Array, t: Array) -> Array:
@@ -100,7 +107,17 @@ def _cross_entropy_of_softmax(a: Array, t: Array, temperature: Number, *_: objec
 
 def _slope_of_cross_entropy_of_softmax(a: Array, t: Array, temperature: Number, *_: object) -> Array:
     """o_j · Σ_m t_m - t_j, with o_j · t_j taken out of both terms."""
-    o, rest = softmax_and_complement(a, temperature)
+    return _residual_of_softmax(*softmax_and_complement(a, temperature), t, temperature)
+
+
+def _both_of_cross_entropy_of_softmax(
+    shared: Shared | None, a: Array, t: Array, temperature: Number, *_: object
+) -> tuple[Array, Array]:
+    o, rest, log_o = shared or softmax_complement_and_log(a, temperature)
+    return -t * log_o, _residual_of_softmax(o, rest, t, temperature)
+
+
+def _residual_of_softmax(o: Array, rest: Array, t: Array, temperature: Number) -> Array:
     return (o * sum_of_others(t) - t * rest) / temperature
 
 
@@ -179,7 +196,12 @@ _CROSS_ENTROPY_OF_SOFTMAX = (
     r"= \frac{o_j \sum_k u_k - u_j}{T}"
 )
 _SIGMOID = StablePair(_cross_entropy_of_sigmoid, _slope_of_cross_entropy_of_sigmoid, _CROSS_ENTROPY_OF_SIGMOID)
-_SOFTMAX = StablePair(_cross_entropy_of_softmax, _slope_of_cross_entropy_of_softmax, _CROSS_ENTROPY_OF_SOFTMAX)
+_SOFTMAX = StablePair(
+    _cross_entropy_of_softmax,
+    _slope_of_cross_entropy_of_softmax,
+    _CROSS_ENTROPY_OF_SOFTMAX,
+    both=_both_of_cross_entropy_of_softmax,
+)
 
 STABLE_PAIRS: Mapping[tuple[str, str], StablePair] = {
     ("binary_cross_entropy", "sigmoid"): StablePair(

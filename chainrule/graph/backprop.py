@@ -96,12 +96,18 @@ class LayerJacobian(NamedTuple):
 
 
 class Activity(NamedTuple):
-    """One layer in the forward pass: its inputs x = da/dw (s, i), its pre-activations a and its outputs o (s, j)."""
+    """One layer in the forward pass: its inputs x = da/dw (s, i), its pre-activations a and its outputs o (s, j).
+
+    Where the derivatives were computed with the outputs, by the same exponentials, `do_da` has them, and `shared` what
+    a stable pair takes of those.
+    """
 
     layer: Layer
     x: Array
     a: Array
     o: Array
+    do_da: Jacobian | None = None
+    shared: Any = None
 
 
 class LossGradient(NamedTuple):
@@ -171,7 +177,7 @@ def gradients(
     check_request(network, loss, checkpoint)
     inputs = fitting_inputs(network, inputs)
     targets = fitting_targets(network, len(inputs), targets, loss)
-    activities = forward(network, inputs, checkpoint=checkpoint)
+    activities = forward(network, inputs, derive=True, checkpoint=checkpoint)
     top = loss_gradient(activities[-1], targets, loss, checkpoint=checkpoint)
     layers = tuple(backward(activities, top, checkpoint=checkpoint))[::-1]
     dE_dx = product(layers[0].dE_da, network.layers[0].weights.T, checkpoint)
@@ -179,8 +185,11 @@ def gradients(
     return Gradients(float(np.add.reduce(sample_losses)), sample_losses, top, layers, dE_dx)
 
 
-def forward(network: Network, inputs: Array, *, checkpoint: Checkpoint = unlimited) -> list[Activity]:
-    """a and o of every layer, first to last, for `inputs` (s, i)."""
+@quietly
+def forward(
+    network: Network, inputs: Array, *, derive: bool = False, checkpoint: Checkpoint = unlimited
+) -> list[Activity]:
+    """a and o of every layer, first to last, for `inputs` (s, i); with `derive`, do/da where it shares exponentials."""
     activities: list[Activity] = []
     x = inputs
     for layer in network.layers:
@@ -188,12 +197,21 @@ def forward(network: Network, inputs: Array, *, checkpoint: Checkpoint = unlimit
         a = product(x, layer.weights, checkpoint)
         if layer.biases is not None:
             a += layer.biases
-        o = outputs_at(layer, a, checkpoint=checkpoint)
-        activities.append(Activity(layer, x, a, o))
-        x = o
+        activities.append(_activity(layer, x, a, derive, checkpoint))
+        x = activities[-1].o
     return activities
 
 
+def _activity(layer: Layer, x: Array, a: Array, derive: bool, checkpoint: Checkpoint) -> Activity:
+    """The activity of a layer; with do/da where that is asked for and shares an exponential with o."""
+    if a.size > BLOCK:
+        return Activity(layer, x, a, outputs_at(layer, a, checkpoint=checkpoint))
+    if derive and layer.lone is not None and (found := layer.lone.value_and_jacobian(a)) is not None:
+        return Activity(layer, x, a, *found)
+    return Activity(layer, x, a, _outputs(layer, a))
+
+
+@quietly
 def outputs_at(layer: Layer, a: Array, *, checkpoint: Checkpoint = unlimited) -> Array:
     """o of a layer at the pre-activations a, (s, j)."""
     if a.size <= BLOCK:
@@ -235,15 +253,20 @@ def handed_down(place: Place) -> Array:
 
 def layer_jacobian(place: Place) -> LayerJacobian:
     """do/da at the layer's pre-activations."""
-    return jacobian_at(place.activity.layer, place.activity.a, checkpoint=place.checkpoint)
+    layer, _, a, _, do_da, _ = place.activity
+    if do_da is None and a.size <= BLOCK:
+        do_da = _jacobian(layer, a)
+    return jacobian_at(layer, a, checkpoint=place.checkpoint) if do_da is None else LayerJacobian(layer, do_da)
 
 
 def times_jacobian(place: Place, do_da: LayerJacobian, dE_do: Array) -> Array:
     """dE/da, (s, j): dE/do · do/da, or the closed form for units that form a stable pair with the loss."""
+    closed = place.top.closed if place.above is None else ()
+    if closed and isinstance(closed[0][0], slice):  # all units of the layer
+        return closed[0][1]
     dE_da = do_da.dE_da(dE_do, checkpoint=place.checkpoint)
-    if place.above is None:
-        for units, closed in place.top.closed:
-            dE_da[:, units] = closed
+    for units, numbers in closed:
+        dE_da[:, units] = numbers
     return dE_da
 
 
@@ -297,6 +320,7 @@ def backward(
         yield above
 
 
+@quietly
 def jacobian_at(layer: Layer, a: Array, *, checkpoint: Checkpoint = unlimited) -> LayerJacobian:
     """do/da of a layer at the pre-activations a, (s, j)."""
     if a.size <= BLOCK:
@@ -325,6 +349,7 @@ def _put_together(layer: Layer, samples: int, parts: Iterable[tuple[Batch, Jacob
     return whole
 
 
+@quietly
 def loss_gradient(
     last: Activity, targets: Array, loss: LossSpec, *, checkpoint: Checkpoint = unlimited
 ) -> LossGradient:
@@ -341,7 +366,7 @@ def loss_gradient(
         return _loss_arrays(pairs, last.a[rows], last.o[rows], t[rows], loss, divisor)
 
     if last.o.size <= BLOCK:
-        found = _loss_arrays(pairs, last.a, last.o, t, loss, divisor)
+        found = _loss_arrays(pairs, last.a, last.o, t, loss, divisor, last.shared)
     else:
         found = in_blocks(of_samples, len(t), last.layer.units, checkpoint)
     losses, dE_do, *closed = found
@@ -368,15 +393,21 @@ def losses_at(pairs: StableBatches, a: Array, o: Array, t: Array, loss: LossSpec
     if closed_for_layer(pairs):
         ((batch, pair),) = pairs
         return pair.value(*_given(batch, a, t, loss))
-    losses = loss.value(o, t)
+    losses = loss.loss.value(o, t, *loss.values)
     for batch, pair in pairs:
         batch.put(pair.value(*_given(batch, a, t, loss)), losses)
     return losses
 
 
-def _loss_arrays(pairs: StableBatches, a: Array, o: Array, t: Array, loss: LossSpec, divisor: int) -> tuple[Any, ...]:
+def _loss_arrays(
+    pairs: StableBatches, a: Array, o: Array, t: Array, loss: LossSpec, divisor: int, shared: Any = None
+) -> tuple[Any, ...]:
     """The losses, dE/do, and dE/da of each batch that has a closed form, all over the divisor."""
-    losses, dE_do, closed = losses_at(pairs, a, o, t, loss), loss.derivative(o, t), []
+    dE_do, closed = loss.loss.derivative(o, t, *loss.values), []
+    if closed_for_layer(pairs) and (both := pairs[0][1].both) is not None:
+        losses, dE_da = both(shared, *_given(pairs[0][0], a, t, loss))
+        return losses / divisor, dE_do / divisor, dE_da / divisor
+    losses = losses_at(pairs, a, o, t, loss)
     for batch, pair in pairs:
         given = _given(batch, a, t, loss)
         closed.append(batch.columns(pair.dE_da(*given)) / divisor)

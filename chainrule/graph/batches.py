@@ -95,14 +95,22 @@ class Batch:
         some: Array = numbers[places][:, None]
         return some
 
-    @quietly
     def value(self, a: Array) -> Array:
-        """o = φ(a), for a as `take` gives it."""
+        """o = φ(a), for a as `take` gives it. Numbers beyond float64 warn, unless the caller has `quietly`."""
         return self.activation.value(a, *(self.values if self.members is None else self.parameters(len(a))))
 
-    @quietly
+    def value_and_jacobian(self, a: Array) -> tuple[Array, Jacobian, Any] | None:
+        """o, do/da and what a stable pair shares with them, of a batch that is all of its layer.
+
+        None where o and do/da share no exponential.
+        """
+        if self.activation.both is None:
+            return None
+        o, do_da, shared = self.activation.both(a, *self.values)
+        return o, do_da if self.activation.jacobian is not None else Jacobian(do_da), shared
+
     def jacobian(self, a: Array) -> Jacobian:
-        """do/da, for a as `take` gives it."""
+        """do/da, for a as `take` gives it. Numbers beyond float64 warn, as in `value`."""
         row, values = self.activation, self.values if self.members is None else self.parameters(len(a))
         if row.jacobian is not None:
             return row.jacobian(a, *values)

@@ -45,7 +45,8 @@ class Layer:
         _check_specs(self.activation)
         object.__setattr__(self, "groups", _groups(self.activation))
         object.__setattr__(self, "batches", batches(self.groups))
-        object.__setattr__(self, "lone", self.batches[0] if self.batches[0].is_layer else None)
+        first = self.batches[0]
+        object.__setattr__(self, "lone", first if isinstance(first.units, slice) else None)
 
     def _take_arrays(self) -> None:
         """Weights and biases as float64. Raises ValueError where they hold no real numbers."""

@@ -21,9 +21,10 @@ from chainrule.functions.tables import Array
 from schemas.fields.strict import MOST_COMPLAINTS, Path, as_messages
 from schemas.fields.wording import counted, did_you_mean, kind, shown
 
+_LISTS = {list}
 _NUMBERS = {float, int}  # compared by identity, as bool is a subclass of int
 BEYOND_FLOAT64 = "is beyond the range of float64, ±1.8e308"
-_BLOCK = 1024  # entries of a list that are tested together
+_BLOCK = 4096  # numbers that are tested together
 _RANK_NAMES = ("a number", "a list of numbers", "a matrix (a list of rows of numbers)")
 
 
@@ -66,14 +67,14 @@ def _refusal(complaints: Iterator[tuple[Path, str]]) -> ValidationError:
 
 
 def _from_lists(value: Any, ranks: tuple[int, ...]) -> Array:
-    if isinstance(value, np.ndarray):
+    if type(value) is np.ndarray:
         if value.ndim in ranks and value.size:
             return value
         value = value.tolist()  # for the message of the error
     rank = _rank(value)
-    wanted = " or ".join(_RANK_NAMES[r] for r in ranks)
     if rank in ranks and rank > 0:
         return _from_blocks(value, rank)
+    wanted = " or ".join(_RANK_NAMES[r] for r in ranks)
     if rank in ranks and type(value) in _NUMBERS and _fits(value):
         return np.array(float(value))
     if rank not in ranks and rank < len(_RANK_NAMES) and _is_regular(value, rank):
@@ -87,13 +88,19 @@ def _from_blocks(value: list[Any], rank: int) -> Array:
     If there is a mistake behind a million right numbers, these are not tested again.
     """
     width = len(value[0]) if rank == 2 and type(value[0]) is list else 0
-    packed = []
-    for start in range(0, len(value) or 1, _BLOCK):
-        data = _packed(value[start : start + _BLOCK], rank, width)
+    step, packed = _entries_together(width), []
+    for start in range(0, len(value) or 1, step):
+        data = _packed(value[start : start + step], rank, width)
         if data is None:
             raise _refusal(_complaints_from(start, value, rank))
         packed.append(data)
-    return np.frombuffer(b"".join(packed)).reshape((-1, width) if rank == 2 else -1)
+    array = np.frombuffer(b"".join(packed))
+    return array.reshape(-1, width) if rank == 2 else array
+
+
+def _entries_together(width: int) -> int:
+    """How many entries of a list are tested together; of a list of rows, which have so many numbers each."""
+    return max(1, _BLOCK // width) if width else _BLOCK
 
 
 def _nearest(rank: int, ranks: tuple[int, ...]) -> int:
@@ -124,17 +131,23 @@ def _is_regular(value: Any, rank: int) -> bool:
 
 def _packed(block: list[Any], rank: int, width: int) -> bytes | None:
     """The float64 bytes of some entries, or None if one of them is wrong. Rows must have `width` numbers."""
-    if not _is_regular(block, rank) or (rank == 2 and len(block[0]) != width):
+    if rank == 2:
+        if {*map(type, block)} != _LISTS or not width or {*map(len, block)} != {width}:
+            return None
+        numbers = [*chain.from_iterable(block)]
+    else:
+        numbers = block
+    if not numbers or not {*map(type, numbers)} <= _NUMBERS:
         return None
     try:
-        if rank == 1:
-            data = struct.pack(f"{len(block)}d", *block)
-        else:
-            row = struct.Struct(f"{width}d")  # row by row: three times as fast as np.array
-            data = b"".join([row.pack(*numbers) for numbers in block])
+        data = struct.pack(f"{len(numbers)}d", *numbers)
     except (struct.error, OverflowError):  # an integer beyond float64
         return None
-    return data if np.isfinite(np.frombuffer(data)).all() else None
+    try:
+        finite = math.isfinite(sum(numbers))
+    except OverflowError:  # as integers may do together
+        finite = False
+    return data if finite or np.isfinite(np.frombuffer(data)).all() else None
 
 
 def _complaints(value: Any, rank: int, wanted: str) -> Iterator[tuple[Path, str]]:
@@ -157,9 +170,10 @@ def _complaints_from(start: int, value: list[Any], rank: int) -> Iterator[tuple[
         return
     first = value[0]
     width = len(first) if type(first) is list else 0
-    for block in range(start, len(value), _BLOCK):
-        if _packed(value[block : block + _BLOCK], rank, width) is None:
-            for index in range(block, min(block + _BLOCK, len(value))):
+    step = _entries_together(width)
+    for block in range(start, len(value), step):
+        if _packed(value[block : block + step], rank, width) is None:
+            for index in range(block, min(block + step, len(value))):
                 yield from _complaints_about(index, value[index], rank, first)
 
 

@@ -18,7 +18,7 @@ from chainrule.functions.losses import LOSSES, REDUCTIONS, LossSpec
 from chainrule.functions.tables import Array, Parameter, Row, Table, Value
 from schemas.fields.arrays import read_array
 from schemas.fields.json_schema import BOOLEAN, COUNT, JSONSchema, posted_array, ref, word
-from schemas.fields.strict import MOST_COMPLAINTS, Path, as_messages
+from schemas.fields.strict import MOST_COMPLAINTS, Path, ValueField, as_messages
 from schemas.fields.wording import did_you_mean, kind, shown
 
 MESSAGES: dict[str, str | list[Any] | dict[Any, Any]] = {"required": "is required", "null": "must not be null"}
@@ -26,7 +26,7 @@ LONGEST_LABEL = 64
 _MOST_KEYS = 20  # of an object without "name", that are compared with "name" to find a misspelling
 
 
-class ArrayField(fields.Field[Array]):
+class ArrayField(ValueField[Array]):
     """An array of one of these ranks, as nested lists or base64; inside, float64."""
 
     default_error_messages = MESSAGES
@@ -35,7 +35,8 @@ class ArrayField(fields.Field[Array]):
         super().__init__(**settings)
         self.ranks = ranks
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> Array:
+    def read(self, value: Any) -> Array:
+        """The array, float64."""
         return read_array(value, self.ranks)
 
     @property
@@ -51,7 +52,7 @@ def array_members(schema: Schema) -> frozenset[str]:
     return frozenset(names).union(*map(array_members, nested))
 
 
-class NumberField(fields.Field[float]):
+class NumberField(ValueField[float]):
     """A finite number greater than `exclusive_minimum`, or of at least `minimum`."""
 
     default_error_messages = MESSAGES
@@ -61,7 +62,8 @@ class NumberField(fields.Field[float]):
         self.exclusive_minimum = exclusive_minimum
         self.minimum = minimum
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> float:
+    def read(self, value: Any) -> float:
+        """The number."""
         if type(value) not in (int, float):
             raise ValidationError(f"must be a number, not {kind(value)}")
         if not (self.exclusive_minimum < value < math.inf and value >= self.minimum):
@@ -77,12 +79,13 @@ class NumberField(fields.Field[float]):
         return {"type": "number", "exclusiveMinimum": self.exclusive_minimum}
 
 
-class IndexField(fields.Field[int]):
+class IndexField(ValueField[int]):
     """An array position: a whole number from 0 on."""
 
     default_error_messages = MESSAGES
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> int:
+    def read(self, value: Any) -> int:
+        """The whole number."""
         if type(value) not in (int, float) or not 0 <= value < math.inf or value != math.floor(value):
             raise ValidationError("must be a whole number from 0 on")
         return int(value)  # to JSON, 2.0 is the whole number 2
@@ -93,12 +96,13 @@ class IndexField(fields.Field[int]):
         return dict(COUNT)
 
 
-class BooleanField(fields.Field[bool]):
+class BooleanField(ValueField[bool]):
     """true or false, and no other value."""
 
     default_error_messages = MESSAGES
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> bool:
+    def read(self, value: Any) -> bool:
+        """The boolean."""
         if type(value) is not bool:
             raise ValidationError(f"must be true or false, not {kind(value)}")
         return value
@@ -109,7 +113,7 @@ class BooleanField(fields.Field[bool]):
         return dict(BOOLEAN)
 
 
-class ChoiceField(fields.Field[str]):
+class ChoiceField(ValueField[str]):
     """One of a few words."""
 
     default_error_messages = MESSAGES
@@ -118,7 +122,8 @@ class ChoiceField(fields.Field[str]):
         super().__init__(**settings)
         self.choices = tuple(choices)
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> str:
+    def read(self, value: Any) -> str:
+        """The word."""
         return _word(value, self.choices, " or ".join(f'"{choice}"' for choice in self.choices))
 
     @property
@@ -127,14 +132,13 @@ class ChoiceField(fields.Field[str]):
         return word(self.choices)
 
 
-class ActivationField(fields.Field[ActivationSpec | tuple[ActivationSpec, ...]]):
+class ActivationField(ValueField[ActivationSpec | tuple[ActivationSpec, ...]]):
     """An activation for the layer, or a list with one for each unit; by name, or as an object with parameters."""
 
     default_error_messages = MESSAGES
 
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Any, **_: Any
-    ) -> ActivationSpec | tuple[ActivationSpec, ...]:
+    def read(self, value: Any) -> ActivationSpec | tuple[ActivationSpec, ...]:
+        """The activation, or one for each unit."""
         if type(value) is not list:
             return _activation(value)
         if not value:
@@ -157,15 +161,16 @@ class ActivationField(fields.Field[ActivationSpec | tuple[ActivationSpec, ...]])
         return ref("Activations")
 
 
-class LossField(fields.Field[LossSpec]):
+class LossField(ValueField[LossSpec]):
     """A loss by name, or as an object with parameters and `reduction`."""
 
     default_error_messages = MESSAGES
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> LossSpec:
-        name, given = _named(value, LOSSES, "loss", lambda _row: {"reduction": _REDUCTION})
-        loss = LOSSES[name]
-        return LossSpec(loss, _values(loss, given), given.get("reduction", loss.aliases.get(name, "sum")))
+    def read(self, value: Any) -> LossSpec:
+        """The loss."""
+        if type(value) is str and value in _PLAIN_LOSSES:
+            return _PLAIN_LOSSES[value]
+        return _loss(*_named(value, LOSSES, "loss", lambda _row: {"reduction": _REDUCTION}))
 
     @property
     def json_schema(self) -> JSONSchema:
@@ -206,8 +211,15 @@ _REDUCTION = Parameter("reduction", "sum", "over samples and outputs", choices=R
 
 
 def _activation(value: Any) -> ActivationSpec:
+    if type(value) is str and value in _PLAIN_ACTIVATIONS:
+        return _PLAIN_ACTIVATIONS[value]
     name, given = _named(value, ACTIVATIONS, "activation", lambda row: {} if row.elementwise else {"group": _Label()})
     return activation_of(ACTIVATIONS[name], given)
+
+
+def _loss(name: str, given: dict[str, Any]) -> LossSpec:
+    loss = LOSSES[name]
+    return LossSpec(loss, _values(loss, given), given.get("reduction", loss.aliases.get(name, "sum")))
 
 
 def activation_of(row: Activation, given: dict[str, Any]) -> ActivationSpec:
@@ -277,3 +289,8 @@ def _word(value: Any, known: tuple[str, ...], expected: str) -> str:
 
 def _a(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+# What a name alone stands for: most requests have nothing else.
+_PLAIN_ACTIVATIONS = {name: activation_of(ACTIVATIONS[name], {}) for name in ACTIVATIONS.all_names}
+_PLAIN_LOSSES = {name: _loss(name, {}) for name in LOSSES.all_names}

@@ -1,8 +1,10 @@
 """The base schema of all contracts. It reads a request strictly, in its order, up to the 20th complaint."""
 
-from collections.abc import Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
 from marshmallow import Schema, ValidationError, fields, missing
 
@@ -13,6 +15,7 @@ _OWN_WHOLE = WHOLE + " of the client"
 
 MOST_COMPLAINTS = 20  # of a request: reading stops there
 
+T = TypeVar("T")
 Path = tuple[str | int, ...]
 Complaints = Iterator[tuple[Path, str]]
 
@@ -71,21 +74,52 @@ class StrictSchema(Schema):
             found.add(path, f"must be an object, not {kind(data)}")
             return {}
         loaded = {}
-        known = self.load_fields
         for key, value in data.items():
-            if key in known:
-                loaded[key] = _read_member(known[key], value, (*path, key), found)
+            if value is not None and key in self._readers:
+                try:
+                    loaded[key] = self._readers[key](value)
+                except ValidationError as refusal:
+                    found.add_all((*path, key), refusal)
+            elif key in self.load_fields:
+                member = _read_member(self.load_fields[key], value, (*path, key), found)
+                if member is not missing:
+                    loaded[key] = member
             else:
-                found.add((*path, key), f"unknown key {shown(key)}{did_you_mean(key, known)}")
-        for key, field in known.items():
+                found.add((*path, key), f"unknown key {shown(key)}{did_you_mean(key, self.load_fields)}")
+        for key, field in self.load_fields.items():
             if key not in data:
-                loaded[key] = _read_member(field, missing, (*path, key), found)
-        return {key: value for key, value in loaded.items() if value is not missing}
+                if key in self._defaults:
+                    loaded[key] = self._defaults[key]
+                elif field.required:
+                    found.add((*path, key), str(field.error_messages["required"]))
+        return loaded
+
+    @cached_property
+    def _readers(self) -> dict[str, Callable[[Any], Any]]:
+        """How the values of the contract's own fields are read, by their keys."""
+        return {key: field.read for key, field in self.load_fields.items() if isinstance(field, ValueField)}
+
+    @cached_property
+    def _defaults(self) -> dict[str, Any]:
+        """What stands for members that may be left out."""
+        loading = self.load_fields.items()
+        return {key: field.load_default for key, field in loading if field.load_default is not missing}
+
+
+class ValueField(fields.Field[T], ABC):
+    """A field of the contract: `read` makes a value of what JSON has, anything but null, or raises ValidationError."""
+
+    @abstractmethod
+    def read(self, value: Any) -> T:
+        """The value in the form that the core takes."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> T:
+        return self.read(value)
 
 
 def _read_member(field: fields.Field[Any], value: Any, path: Path, found: Findings) -> Any:
-    """The value of a field; `missing` if there is no value, or if it cannot be read."""
-    if isinstance(field, fields.Nested) and value is not missing and value is not None:
+    """The value of an object, of a list of objects or of null; `missing` if it cannot be read."""
+    if isinstance(field, fields.Nested) and value is not None:
         return _read_list(field, value, path, found) if field.many else _schema(field).read(value, path, found)
     try:
         return field.deserialize(value)

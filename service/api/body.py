@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from flask import Request, g
+from werkzeug.wsgi import get_content_length
 
 from schemas.fields.wording import shown
 from service.configuration.limits import BODY_BYTES, LIMITS, words
@@ -31,11 +32,12 @@ def read_body(request: Request, allowed: int) -> bytes:
 
     The limit holds for what is sent, and for what comes out where that is compressed.
     """
-    if request.mimetype != "application/json":
+    environ = request.environ
+    if environ.get("CONTENT_TYPE") != "application/json" and request.mimetype != "application/json":
         given = f"not {shown(request.mimetype)}" if request.mimetype else "but the request names none"
         raise Refusal(UNSUPPORTED_MEDIA_TYPE, f"the body must have the Content-Type application/json, {given}")
-    coding, announced = _coding(request), request.content_length
-    body = _read_up_to(request.environ["wsgi.input"], allowed + 1 if announced is None else min(allowed + 1, announced))
+    coding, announced = _coding(environ.get("HTTP_CONTENT_ENCODING")), get_content_length(environ)
+    body = _read_up_to(environ["wsgi.input"], allowed + 1 if announced is None else min(allowed + 1, announced))
     g.request_bytes = len(body)
     if len(body) > allowed:
         raise over_limit(max(announced or 0, len(body)), allowed)
@@ -49,9 +51,11 @@ def over_limit(asked: int, allowed: int) -> Refusal:
     return Refusal(TOO_LARGE, words(_LIMIT, asked, allowed), members={"limit": allowed})
 
 
-def _coding(request: Request) -> str:
+def _coding(given: str | None) -> str:
     """How the body is compressed. One coding at most: a bomb within a bomb would be twice as hard to bound."""
-    coding = request.headers.get("Content-Encoding", IDENTITY).strip().lower()
+    if given is None:
+        return IDENTITY
+    coding = given.strip().lower()
     if coding not in {IDENTITY, *CODINGS}:
         known = ", ".join(sorted(CODINGS))
         detail = f"the body must have one of the Content-Encodings {known}, or none; not {shown(coding)}"

@@ -35,12 +35,12 @@ from service.api.body import read_body
 from service.api.examples import EXAMPLES
 from service.api.negotiation import JSON, choose_form
 from service.configuration.limits import BODY_BYTES, LIMITS, allows, enforce, enforce_on_body
+from service.document import Document
 from service.encoding.codec import Outline, decode, encode
 from service.pages import explorer
 from service.problems import NON_FINITE_RESULT, NOT_FOUND, Refusal
 from service.resources.admission import admit, reserve
-from service.resources.deadline import checkpoint
-from service.resources.stages import stage
+from service.resources.stages import Current
 
 GRADIENT_REQUEST = GradientRequestSchema()
 EXPLANATION_REQUEST = ExplanationRequestSchema()
@@ -80,12 +80,13 @@ def post_gradients() -> Response:
     far the derivatives are broken down, `encoding` how arrays are written. A request that fits this schema can still be
     refused, where shapes do not fit each other.
     """
-    asked, cost = _read(GRADIENT_REQUEST, gradients_cost)
-    _account(asked, cost)
-    with stage("compute"):
-        computed = compute(asked, checkpoint())
-    with stage("encode"):
-        return _json(answer(asked, computed))
+    current = Current()
+    asked, cost = _read(current, GRADIENT_REQUEST, gradients_cost)
+    _account(current, asked, cost)
+    with current.stage("compute"):
+        computed = compute(asked, current.checkpoint)
+    with current.stage("encode"):
+        return _json(answer(asked, computed), current.checkpoint)
 
 
 @v1.post("/explanations")
@@ -96,15 +97,17 @@ def post_explanations() -> Response:
     back through every unit, each line with symbols, with the numbers put in, and its value. LaTeX in JSON, or with
     `Accept: text/markdown` one page of Markdown.
     """
-    asked, cost = _read(EXPLANATION_REQUEST, explanation_cost)
-    _account(asked.gradients, cost)
-    with stage("compute"):
-        result, derivation = compute_explanation(asked, checkpoint())
-    with stage("encode"):
+    current = Current()
+    asked, cost = _read(current, EXPLANATION_REQUEST, explanation_cost)
+    _account(current, asked.gradients, cost)
+    with current.stage("compute"):
+        result, derivation = compute_explanation(asked, current.checkpoint)
+    with current.stage("encode"):
+        response: Response
         if g.form == JSON:
-            response = _json(explanation(asked, result, derivation, checkpoint()))
+            response = _json(explanation(asked, result, derivation, current.checkpoint), current.checkpoint)
         else:
-            response = Response(markdown(asked, result, derivation, checkpoint()), content_type=MARKDOWN)
+            response = Response(markdown(asked, result, derivation, current.checkpoint), content_type=MARKDOWN)
     response.vary.add("Accept")
     return response
 
@@ -117,12 +120,13 @@ def post_gradient_checks() -> Response:
     pass, alone and then in pairs; what reproduces the numbers is named. `blind_to` are the mistakes that this request
     could not reveal, `better_probe` is a request that can.
     """
-    asked, cost = _read(CHECK_REQUEST, check_cost)
-    _account(asked, cost)
-    with stage("compute"):
-        checked = checked_gradients(asked, checkpoint())
-    with stage("encode"):
-        return _json(check_answer(asked, checked))
+    current = Current()
+    asked, cost = _read(current, CHECK_REQUEST, check_cost)
+    _account(current, asked, cost)
+    with current.stage("compute"):
+        checked = checked_gradients(asked, current.checkpoint)
+    with current.stage("encode"):
+        return _json(check_answer(asked, checked), current.checkpoint)
 
 
 @v1.get("/activations")
@@ -210,32 +214,35 @@ def _limits() -> Any:
     return current_app.config["SETTINGS"].limits
 
 
-def _read(schema: StrictSchema, cost_of: Callable[[Any, Posted], Cost]) -> tuple[Any, Cost]:
+def _read(current: Current, schema: StrictSchema, cost_of: Callable[[Any, Posted], Cost]) -> tuple[Any, Cost]:
     """The body of the request in core values, and its cost; both within the limits.
 
     The document is dropped here: its numbers are objects of Python where they came as lists.
     """
-    with stage("decode"):
-        body = read_body(request, _limits()[BODY_BYTES])
+    limits = _limits()
+    with current.stage("decode"):
+        body = read_body(current.request, limits[BODY_BYTES])
         outline = Outline(body)
-        enforce_on_body(_limits(), outline)
-        reserve((2 * len(body) if request.content_encoding else 0) + outline.memory)
+        enforce_on_body(limits, outline)
+        coded = "HTTP_CONTENT_ENCODING" in current.request.environ
+        reserve((2 * len(body) if coded else 0) + outline.memory)
         document = decode(body, ARRAYS, outline)
-    with stage("validate"):
+    with current.stage("validate"):
         asked = schema.load(document)
-        cost = enforce(_limits(), cost_of(asked, posted(document, len(body))))
+        cost = enforce(limits, cost_of(asked, posted(document, len(body))))
     admit(cost.seconds, cost.memory)
     return asked, cost
 
 
-def _account(asked: GradientRequest, cost: Cost) -> None:
+def _account(current: Current, asked: GradientRequest, cost: Cost) -> None:
     """Tell the log and the metrics how much is asked for."""
-    g.parameters, g.work_seconds = parameters(asked.network), cost.seconds
-    g.multiply_adds = multiply_adds(asked.network, len(asked.inputs))
+    known = current.known
+    known.parameters, known.work_seconds = parameters(asked.network), cost.seconds
+    known.multiply_adds = multiply_adds(asked.network, len(asked.inputs))
 
 
-def _json(document: Any) -> Response:
-    return Response(encode(document, checkpoint()), content_type="application/json")
+def _json(document: Any, look: Checkpoint = unlimited) -> Document:
+    return Document(encode(document, look), content_type=JSON)
 
 
 def _row(table: Table[Any], name: str, noun: str) -> Any:

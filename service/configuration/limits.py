@@ -28,6 +28,7 @@ class Limit:
     meaning: str
     way_out: str = ""
     measure_body: Callable[[Outline], int] | None = None  # of the body, before it is parsed
+    bound_body: Callable[[Outline], int] | None = None  # what measure_body gives at most, for less work
     measure: Callable[[Cost], float] | None = None
     part: Callable[[Part], float] = lambda part: 0.0  # how much of it one part of the request takes
     problem: Problem = LIMIT_EXCEEDED
@@ -71,6 +72,7 @@ LIMITS: tuple[Limit, ...] = (
         "lists, or objects, within each other",
         "send a request as docs/request.md has it: none needs more than six",
         measure_body=lambda outline: outline.depth,
+        bound_body=lambda outline: outline.most_depth,
         problem=MALFORMED_JSON,  # as from every parser, each of which has a depth of its own
     ),
 )
@@ -82,7 +84,7 @@ def enforce_on_body(limits: Mapping[str, float], outline: Outline) -> None:
     """Refuse a body that would take too much memory when it is parsed, by the first limit that it is over."""
     for limit in LIMITS:
         allowed = limits[limit.name]
-        if limit.measure_body is None:
+        if limit.measure_body is None or (limit.bound_body and limit.bound_body(outline) <= allowed):
             continue
         asked = limit.measure_body(outline)
         if asked > allowed:

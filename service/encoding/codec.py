@@ -38,7 +38,7 @@ _LARGE = 4096  # bytes of a body, or numbers of an array; below, what is saved i
 _MANY = 20_000  # values of a document that the standard library reads in some 10 ms
 _NOT_JSON = re.compile(r"NaN|-?Infinity")
 _BEFORE_KEYS = {dict, str}
-_HOLD_ARRAYS = {dict, list, np.ndarray, WeightRecords}
+_HOLD_KEYS = {dict, list}
 _GAP = b"\0"  # stands for a part that is written apart; no JSON text has this byte
 _AT_ONCE = 256 * 1024  # numbers of an answer that is written at once: some 10 ms
 _PIECE = 42_000  # numbers written at a time: a megabyte of text at most, which orjson keeps in a block of that size
@@ -112,7 +112,9 @@ def encode(document: Any, checkpoint: Checkpoint = unlimited) -> bytes:
     An array that stands in the document twice, as the o of one layer and the da_dw of the next, is written once. What
     is very large is written in pieces, with a look at the checkpoint between: one piece keeps other threads waiting.
     """
-    large = _large_parts(document)
+    large = _large_parts((document,))
+    if not large:
+        return _dumps(document, orjson.OPT_APPEND_NEWLINE)
     if sum(map(_size, large)) > _AT_ONCE:
         return _encode_in_pieces(document, large, checkpoint)
     times = Counter(map(id, large))
@@ -168,16 +170,22 @@ def _written(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def _large_parts(document: Any) -> list[Any]:
-    """The arrays and records of a document that are worth a look; lists are entered that begin with an object."""
-    if type(document) is np.ndarray or type(document) is WeightRecords:
-        return [document] if _size(document) >= _LARGE else []
-    values: Iterable[Any] = ()
-    if type(document) is dict:
-        values = document.values()
-    elif type(document) is list and document and type(document[0]) is dict:
-        values = document
-    return [part for value in values if type(value) in _HOLD_ARRAYS for part in _large_parts(value)]
+def _large_parts(values: Iterable[Any]) -> list[Any]:
+    """The arrays and records among values that are worth a look; lists are entered that begin with an object."""
+    found: list[Any] = []
+    for value in values:
+        kind = type(value)
+        if kind is np.ndarray:
+            if value.size >= _LARGE:
+                found.append(value)
+        elif kind is WeightRecords:
+            if _size(value) >= _LARGE:
+                found.append(value)
+        elif kind is dict:
+            found += _large_parts(value.values())
+        elif kind is list and value and type(value[0]) is dict:
+            found += _large_parts(value)
+    return found
 
 
 def _size(part: Any) -> int:
@@ -199,13 +207,19 @@ def _number_of_keys(document: Any, depth: int = 0) -> int:
 
     Only lists are entered that begin with an object or a string: a long list of numbers costs nothing.
     """
-    if depth > DEEPEST:
-        raise MalformedJSON(f"objects are nested more than {DEEPEST} deep")
     if type(document) is dict:
-        return len(document) + sum(_number_of_keys(value, depth + 1) for value in document.values())
-    if type(document) is list and document and type(document[0]) in _BEFORE_KEYS:
-        return sum(_number_of_keys(value, depth + 1) for value in document)
-    return 0
+        inner: Iterable[Any] = document.values()
+        number = len(document)
+    elif type(document) is list and document and type(document[0]) in _BEFORE_KEYS:
+        inner, number = document, 0
+    else:
+        return 0
+    if depth == DEEPEST and document:
+        raise MalformedJSON(f"objects are nested more than {DEEPEST} deep")
+    for value in inner:
+        if type(value) in _HOLD_KEYS:
+            number += _number_of_keys(value, depth + 1)
+    return number
 
 
 def _decode_with_care(body: bytes, text: str) -> Any:

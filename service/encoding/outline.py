@@ -5,7 +5,7 @@ about a nanosecond a byte, whatever the text holds.
 """
 
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ _MARKS = b'[]{}":\\'  # without commas: there is one for each number
 _ALL_BUT = {kept: bytes(set(range(256)) - set(kept)) for kept in (*_PAIRS, BRACKETS, _MARKS)}
 _QUOTE, _BACKSLASH, _COMMA, _NINE = b'"\\,9'  # the other marks come behind the nine
 _LARGE = 4096  # bytes; below, one call of NumPy takes longer than bytes.count
+_LONG = 24 * 1024  # bytes; below, the calls of NumPy that find marks take longer than bytes.translate
 _SLICE = 256 * 1024  # bytes looked at together: they and their positions stay in the processor's cache
 _SCANNED = 64 * 1024  # bytes looked at together while the body is there: they take twice as much memory
 _ORDINARY_DEPTH = 8  # more than any request needs; strings are left out only beyond it
@@ -50,32 +51,14 @@ class Outline:
 
     def __init__(self, body: bytes) -> None:
         self.body = body
-        self._marks = _marks_in(body)
-
-    @cached_property
-    def lists(self) -> int:
-        """How many lists it can hold at most."""
-        return self._count(b"[")
-
-    @cached_property
-    def objects(self) -> int:
-        """How many objects it can hold at most."""
-        return self._count(b"{")
-
-    @cached_property
-    def strings(self) -> int:
-        """How many strings it can hold at most, keys included."""
-        return self._count(b'"') // 2
-
-    @cached_property
-    def colons(self) -> int:
-        """How many members its objects can have at most."""
-        return self._count(b":")
-
-    @cached_property
-    def values(self) -> int:
-        """How many values it can hold at most: the first of each list and object, and one behind each comma."""
-        return _commas(self.body) + self.lists + self.objects + 1
+        self._marks = marks = _marks_in(body)
+        count = marks.count if len(marks) < _LARGE else partial(_count, np.frombuffer(marks, np.uint8))
+        self.lists = count(b"[")  # at most, as are the others: marks within strings count too
+        self.objects = count(b"{")
+        self.strings = count(b'"') // 2  # keys included
+        self.colons = count(b":")  # members of objects
+        self.values = _commas(body) + self.lists + self.objects + 1  # the first of each, and one behind each comma
+        self._backslashes = count(b"\\")
 
     @cached_property
     def memory(self) -> int:
@@ -86,7 +69,7 @@ class Outline:
         text = len(self.body)
         widest = self._widest()
         refusal = 0 if widest == 1 else 2 * text * widest  # a sentence with line and column has the text decoded
-        wide = 4 if self._count(b"\\") and b"\\u" in self.body else widest
+        wide = 4 if self._backslashes and b"\\u" in self.body else widest
         strings = 0 if wide == 1 else 2 * wide * self._string_bytes()
         return (
             _FIXED
@@ -100,27 +83,26 @@ class Outline:
             + _PER_STRING * self.strings
         )
 
+    @property
+    def most_depth(self) -> int:
+        """What `depth` is at most: a look at the text is needed only where this is too much."""
+        return self.lists if self.lists > self.objects else self.objects
+
     @cached_property
     def depth(self) -> int:
         """How many lists, or how many objects, it has within each other."""
         brackets = self._marks.translate(None, delete=_ALL_BUT[BRACKETS])
-        deepest = max(_deepest(brackets, pair) for pair in _PAIRS)
+        deepest = max([_deepest(brackets, pair) for pair in _PAIRS])
         if deepest <= _ORDINARY_DEPTH:
             return deepest
         return max(_deepest_outside_strings(self.body, pair) for pair in _PAIRS)
 
-    def _count(self, mark: bytes) -> int:
-        if len(self._marks) < _LARGE:
-            return self._marks.count(mark)
-        return int(np.count_nonzero(np.frombuffer(self._marks, np.uint8) == mark[0]))
-
     def _widest(self) -> int:
         """Bytes of one character, as Python keeps the text when it is decoded: 1, 2 or 4."""
         text = self.body
-        if len(text) < _LARGE:
-            highest = 0 if text.isascii() else max(text)
-        else:
-            highest = int(np.frombuffer(text, np.uint8).max())
+        if text.isascii():
+            return 1
+        highest = max(text) if len(text) < _LARGE else int(np.frombuffer(text, np.uint8).max())
         return 1 if highest <= _ONE_BYTE else 2 if highest <= _TWO_BYTES else 4
 
     def _string_bytes(self) -> int:
@@ -128,9 +110,13 @@ class Outline:
         return sum(inside for _, _, inside in slices_outside_strings(self.body, b""))
 
 
+def _count(marks: Marks, mark: bytes) -> int:
+    return int(np.count_nonzero(marks == mark[0]))
+
+
 def _marks_in(body: bytes) -> bytes:
     """The marks of a text in their order."""
-    if len(body) < _LARGE:
+    if len(body) < _LONG:
         return _only_marks(body)
     text, found, mostly_letters = np.frombuffer(body, np.uint8), [], False
     for at in range(0, len(text), _SCANNED):
@@ -200,7 +186,7 @@ def _commas(body: bytes) -> int:
     if len(body) < _LARGE:
         return body.count(b",")
     text = np.frombuffer(body, np.uint8)  # of many commas, in a quarter of the time of bytes.count
-    return sum(int(np.count_nonzero(text[at : at + _SLICE] == _COMMA)) for at in range(0, len(text), _SLICE))
+    return sum([int(np.count_nonzero(text[at : at + _SLICE] == _COMMA)) for at in range(0, len(text), _SLICE)])
 
 
 def nesting(body: bytes) -> int:

@@ -4,6 +4,7 @@ from flask import Flask, Response, request
 from werkzeug.datastructures import Accept
 
 from schemas.fields.wording import LONGEST_SHOWN, cut
+from service.document import Document
 from service.encoding.content_codings import CODINGS, IDENTITY
 from service.problems import NOT_ACCEPTABLE, Refusal
 
@@ -35,7 +36,14 @@ def coding_for(accepted: Accept, small: bool = False) -> str | None:
     return None if identity == 0 else IDENTITY
 
 
+def _rules_nothing_out(given: str) -> bool:
+    """Whether an Accept-Encoding leaves identity acceptable for sure: only a quality, behind `;`, rules it out."""
+    return ";" not in given
+
+
 def _refuse_the_impossible() -> None:
+    if _rules_nothing_out(request.environ.get("HTTP_ACCEPT_ENCODING", "")):
+        return
     accepted = request.accept_encodings
     if coding_for(accepted) is None:
         known = ", ".join(CODINGS)
@@ -47,10 +55,12 @@ def _refuse_the_impossible() -> None:
 def _compress(response: Response) -> Response:
     if not _compressible(response):
         return response
-    response.vary.add("Accept-Encoding")  # a cache must know, also where this client got it plain
+    _vary(response)
     _weaken_etag(response)
-    size = response.content_length or response.calculate_content_length() or 0
-    coding = coding_for(request.accept_encodings, size < SMALLEST)
+    size = _size(response)
+    if size < SMALLEST and _rules_nothing_out(request.environ.get("HTTP_ACCEPT_ENCODING", "")):
+        return response
+    coding = coding_for(accepted_codings(), size < SMALLEST)
     if response.status_code != 304 and size and coding is not None and coding in CODINGS:
         response.direct_passthrough = False  # of a file, which is read here
         response.set_data(CODINGS[coding].compress(response.get_data()))
@@ -61,6 +71,8 @@ def _compress(response: Response) -> Response:
 
 def _compressible(response: Response) -> bool:
     """Text, whole, and not compressed yet; or the news that it has not changed, which has the same headers."""
+    if isinstance(response, Document):
+        return True
     kind = response.mimetype or ""
     return (
         (kind in _TEXT or kind.startswith("text/"))
@@ -69,8 +81,33 @@ def _compressible(response: Response) -> bool:
     )
 
 
+def accepted_codings() -> Accept:
+    """What Accept-Encoding says. A plain list of names needs no parser."""
+    given = request.environ.get("HTTP_ACCEPT_ENCODING", "")
+    if '"' in given or not _rules_nothing_out(given):
+        return request.accept_encodings
+    return Accept([(name.strip(), 1) for name in given.split(",")])
+
+
+def _vary(response: Response) -> None:
+    """A cache must know that the answer depends on Accept-Encoding, also where this client got it plain."""
+    if "Vary" in [name for name, _ in response.headers]:
+        response.vary.add("Accept-Encoding")
+    else:
+        response.headers.add("Vary", "Accept-Encoding")
+
+
+def _size(response: Response) -> int:
+    """The bytes of the body, as far as they are known."""
+    if isinstance(response, Document):
+        return response.size
+    return response.content_length or response.calculate_content_length() or 0
+
+
 def _weaken_etag(response: Response) -> None:
     """One tag for all forms of a document: a weak one, since only their meaning is the same, not their bytes."""
+    if isinstance(response, Document) and request.method == "POST":  # it is computed, and has no tag
+        return
     tag, weak = response.get_etag()
     if tag is not None and not weak:
         response.set_etag(tag, weak=True)

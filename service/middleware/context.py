@@ -10,11 +10,11 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask, Request, Response, current_app, g, request
 
+from service.document import Document
 from service.problems import Refusal
 from service.resources.deadline import CLIENT_GONE
 from service.resources.handover import RECEIVED, RECEIVED_BYTES, REFUSAL, REPORTED, STAGES
@@ -26,8 +26,7 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _VARIABLE = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")  # of a rule: <name>, or <path:name>
 
 
-@dataclass(frozen=True)
-class Exchange:
+class Exchange(NamedTuple):
     """A request and its answer, in what may be logged and counted: nothing that a client could choose freely."""
 
     method: str  # "other" for what is no method of HTTP
@@ -91,31 +90,32 @@ def _id_of(environ: Mapping[str, Any]) -> str:
 
 def _begin() -> None:
     """Runs first. So a refusal of the front is answered before Flask answers 404 to a path that leads nowhere."""
-    environ = request.environ
-    g.request_id = _id_of(environ)
-    g.received = environ.get(RECEIVED, time.perf_counter())
-    g.stages = dict(environ.get(STAGES, {}))
+    environ, known = request.environ, g._get_current_object()
+    known.request_id = _id_of(environ)
+    known.received = environ.get(RECEIVED) or time.perf_counter()
+    known.stages = dict(environ.get(STAGES, {}))
     refusal: Refusal | None = environ.get(REFUSAL)
     if refusal is not None:
         raise refusal
 
 
 def _end(response: Response) -> Response:
-    response.headers["X-Request-ID"] = g.request_id
-    if g.stages:
-        response.headers["Server-Timing"] = ", ".join(f"{name};dur={1e3 * t:.3f}" for name, t in g.stages.items())
-    reported = request.environ.get(REPORTED)
+    asked: Request = request._get_current_object()  # type: ignore[attr-defined]  # once: each look by a proxy costs
+    known = g._get_current_object()
+    response.headers.add("X-Request-ID", known.request_id)
+    if known.stages:
+        times = [f"{name};dur={1e3 * seconds:.3f}" for name, seconds in known.stages.items()]
+        response.headers.add("Server-Timing", ", ".join(times))
+    reported = asked.environ.get(REPORTED)
     if reported is not None and not reported.acquire(blocking=False):  # answered already, as work that took too long
         return response
-    exchange = _exchange(response)
+    exchange = _exchange(asked, known, response)
     for observe in current_app.extensions[OBSERVERS]:
         observe(exchange)
     return response
 
 
-def _exchange(response: Response) -> Exchange:
-    asked: Request = request._get_current_object()  # type: ignore[attr-defined]  # once: each look by a proxy costs
-    known = g._get_current_object()
+def _exchange(asked: Request, known: Any, response: Response) -> Exchange:
     return Exchange(
         method=asked.method if asked.method in METHODS else "other",
         route=_route(asked),
@@ -144,6 +144,8 @@ def _size(asked: Request, response: Response) -> int:
     """The bytes of the body that is sent: a file's from its header, as it is not read yet."""
     if asked.method == "HEAD" or response.status_code in {204, 304}:
         return 0
+    if isinstance(response, Document):
+        return response.size
     if response.is_sequence:
         return response.calculate_content_length() or 0
     return response.content_length or 0

@@ -16,8 +16,9 @@ def register(app: Flask) -> None:
 
 def _tag(response: Response) -> Response:
     """A weak tag, as the same document may be sent plain or compressed."""
-    if request.method not in {"GET", "HEAD"} or response.status_code != 200:
-        response.headers.setdefault("Cache-Control", "no-store")
+    if response.status_code != 200 or request.method not in {"GET", "HEAD"}:
+        if "Cache-Control" not in [name for name, _ in response.headers]:
+            response.headers.add("Cache-Control", "no-store")
         return response
     response.headers.setdefault("Cache-Control", _keeping())
     if response.is_sequence and not response.cache_control.no_store:  # a file has its tag already

@@ -66,7 +66,9 @@ def log_exchange(exchange: Exchange) -> None:
         "exception": exchange.exception and trace(exchange.exception),
     }
     said = {name: value for name, value in fields.items() if value is not None}
-    _log.log(level, "request", extra={_SAID: said})
+    _log.handle(
+        _log.makeRecord(_log.name, level, "", 0, "request", (), None, extra={_SAID: said})
+    )  # from no line of code
 
 
 def trace(error: BaseException) -> str:
@@ -119,12 +121,12 @@ def _line(record: logging.LogRecord) -> bytes:
     }
     if record.exc_info:
         said["exception"] = "".join(traceback.format_exception(*record.exc_info))
-    return encode({name: _fitting(value) for name, value in said.items()})
+    return encode({name: _fitting(value) if type(value) is str else value for name, value in said.items()})
 
 
-def _fitting(value: Any) -> Any:
+def _fitting(value: str) -> str:
     """A text in what JSON and a pipe can take; of a long one the end, where the cause stands."""
-    if not isinstance(value, str) or (value.isascii() and len(value) <= _LONGEST):
+    if value.isascii() and len(value) <= _LONGEST:
         return value
     data = value.encode("utf-8", "backslashreplace")
     return data[-_LONGEST:].decode("utf-8", "ignore")

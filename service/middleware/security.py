@@ -2,6 +2,8 @@
 
 from flask import Flask, Response
 
+from service.document import Document
+
 
 def register(app: Flask) -> None:
     """Have every answer of the app carry them."""
@@ -9,10 +11,11 @@ def register(app: Flask) -> None:
 
 
 def _secure(response: Response) -> Response:
-    response.headers["Server"] = "chainrule"  # not what gunicorn or werkzeug would put there, with a version
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    add = response.headers.add  # nothing else sets these
+    add("Server", "chainrule")  # not what gunicorn or werkzeug would put there, with a version
+    add("X-Content-Type-Options", "nosniff")
     # For what a page embeds without asking (an image, a script). What it fetches is the matter of CORS.
-    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    if response.mimetype == "text/html":
+    add("Cross-Origin-Resource-Policy", "same-origin")
+    if not isinstance(response, Document) and response.mimetype == "text/html":
         response.headers["Referrer-Policy"] = "no-referrer"
     return response

@@ -2,7 +2,7 @@
 
 import time
 
-from flask import g
+from flask import Request, g, request
 
 from service.resources.deadline import checkpoint
 
@@ -20,7 +20,15 @@ class Timed:
         self._stages[self._name] = time.perf_counter() - self._start
 
 
-def stage(name: str) -> Timed:
-    """A stage of the request. Raises Refusal where its deadline is over when the stage begins."""
-    checkpoint()()
-    return Timed(g.stages, name)
+class Current:
+    """The current request and what is known of it, looked up once: Flask's proxies look it up at every access."""
+
+    def __init__(self) -> None:
+        self.request: Request = request._get_current_object()  # type: ignore[attr-defined]
+        self.known = g._get_current_object()
+        self.checkpoint = checkpoint()
+
+    def stage(self, name: str) -> Timed:
+        """Time a stage of the request. Raises Refusal if its deadline is over when the stage begins."""
+        self.checkpoint()
+        return Timed(self.known.stages, name)

@@ -216,3 +216,10 @@ def test_outputs_on_a_losss_kink_are_found(
     found = list(outputs_on_kinks(spec, np.array([o]), np.array([t])))
     assert [(sample, output) for sample, output, _ in found] == expected
     assert all(border in spec.loss.borders for _, _, border in found)
+
+
+def test_numbers_whose_sum_is_beyond_float64_are_finite_all_the_same() -> None:
+    """The sum is only a first look: 1e308 and 1e308 are two finite numbers."""
+    result = _run([dense([[1.0]], "identity")], [[1e308]], [[1e308]])
+    assert float(result.layers[0].a.sum()) + float(result.outputs.sum()) == np.inf
+    assert first_non_finite(result) is None

@@ -216,8 +216,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the diagonal of softmax is o instead of o·(1 - o)",
         "chainrule/functions/simplex.py",
-        "Jacobian(o * rest, o, o)",
-        "Jacobian(o, o, o)",
+        "scale=1.0 / double_double.root(temperature))\n    return Jacobian(o * rest, o, o)",
+        "scale=1.0 / double_double.root(temperature))\n    return Jacobian(o, o, o)",
         ACTIVATIONS,
     ),
     Fault(
@@ -996,15 +996,15 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "da/dw is a of the layer before instead of o",
         "chainrule/graph/backprop.py",
-        "Activity(layer, x, a, o)",
-        "Activity(layer, activities[-1].a if activities else x, a, o)",
+        "_activity(layer, x, a, derive, checkpoint))",
+        "_activity(layer, activities[-1].a if activities else x, a, derive, checkpoint))",
         BACKPROP,
     ),
     Fault(
         "da/dw is the network's input where the widths allow it",
         "chainrule/graph/backprop.py",
-        "Activity(layer, x, a, o)",
-        "Activity(layer, inputs if inputs.shape == x.shape else x, a, o)",
+        "_activity(layer, x, a, derive, checkpoint))",
+        "_activity(layer, inputs if inputs.shape == x.shape else x, a, derive, checkpoint))",
         (*BACKPROP, *WORKED),
     ),
     Fault(
@@ -1038,8 +1038,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the loss is not reduced",
         "chainrule/graph/backprop.py",
-        "return losses / divisor, dE_do",
-        "return losses, dE_do",
+        "return losses / divisor, dE_do / divisor, *closed",
+        "return losses, dE_do / divisor, *closed",
         BACKPROP,
     ),
     Fault(
@@ -1593,8 +1593,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "label smoothing is in the derivative only",
         "chainrule/graph/backprop.py",
-        "    losses = loss.value(o, t)\n",
-        "    losses = loss.value(o, t if loss.loss.class_indices else np.round(t))\n",
+        "    losses = loss.loss.value(o, t, *loss.values)\n",
+        "    losses = loss.loss.value(o, t if loss.loss.class_indices else np.round(t), *loss.values)\n",
         BACKPROP,
     ),
     Fault(

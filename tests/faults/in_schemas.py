@@ -762,15 +762,15 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a mistake behind right numbers is told at the wrong place",
         "schemas/fields/arrays.py",
-        "for index in range(block, min(block + _BLOCK, len(value))):",
-        "for index in range(block + 1, min(block + _BLOCK, len(value))):",
+        "for index in range(block, min(block + step, len(value))):",
+        "for index in range(block + 1, min(block + step, len(value))):",
         ARRAYS,
     ),
     Fault(
         "records of a group have dE/do of its first unit",
         "schemas/records.py",
-        "of_all = of_all or self._written(self.gradient.dE_do, write)",
-        "of_all = of_all or self._written(self.gradient.dE_do[:, j], write)",
+        "self._listed(self.gradient.dE_do) if of_all is None",
+        "self._listed(self.gradient.dE_do[:, j]) if of_all is None",
         ("tests/schemas/test_records.py",),
     ),
     Fault(

@@ -123,8 +123,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the request id is not echoed in the header",
         "service/middleware/context.py",
-        'response.headers["X-Request-ID"] = g.request_id',
-        'response.headers["X-Request-ID"] = uuid.uuid4().hex',
+        'response.headers.add("X-Request-ID", known.request_id)',
+        'response.headers.add("X-Request-ID", uuid.uuid4().hex)',
         BAD_INPUT,
     ),
     Fault(
@@ -200,7 +200,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "time counts from when Flask was reached",
         "service/middleware/context.py",
-        "environ.get(RECEIVED, time.perf_counter())",
+        "environ.get(RECEIVED) or time.perf_counter()",
         "time.perf_counter()",
         ("tests/service/middleware/test_context.py",),
     ),

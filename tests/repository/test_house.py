@@ -131,7 +131,14 @@ FLOORS = (
     *("chainrule/checkpoint", "chainrule/functions", "chainrule/graph", "chainrule/notices", "chainrule/verification"),
     *("chainrule/derivation", "chainrule/diagnosis", "chainrule/cost", "chainrule"),
     *("schemas/fields", "schemas"),
-    *("service/encoding", "service/problems", "service/configuration", "service/resources", "service/pages"),
+    *(
+        "service/encoding",
+        "service/document",
+        "service/problems",
+        "service/configuration",
+        "service/resources",
+        "service/pages",
+    ),
     *("service/api", "service/middleware", "service/app", "service/server", "service"),
 )
 

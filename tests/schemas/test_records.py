@@ -46,7 +46,7 @@ def test_a_record_has_the_factors_of_its_weight(one_sample: bool, activation: st
 
 def test_write_is_called_for_each_unit_and_can_end_the_writing() -> None:
     """Its exception goes to the caller, so that a deadline ends the writing of many records."""
-    layer, calls = _layer(2, "softmax"), list[int]()
+    layer, calls = _layer(9, "softmax"), list[int]()
     records = weight_records(layer, layer.do_da.array(), False)
 
     def write(value: Any) -> bytes:
@@ -60,3 +60,12 @@ def test_write_is_called_for_each_unit_and_can_end_the_writing() -> None:
     assert len(calls) >= 4
     with pytest.raises(TimeoutError):
         records.as_json(end)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "softmax", ["softmax", "tanh", "softmax", "relu"]], ids=str)
+@pytest.mark.parametrize("one_sample", [True, False])
+def test_few_records_are_written_as_many_are(one_sample: bool, activation: str | list[str]) -> None:
+    """As objects or by a template: the same bytes."""
+    layer = _layer(1 if one_sample else 3, activation)
+    records = weight_records(layer, layer.do_da.array(), one_sample)
+    assert encode(records.objects()) == encode([]).replace(b"[]", b"".join(records.pieces(lambda x: encode(x)[:-1])))

@@ -159,3 +159,54 @@ def test_large_passes_have_the_numbers_of_small_ones(name: str) -> None:
     for array, wanted in zip(do_da.whole, phi.jacobian(whole.a[some]), strict=True):
         if array is not None and wanted is not None:
             np.testing.assert_array_max_ulp(array[some], wanted, maxulp=1)
+
+
+SHARING = [row for row in ACTIVATIONS.values() if row.both is not None]
+
+
+@pytest.mark.parametrize("row", SHARING, ids=lambda row: row.name)
+@np.errstate(all="ignore")
+def test_what_shares_an_exponential_is_what_is_computed_alone(row: Any) -> None:
+    """Value and derivative in one call are those of two, to the last bit; also with parameters that are arrays."""
+    rng = np.random.default_rng(2)
+    a = np.concatenate([EXTREMES.reshape(5, 3), 10.0 * rng.normal(size=(40, 3))])
+    given = [tuple(value) for value in (_values(parameter, rng) for parameter in row.parameters)]
+    choices = [*zip(*given, strict=True), *[(rng.random((len(a), 1)) + 0.5,)] * len(given)] if given else [()]
+    for values in choices:
+        o, do_da, _ = row.both(a, *values)
+        wanted = row.jacobian(a, *values) if row.jacobian else (row.slope(a, *values),)
+        found = do_da if row.jacobian else (do_da,)
+        for array, other in zip((o, *found), (row.value(a, *values), *wanted), strict=True):
+            assert array.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.25])
+@pytest.mark.parametrize("loss", ["categorical_cross_entropy", "sparse_categorical_cross_entropy"])
+def test_a_stable_pair_in_one_call_is_that_of_two(loss: str, temperature: float) -> None:
+    """The loss and dE/da, with the exponentials of the activation or without, to the last bit."""
+    rng = np.random.default_rng(2)
+    pair, phi = STABLE_PAIRS[loss, "softmax"], ACTIVATIONS["softmax"]
+    a, t = 20.0 * rng.normal(size=(50, 4)), np.eye(4)[rng.integers(0, 4, 50)]
+    assert pair.both is not None
+    assert phi.both is not None
+    for shared in (None, phi.both(a, temperature)[2]):
+        value, dE_da = pair.both(shared, a, t, temperature)
+        assert value.tobytes() == pair.value(a, t, temperature).tobytes()
+        assert dE_da.tobytes() == pair.dE_da(a, t, temperature).tobytes()
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax", "tanh"])
+def test_a_pass_that_shares_exponentials_is_one_that_does_not(activation: str) -> None:
+    """What the forward pass has of the derivatives is what the backward pass would compute."""
+    rng = np.random.default_rng(3)
+    layer = Layer(rng.normal(size=(3, 4)), None, activation_spec(activation))
+    (shared,) = forward(Network((layer,)), rng.normal(size=(5, 3)), derive=True)
+    (plain,) = forward(Network((layer,)), shared.x)
+    assert plain.do_da is None
+    assert (shared.do_da is None) == (activation == "tanh")
+    assert shared.o.tobytes() == plain.o.tobytes()
+    if shared.do_da is not None:
+        whole = jacobian_at(layer, plain.a).whole
+        assert [None if x is None else x.tobytes() for x in shared.do_da] == [
+            None if x is None else x.tobytes() for x in whole
+        ]

@@ -315,3 +315,10 @@ def test_only_arrays_are_rewritten() -> None:
     written = as_base64(document)
     assert written == {**document, "layers": [{"a": as_base64(array), "weights": [{"from": 0}]}]}
     assert document["layers"][0]["a"] is array  # type: ignore[index]
+
+
+@pytest.mark.parametrize("value", [[1.7e308, 1.7e308], [10**308, 10**308, 0.5], [-1.7e308, -(10**308), 0.5]], ids=str)
+def test_numbers_may_add_up_to_more_than_a_float(value: list[float]) -> None:
+    """Each of them is within float64, and that is what counts."""
+    assert same(read_array(value, VECTOR), np.array(value, dtype=np.float64))
+    assert same(read_array([value, value], MATRIX), np.array([value, value], dtype=np.float64))

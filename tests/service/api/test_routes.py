@@ -5,7 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flask import Flask, Request
 from flask.testing import FlaskClient
+from werkzeug.exceptions import HTTPException
+from werkzeug.test import create_environ
 
 from chainrule import __version__
 from chainrule.functions.activations import ACTIVATIONS, activation_spec
@@ -222,3 +225,27 @@ def test_a_label_reaches_the_core(client: FlaskClient) -> None:
     assert outputs[0][0] + outputs[0][2] == pytest.approx(1.0)
     assert sum(outputs[1]) == pytest.approx(1.0)
     assert activation_spec("softmax", group="a") != activation_spec("softmax", group="b")
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/gradients", "/v1", "/", "//v1", "/v1/", "/docs", "/v1/activations/%C3%A9?a=b", "/x"]
+)
+@pytest.mark.parametrize("host", ["localhost", "localhost:80", "LOCALHOST:8000", "[::1]:8000", "ä", "a b", "a..b"])
+def test_the_router_is_flasks_own(client: FlaskClient, host: str, path: str) -> None:
+    """It is made with fewer calls, and leads to the same view, or the same refusal."""
+    environ = create_environ(path, method="POST", headers={"Host": host})
+    app = client.application
+
+    def routed(adapter_of: Any) -> tuple[Any, ...]:
+        try:
+            adapter = adapter_of(app, Request(environ))
+        except HTTPException as error:
+            return (type(error),)
+        assert adapter is not None
+        try:
+            found = adapter.match()
+        except HTTPException as error:
+            found = (type(error), getattr(error, "new_url", None))
+        return found, adapter.server_name, adapter.url_scheme, adapter.subdomain, adapter.script_name
+
+    assert routed(type(app).create_url_adapter) == routed(Flask.create_url_adapter)

@@ -14,7 +14,7 @@ from werkzeug.http import parse_accept_header
 from werkzeug.test import TestResponse
 
 from service.app import create_app
-from service.middleware.compression import SMALLEST, coding_for
+from service.middleware.compression import SMALLEST, accepted_codings, coding_for
 from service.problems import INVALID_REQUEST, Refusal
 
 if sys.version_info >= (3, 14):
@@ -194,3 +194,15 @@ def test_what_is_refused_beforehand_is_not_worked_on() -> None:
     client = _app_with("/labour", lambda: worked.append(True) or "x" * 9999)  # type: ignore[func-returns-value]
     assert _get(client, "/labour", "*;q=0").status_code == 406
     assert worked == []
+
+
+@pytest.mark.parametrize(
+    "names", ["", "gzip", "gzip, deflate, br, zstd", " GZIP ,zstd", "*", "identity, gzip", ",", "a,,gzip"]
+)
+def test_a_plain_list_of_codings_is_read_as_by_werkzeug(names: str) -> None:
+    """It is split at its commas; werkzeug's parser is there for qualities and quotes."""
+    app = create_app()
+    with app.test_request_context(headers={"Accept-Encoding": names}):
+        found = accepted_codings()
+    for small in (True, False):
+        assert coding_for(found, small) == coding_for(parse_accept_header(names, Accept), small)
