@@ -10,7 +10,7 @@ _FLOAT64 = np.dtype(np.float64)
 
 def real_array(name: str, value: ArrayLike) -> Array:
     """`value` as an array of float64; itself where it is one. Raises ValueError where it holds no real numbers."""
-    array = value if isinstance(value, np.ndarray) else _read(name, value)
+    array = value if type(value) is np.ndarray or isinstance(value, np.ndarray) else _read(name, value)
     if array.dtype is _FLOAT64:
         return array
     if array.dtype.kind not in "biuf":
