@@ -42,7 +42,7 @@ ENV PATH=/opt/chainrule/bin:$PATH \
     CHAINRULE_ADMIN_BIND=0.0.0.0:9000
 COPY --from=build /opt/chainrule /opt/chainrule
 # Loads whatever the service loads, which writes the bytecode of that part of the standard library.
-RUN ["python", "-c", "import service.cli, service.commands, service.server"]
+RUN ["python", "-c", "import service.cli, service.commands, service.server.server"]
 ENV PYTHONDONTWRITEBYTECODE=1
 
 # A number, which Kubernetes can tell from root's. Nothing here belongs to it: any other does as well.

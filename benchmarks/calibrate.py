@@ -20,16 +20,16 @@ import numpy as np
 
 from benchmarks.calibrate_wire import coldness, wire_rates
 from benchmarks.least import digits, least, yardstick
-from chainrule.activations import ACTIVATIONS, ActivationSpec, activation_spec
-from chainrule.backprop import Activity, gradients, loss_gradient
 from chainrule.cost.rates import FILE
-from chainrule.explain import DerivationWork, Place, explain, most_work
-from chainrule.losses import LOSSES, LossSpec, loss_spec
-from chainrule.network import Layer, Network
-from chainrule.remarks import first_non_finite, units_on_kinks
-from chainrule.stable_pairs import STABLE_PAIRS
+from chainrule.derivation.explain import DerivationWork, Place, explain, most_work
+from chainrule.functions.activations import ACTIVATIONS, ActivationSpec, activation_spec
+from chainrule.functions.losses import LOSSES, LossSpec, loss_spec
+from chainrule.functions.stable_pairs import STABLE_PAIRS
+from chainrule.graph.backprop import Activity, gradients, loss_gradient
+from chainrule.graph.network import Layer, Network
+from chainrule.notices import first_non_finite, units_on_kinks
 from chainrule.verification import verify
-from service.malloc import keep_freed
+from service.resources.malloc import keep_freed
 
 Numbers = dict[str, float]
 Table = dict[str, dict[str, Numbers]]
@@ -262,7 +262,9 @@ def measured() -> Table:
     work["batch"] = _batches()
     work["sweep"] = _sweeps(values["tanh"]["call"])
     work |= _lines()
-    work["operation"] = {"number": 0.6}  # of chainrule/budget.py; a check that spends them all takes 0.2 to 0.4 each
+    work["operation"] = {
+        "number": 0.6
+    }  # of chainrule/diagnosis/budget.py; a check that spends them all takes 0.2 to 0.4 each
     work |= _core(work, values, derivatives, losses["half_squared_error"])
     return {
         "work": work | wire_rates(),

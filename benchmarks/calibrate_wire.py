@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.least import cold, digits, least
-from schemas.arrays import as_base64
 from schemas.checks import CheckRequestSchema
-from schemas.fields import array_members
+from schemas.fields.arrays import as_base64
+from schemas.fields.kinds import array_members
 from schemas.gradients import GradientRequestSchema
 from schemas.gradients_answer import answer
 from schemas.records import weight_records
-from service.codec import decode, encode
-from service.routes import compute
+from service.api.routes import compute
+from service.encoding.codec import decode, encode
 
 Numbers = dict[str, float]
 SCHEMA = GradientRequestSchema()

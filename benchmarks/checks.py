@@ -12,9 +12,9 @@ from collections.abc import Callable
 import numpy as np
 
 from chainrule import Network, dense, gradients, loss_spec
-from chainrule.agreement import Given
-from chainrule.diagnose import MOST_PAIRS, diagnose
-from chainrule.wrong_rules import Case
+from chainrule.diagnosis.diagnose import MOST_PAIRS, diagnose
+from chainrule.diagnosis.tolerance import Given
+from chainrule.diagnosis.wrong_rules import Case
 
 SIZES = (784, 128, 64, 10)
 SAMPLES = 64

@@ -22,7 +22,7 @@ import torch
 from benchmarks.alternatives.bare_numpy import Given
 from benchmarks.alternatives.bare_numpy import gradients as bare_gradients
 from chainrule import Layer, Network, activation_spec, gradients, loss_spec
-from service.malloc import keep_freed
+from service.resources.malloc import keep_freed
 
 SIZES = (((2, 2, 2), 1), ((8, 16, 4), 32), ((64, 64, 10), 1), ((784, 128, 64, 10), 64), ((1024, 1024, 1024, 10), 256))
 SECONDS = 1.0  # for each size, shared by all

@@ -2,7 +2,7 @@
 
 A random walk over shapes, activations, losses, breakdowns and endpoints that keeps a change where it makes the ratio of
 measured and predicted larger. Prints the worst in time, then in memory. What is over 3 shows that the model is wrong:
-mend it, and add the request to TIMES in tests/costs.py or MEMORY in tests/test_cost.py.
+mend it, and add the request to TIMES in tests/costs.py or MEMORY in tests/chainrule/test_cost.py.
 """
 
 import sys
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from chainrule.losses import LOSSES
+from chainrule.functions.losses import LOSSES
 from service.problems import Refusal
 from tests.costs import CHECKS, COUPLED, ELEMENTWISE, ENDPOINTS, EXPLANATIONS, GRADIENTS, Asked, random_request
 

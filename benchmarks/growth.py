@@ -19,8 +19,8 @@ from flask.testing import FlaskClient
 
 from benchmarks.workloads import Workload
 from service.app import create_app
-from service.malloc import give_back, keep_freed
-from service.settings import read_settings
+from service.configuration.settings import read_settings
+from service.resources.malloc import give_back, keep_freed
 
 _MEGA = 2**20
 _TIMES = 5

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from service.app import create_app
-from service.settings import read_settings
+from service.configuration.settings import read_settings
 from tests.serving import REQUEST, post, serving
 
 MEGA = 2**20

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from benchmarks.contenders import CONTENDERS, OURS, running
 from benchmarks.workloads import WORKLOADS, Workload
-from service.codec import Outline
-from service.limits import DEFAULTS, enforce_on_body
+from service.configuration.limits import DEFAULTS, enforce_on_body
+from service.encoding.codec import Outline
 
 STAGES = ("receive", "queue", "decode", "validate", "compute", "encode")
 _TIMES = 50

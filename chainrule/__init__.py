@@ -5,10 +5,10 @@
 `dense` and `Network` say what a network is, `gradients` computes, `descend` takes a step. NumPy alone is needed.
 """
 
-from chainrule.activations import ACTIVATIONS, activation_spec
-from chainrule.backprop import Gradients, LayerGradient, descend, gradients
-from chainrule.losses import LOSSES, loss_spec
-from chainrule.network import Layer, Network, dense
+from chainrule.functions.activations import ACTIVATIONS, activation_spec
+from chainrule.functions.losses import LOSSES, loss_spec
+from chainrule.graph.backprop import Gradients, LayerGradient, descend, gradients
+from chainrule.graph.network import Layer, Network, dense
 
 __version__ = "0.1.0"
 

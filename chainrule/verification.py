@@ -19,13 +19,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.backprop import LayerGradient
-from chainrule.catalogue import Array, quietly
 from chainrule.checkpoint import Checkpoint, unlimited
-from chainrule.losses import LossSpec
-from chainrule.moved import Moved, Parameters, moved, parameters_of
-from chainrule.network import Network
-from chainrule.noise import noise_of_losses
+from chainrule.functions.losses import LossSpec
+from chainrule.functions.tables import Array, quietly
+from chainrule.graph.backprop import LayerGradient
+from chainrule.graph.moved import Moved, Parameters, moved, parameters_of
+from chainrule.graph.network import Network
+from chainrule.graph.noise import noise_of_losses
 
 METHOD = "central differences, extrapolated, with steps chosen for each parameter"
 _EPSILON = float(np.finfo(np.float64).eps)

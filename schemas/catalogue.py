@@ -4,10 +4,10 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from chainrule.activations import Activation, ActivationSpec, activation_spec
-from chainrule.catalogue import Border, Parameter
-from chainrule.losses import Loss
-from chainrule.stable_pairs import STABLE_PAIRS
+from chainrule.functions.activations import Activation, ActivationSpec, activation_spec
+from chainrule.functions.losses import Loss
+from chainrule.functions.stable_pairs import STABLE_PAIRS
+from chainrule.functions.tables import Border, Parameter
 
 
 def activation_document(activation: Activation) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from chainrule.activations import ACTIVATIONS
-from chainrule.losses import LOSSES, REDUCTIONS
+from chainrule.functions.activations import ACTIVATIONS
+from chainrule.functions.losses import LOSSES, REDUCTIONS
 from schemas.curve import MOST_POINTS
-from schemas.json_schema import (
+from schemas.fields.json_schema import (
     BOOLEAN,
     COUNT,
     NUMBER,

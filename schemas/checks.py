@@ -7,19 +7,19 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from chainrule.agreement import Agreement, Given, Tolerance
-from chainrule.catalogue import Array
-from chainrule.checking import Check
-from chainrule.diagnose import ROUNDING, Diagnosis
-from chainrule.network import Network
-from chainrule.probes import Probe
-from schemas.arrays import as_base64
-from schemas.fields import MESSAGES, ArrayField, NumberField, resolved_loss
+from chainrule.diagnosis.checking import Check
+from chainrule.diagnosis.diagnose import ROUNDING, Diagnosis
+from chainrule.diagnosis.probes import Probe
+from chainrule.diagnosis.tolerance import Agreement, Given, Tolerance
+from chainrule.functions.tables import Array
+from chainrule.graph.network import Network
+from schemas.fields.arrays import as_base64
+from schemas.fields.kinds import MESSAGES, ArrayField, NumberField, resolved_loss
+from schemas.fields.strict import Complaints, StrictSchema
+from schemas.fields.wording import counted
 from schemas.gradients import GradientRequest, GradientRequestSchema
 from schemas.gradients_answer import network_document
 from schemas.network import LAYOUTS, OUT_IN, as_in_out
-from schemas.strict import Complaints, StrictSchema
-from schemas.words import counted
 
 _OBJECT = {**MESSAGES, "type": "must be an object"}
 _DEFAULT = Tolerance()

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 
-from chainrule.diagnose import MOST_DIAGNOSES
-from chainrule.mistakes import MISTAKES
-from schemas.gradients import ENCODINGS
-from schemas.json_schema import (
+from chainrule.diagnosis.diagnose import MOST_DIAGNOSES
+from chainrule.diagnosis.mistakes import MISTAKES
+from schemas.fields.json_schema import (
     BOOLEAN,
     COUNT,
     NUMBER,
@@ -19,6 +18,7 @@ from schemas.json_schema import (
     strict,
     word,
 )
+from schemas.gradients import ENCODINGS
 
 
 def checks_schemas() -> Iterator[tuple[str, JSONSchema]]:

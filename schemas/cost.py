@@ -9,12 +9,12 @@ from chainrule.cost.explanations import derivation
 from chainrule.cost.passes import FLOAT, Shape, shapes_of
 from chainrule.cost.rates import RATES
 from chainrule.cost.verification import verification
-from schemas.arrays import is_packed
 from schemas.checks import CheckRequest
 from schemas.explanations import ExplanationRequest
+from schemas.fields.arrays import is_packed
+from schemas.fields.strict import Path
+from schemas.fields.wording import counted
 from schemas.gradients import GradientRequest
-from schemas.strict import Path
-from schemas.words import counted
 
 NUMBER_TEXT = 20  # bytes of a number in JSON, with its comma: 17 digits, sign, point
 BASE64_TEXT = 32 / 3  # bytes of a number in base64

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from marshmallow import ValidationError
 
-from chainrule.activations import Activation, ActivationSpec
-from chainrule.catalogue import Array, Parameter
+from chainrule.functions.activations import Activation, ActivationSpec
+from chainrule.functions.tables import Array, Parameter
 from schemas.catalogue import kink_documents
-from schemas.fields import activation_of, complaints, resolved_activation
-from schemas.strict import MOST_COMPLAINTS, as_messages
+from schemas.fields.kinds import activation_of, complaints, resolved_activation
+from schemas.fields.strict import MOST_COMPLAINTS, as_messages
 
 MOST_POINTS = 10_000
 _FARTHEST = 1e300  # so that the way between two ends is a float64 too

@@ -6,16 +6,16 @@ from typing import Any
 
 from marshmallow import fields
 
-from chainrule.backprop import Gradients
-from chainrule.catalogue import Array
 from chainrule.checkpoint import Checkpoint, unlimited
-from chainrule.explain import Derivation, Place, Step, Term
-from schemas.fields import MESSAGES, IndexField, resolved_loss
+from chainrule.derivation.explain import Derivation, Place, Step, Term
+from chainrule.functions.tables import Array
+from chainrule.graph.backprop import Gradients
+from schemas.fields.kinds import MESSAGES, IndexField, resolved_loss
+from schemas.fields.strict import Complaints, StrictSchema
+from schemas.fields.wording import counted
 from schemas.gradients import GradientRequest, GradientRequestSchema
 from schemas.network import as_in_out
-from schemas.strict import Complaints, StrictSchema
-from schemas.warnings import warnings
-from schemas.words import counted
+from schemas.notices import warnings
 
 _OBJECT = {**MESSAGES, "type": "must be an object"}
 

@@ -7,11 +7,11 @@ an underscore behind a bracket as emphasis, and refuses \\operatorname: the LaTe
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from chainrule.backprop import Gradients
 from chainrule.checkpoint import Checkpoint, unlimited
-from chainrule.explain import Derivation, Place, Step, Term, parameter_latex
+from chainrule.derivation.explain import Derivation, Place, Step, Term, parameter_latex
+from chainrule.graph.backprop import Gradients
 from schemas.explanations import ExplanationRequest
-from schemas.warnings import warnings
+from schemas.notices import warnings
 
 _HEADINGS = {
     "forward": "Forward, to the outputs",

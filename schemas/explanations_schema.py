@@ -2,9 +2,20 @@
 
 from collections.abc import Iterator
 
-from chainrule.explain import QUANTITIES, SECTIONS
-from schemas.json_schema import COUNT, NUMBER, NUMBER_OR_NULL, TEXT, JSONSchema, any_of, listed, ref, strict, word
-from schemas.warnings import MOST_WARNINGS
+from chainrule.derivation.explain import QUANTITIES, SECTIONS
+from schemas.fields.json_schema import (
+    COUNT,
+    NUMBER,
+    NUMBER_OR_NULL,
+    TEXT,
+    JSONSchema,
+    any_of,
+    listed,
+    ref,
+    strict,
+    word,
+)
+from schemas.notices import MOST_WARNINGS
 
 _LATEX_OR_NULL: JSONSchema = {"type": ["string", "null"], "description": "LaTeX; null where a note says why not"}
 _LATEX: JSONSchema = {"type": "string", "description": "LaTeX"}

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from marshmallow import fields
 
-from chainrule.catalogue import Array
-from chainrule.losses import LossSpec
-from chainrule.network import Network
-from schemas.arrays import as_posted, first_places, is_packed
-from schemas.fields import (
+from chainrule.functions.losses import LossSpec
+from chainrule.functions.tables import Array
+from chainrule.graph.network import Network
+from schemas.fields.arrays import as_posted, first_places, is_packed
+from schemas.fields.kinds import (
     MESSAGES,
     ArrayField,
     BooleanField,
@@ -18,9 +18,9 @@ from schemas.fields import (
     LossField,
     NumberField,
 )
+from schemas.fields.strict import Complaints, Path, StrictSchema
+from schemas.fields.wording import counted
 from schemas.network import NetworkSchema, misfits, outputs_of, to_network
-from schemas.strict import Complaints, Path, StrictSchema
-from schemas.words import counted
 
 BREAKDOWNS = ("per_weight", "per_unit", "none")
 ENCODINGS = ("json", "base64")

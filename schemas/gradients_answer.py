@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
-from chainrule.backprop import Gradients, LayerGradient
-from chainrule.catalogue import Array
-from chainrule.network import Network
+from chainrule.functions.tables import Array
+from chainrule.graph.backprop import Gradients, LayerGradient
+from chainrule.graph.network import Network
 from chainrule.verification import METHOD, Comparison, Verification
-from schemas.arrays import as_base64
-from schemas.fields import resolved_activation, resolved_loss
+from schemas.fields.arrays import as_base64
+from schemas.fields.kinds import resolved_activation, resolved_loss
 from schemas.gradients import GradientRequest
 from schemas.network import as_in_out
+from schemas.notices import warnings
 from schemas.records import weight_records
-from schemas.warnings import warnings
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from chainrule.verification import METHOD
-from schemas.gradients import BREAKDOWNS, ENCODINGS
-from schemas.json_schema import (
+from schemas.fields.json_schema import (
     COUNT,
     NUMBER,
     NUMBER_OR_NULL,
@@ -24,8 +23,9 @@ from schemas.json_schema import (
     strict,
     word,
 )
+from schemas.gradients import BREAKDOWNS, ENCODINGS
 from schemas.network import LAYOUTS
-from schemas.warnings import CODES, MOST_WARNINGS
+from schemas.notices import CODES, MOST_WARNINGS
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.activations import activation_spec
-from chainrule.agreement import Given, Tolerance
 from chainrule.cost import Cost
-from chainrule.explain import Place
-from chainrule.losses import loss_spec
-from chainrule.network import Layer, Network
+from chainrule.derivation.explain import Place
+from chainrule.diagnosis.tolerance import Given, Tolerance
+from chainrule.functions.activations import activation_spec
+from chainrule.functions.losses import loss_spec
+from chainrule.graph.network import Layer, Network
 from schemas.checks import CheckRequest
 from schemas.cost import NUMBER_TEXT, Posted, check_cost, explanation_cost, gradients_cost
 from schemas.explanations import ExplanationRequest

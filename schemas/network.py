@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from marshmallow import fields, validate
 
-from chainrule.catalogue import Array
-from chainrule.network import Layer, Network
-from schemas.fields import MESSAGES, ActivationField, ArrayField, ChoiceField
-from schemas.strict import Complaints, StrictSchema
-from schemas.words import counted
+from chainrule.functions.tables import Array
+from chainrule.graph.network import Layer, Network
+from schemas.fields.kinds import MESSAGES, ActivationField, ArrayField, ChoiceField
+from schemas.fields.strict import Complaints, StrictSchema
+from schemas.fields.wording import counted
 
 OUT_IN = "out_in"
 LAYOUTS = ("in_out", OUT_IN)

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from chainrule.remarks import NonFinite
+from chainrule.notices import NonFinite
 from schemas.gradients import GradientRequest
 from schemas.problem import pointer
 

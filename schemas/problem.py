@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 from marshmallow import ValidationError
 
-from schemas.strict import MOST_COMPLAINTS, Path, flatten
-from schemas.words import cut
+from schemas.fields.strict import MOST_COMPLAINTS, Path, flatten
+from schemas.fields.wording import cut
 
 LONGEST_STEP = 128  # bytes of a key in UTF-8
 LONGEST_POINTER = 600  # characters, from which on no further step is written

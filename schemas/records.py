@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from chainrule.backprop import LayerGradient
-from chainrule.catalogue import Array
+from chainrule.functions.tables import Array
+from chainrule.graph.backprop import LayerGradient
 
 _AT_A_TIME = 512  # records
 _FEW = 256  # numbers of all factors do/da; records with fewer are written as objects, as a template takes longer

@@ -8,24 +8,14 @@ from flask import Flask, Request
 from werkzeug.routing import MapAdapter
 from werkzeug.wsgi import get_host
 
-from service import (
-    compression,
-    cors,
-    etags,
-    explorer,
-    keys,
-    logs,
-    openapi,
-    pages,
-    problems,
-    requests,
-    routes,
-    security,
-)
-from service.health import health
-from service.ledger import largest_body, largest_request
-from service.limits import BODY_BYTES, MEMORY_BYTES
-from service.settings import Settings, read_settings
+from service import problems
+from service.api import openapi, routes
+from service.api.health import health
+from service.configuration.limits import BODY_BYTES, MEMORY_BYTES
+from service.configuration.settings import Settings, read_settings
+from service.middleware import compression, context, cors, etags, keys, logs, security
+from service.pages import explorer, pages
+from service.resources.ledger import largest_body, largest_request
 
 # What is done before a request is done in this order, and what is done to its answer in the opposite one:
 #   requests     first, so that everything has an id; last, so that it sees the answer as it is sent
@@ -33,7 +23,7 @@ from service.settings import Settings, read_settings
 #   cors         answers a preflight, which cannot have a key, before keys asks for one; opens refusals to other origins
 #   compression  works on what etags leaves: of a 304 nothing, of a document with a tag its compressed form
 #   problems     turns into an answer what any of these, or a view, raises
-AROUND = (requests, logs, security, cors, keys, compression, etags, problems)
+AROUND = (context, logs, security, cors, keys, compression, etags, problems)
 
 
 class _Service(Flask):

@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 from types import FrameType
 
-from service.addresses import CannotStart, bind
+from service.configuration.addresses import CannotStart, bind
 from service.probe import probe
 
 # Before NumPy is first imported: a second BLAS thread per worker costs more CPU than it saves time.

@@ -11,8 +11,8 @@ from importlib import import_module
 from pathlib import Path
 
 from chainrule import __version__
-from service.keys import BadKeys, new_key, read_keys
-from service.settings import PREFIX, SETTINGS, read_settings, retired_settings
+from service.configuration.settings import PREFIX, SETTINGS, read_settings, retired_settings
+from service.middleware.keys import BadKeys, new_key, read_keys
 
 
 def serve(listeners: Sequence[socket.socket]) -> int:
@@ -21,7 +21,7 @@ def serve(listeners: Sequence[socket.socket]) -> int:
     if settings.api_keys_file:
         read_keys(Path(settings.api_keys_file))
     # Only now, and by name: the server takes as long to load as all above, and bad settings are refused without it.
-    import_module("service.server").serve(settings, listeners)
+    import_module("service.server.server").serve(settings, listeners)
     return 0
 
 

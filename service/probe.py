@@ -5,7 +5,7 @@ import contextlib
 import os
 from http.client import HTTPConnection, HTTPException
 
-from service.addresses import ADMIN_BIND
+from service.configuration.addresses import ADMIN_BIND
 
 _SECONDS = 3.0
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "": "127.0.0.1"}  # noqa: S104  an address to listen on, not to call

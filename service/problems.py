@@ -9,10 +9,10 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound
 
 from schemas import ValidationError
+from schemas.fields.wording import LONGEST_SHOWN, cut, shown
 from schemas.problem import errors_of
-from schemas.words import LONGEST_SHOWN, cut, shown
-from service.codec import MalformedJSON, encode
 from service.document import Document
+from service.encoding.codec import MalformedJSON, encode
 
 MEDIA_TYPE = "application/problem+json"
 

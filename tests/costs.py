@@ -11,18 +11,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks.least import yardstick
-from chainrule.activations import ACTIVATIONS
 from chainrule.cost import Cost
 from chainrule.cost.rates import RATES
-from chainrule.losses import LOSSES
-from schemas.arrays import as_base64
+from chainrule.functions.activations import ACTIVATIONS
+from chainrule.functions.losses import LOSSES
 from schemas.checks import check_answer
 from schemas.cost import check_cost, explanation_cost, gradients_cost, posted
 from schemas.explanations import explanation
+from schemas.fields.arrays import as_base64
 from schemas.gradients_answer import answer
-from service.codec import Outline, decode, encode
-from service.malloc import keep_freed
-from service.routes import (
+from service.api.routes import (
     ARRAYS,
     CHECK_REQUEST,
     EXPLANATION_REQUEST,
@@ -31,6 +29,8 @@ from service.routes import (
     compute,
     compute_explanation,
 )
+from service.encoding.codec import Outline, decode, encode
+from service.resources.malloc import keep_freed
 
 GRADIENTS, EXPLANATIONS, CHECKS = "gradients", "explanations", "gradient-checks"
 

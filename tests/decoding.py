@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from schemas import ValidationError
-from service.codec import MalformedJSON, Outline, decode
+from service.encoding.codec import MalformedJSON, Outline, decode
 
 ARRAYS = frozenset({"weights", "biases", "inputs", "targets"})
 _NUMBERS = random.Random(1)

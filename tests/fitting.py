@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.losses import LOSSES, Loss
+from chainrule.functions.losses import LOSSES, Loss
 
 WIDEST = 4
 LARGEST = 30.0  # beyond, most results are not finite

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.settings import SETTINGS
+from service.configuration.settings import SETTINGS
 
 SECONDS = 30.0  # that anything here may take: much more than it does, for machines that are busy with something else
 COMMAND = [str(Path(sys.executable).parent / "chainrule"), "serve"]

@@ -1,13 +1,13 @@
 """What a gradient check costs at most: the search for a mistake, for what stays hidden, and for a better request.
 
 How far the search goes depends on the numbers: gradients that agree are not searched at all. The prediction is the
-bound: chainrule/budget.py counts the operations of a check, and ends it when they are spent.
+bound: chainrule/diagnosis/budget.py counts the operations of a check, and ends it when they are spent.
 """
 
-from chainrule.checking import most_work
 from chainrule.cost.passes import FLOAT, Work
 from chainrule.cost.rates import RATES
-from chainrule.network import Network
+from chainrule.diagnosis.checking import most_work
+from chainrule.graph.network import Network
 
 _OPERATION = RATES.work["operation"].number
 _OF_SEARCH = 500_000  # bytes of the mistakes and pairs that are tried

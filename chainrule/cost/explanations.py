@@ -2,8 +2,8 @@
 
 from chainrule.cost.passes import Work
 from chainrule.cost.rates import RATES
-from chainrule.explain import MOST_EVALUATED_ALONE, Place, most_work
-from chainrule.network import Network
+from chainrule.derivation.explain import MOST_EVALUATED_ALONE, Place, most_work
+from chainrule.graph.network import Network
 
 _LINE, _TERM = RATES.work["line"], RATES.work["term"].call
 _EVALUATED, _ADDED = RATES.work["evaluated"].call, RATES.work["added"].call

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from chainrule.activations import ACTIVATIONS, activation_spec
-from chainrule.batches import Batch
 from chainrule.cost.rates import RATES, Rate
-from chainrule.losses import LossSpec
-from chainrule.network import Layer, Network
-from chainrule.stable_pairs import STABLE_PAIRS
+from chainrule.functions.activations import ACTIVATIONS, activation_spec
+from chainrule.functions.losses import LossSpec
+from chainrule.functions.stable_pairs import STABLE_PAIRS
+from chainrule.graph.batches import Batch
+from chainrule.graph.network import Layer, Network
 
 FLOAT = 8  # bytes
 

@@ -1,6 +1,6 @@
 """What `verify` costs: for each parameter six copies of the batch go through the layers above it, once or oftener.
 
-The copies of a parameter are stacked as samples (chainrule/moved.py). How often a step is made shorter depends on the
+The copies of a parameter are stacked as samples (chainrule/graph/moved.py). How often a step is made shorter depends on the
 numbers: not at all in most networks, at most four times. The model is in between, so that it is right within a factor
 of 3 in both cases.
 """
@@ -10,9 +10,9 @@ from functools import cache
 
 from chainrule.cost.passes import FLOAT, Shape, Work, product_seconds
 from chainrule.cost.rates import RATES, Rate
-from chainrule.losses import LossSpec
-from chainrule.moved import BLOCK_NUMBERS
-from chainrule.stable_pairs import STABLE_PAIRS
+from chainrule.functions.losses import LossSpec
+from chainrule.functions.stable_pairs import STABLE_PAIRS
+from chainrule.graph.moved import BLOCK_NUMBERS
 
 _MOVES = 6
 _ROUNDS = 1.7  # between 1 and 5

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from service.codings import CODINGS
+from service.encoding.content_codings import CODINGS
 
 Body = Callable[[], bytes]  # made when it is needed: some are 32 MB
 

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
+from service.api.openapi import openapi_document
 from service.app import create_app
-from service.codec import encode
-from service.openapi import openapi_document
+from service.encoding.codec import encode
 
 WRITTEN = Path(__file__).parents[2] / "docs" / "openapi.json"
 

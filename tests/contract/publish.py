@@ -1,6 +1,6 @@
 """Publishes the contract as the code has it now: `python -m tests.contract.publish`. Additions only.
 
-What is published is promised: from then on, tests/test_contract.py refuses a change that breaks it.
+What is published is promised: from then on, tests/service/api/test_contract.py refuses a change that breaks it.
 """
 
 import json
@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from service.api.openapi import openapi_document
 from service.app import create_app
-from service.openapi import openapi_document
 from tests.contract.breaks import breaks, without_words
 
 PUBLISHED = Path(__file__).parent / "v1.json"

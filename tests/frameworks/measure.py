@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.activations import activation_spec
-from tests import reference
+from chainrule.functions.activations import activation_spec
 from tests.frameworks import twins
 from tests.frameworks.twins import OURS, Array, Row
-from tests.reference import JUDGE, REAL, Real
+from tests.judges import reference
+from tests.judges.reference import JUDGE, REAL, Real
 
 ULPS = 64
 SMALLEST = 2.0**-1022  # the smallest normal float64
@@ -473,7 +473,7 @@ def ignored() -> Iterator[tuple[str, float, str]]:
     for framework, call in twins.IGNORING:
         value, slopes = twins.answer(framework, call, o=o, t=t)
         yield f"`{call}`", float(value), "" if slopes is None else _in_words(slopes)
-    yield ("`chainrule.backprop.gradients`", *_our_ignored(o, t))
+    yield ("`chainrule.graph.backprop.gradients`", *_our_ignored(o, t))
 
 
 def _in_words(slopes: Array) -> str:

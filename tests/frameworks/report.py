@@ -8,7 +8,7 @@ from typing import Any
 from tests.frameworks import measure, twins
 from tests.frameworks.measure import Finding, Kink, Link, plain
 from tests.frameworks.twins import FRAMEWORKS, OURS, Row
-from tests.reference import JUDGE, Real
+from tests.judges.reference import JUDGE, Real
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "frameworks.md"
 NO_NUMBER = {"NaN", "infinite"}

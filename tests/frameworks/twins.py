@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.activations import ACTIVATIONS as ACTIVATION_TABLE
-from chainrule.activations import activation_spec
-from chainrule.backprop import Gradients, gradients
-from chainrule.losses import LOSSES as LOSS_TABLE
-from chainrule.losses import loss_spec
-from chainrule.network import Network, dense
+from chainrule.functions.activations import ACTIVATIONS as ACTIVATION_TABLE
+from chainrule.functions.activations import activation_spec
+from chainrule.functions.losses import LOSSES as LOSS_TABLE
+from chainrule.functions.losses import loss_spec
+from chainrule.graph.backprop import Gradients, gradients
+from chainrule.graph.network import Network, dense
 
 Array = np.ndarray[Any, Any]
 Function = Callable[..., Any]

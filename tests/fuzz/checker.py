@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
-from service.codings import CODINGS
+from service.encoding.content_codings import CODINGS
 from service.problems import PROBLEMS
 from tests.fuzz.mutator import CHECKS, EXPLANATIONS, Case
 

@@ -4,7 +4,7 @@ import random
 from dataclasses import replace
 from typing import Any
 
-from service.codings import CODINGS
+from service.encoding.content_codings import CODINGS
 from tests.fuzz.checker import Answer
 from tests.fuzz.mutator import Case
 

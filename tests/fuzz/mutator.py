@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from chainrule.activations import ACTIVATIONS
-from chainrule.catalogue import Parameter, Row
-from chainrule.losses import LOSSES, REDUCTIONS, Loss
+from chainrule.functions.activations import ACTIVATIONS
+from chainrule.functions.losses import LOSSES, REDUCTIONS, Loss
+from chainrule.functions.tables import Parameter, Row
 from schemas.gradients import BREAKDOWNS, ENCODINGS
 from schemas.network import LAYOUTS
-from service.codings import CODINGS
+from service.encoding.content_codings import CODINGS
 
 Random = random.Random
 Path = tuple[str | int, ...]

@@ -17,8 +17,8 @@ from typing import Any
 from flask import Flask
 from jsonschema_rs import Draft202012Validator
 
+from service.api.openapi import openapi_document
 from service.app import create_app
-from service.openapi import openapi_document
 from tests.fuzz.checker import Answer, complaints
 from tests.fuzz.forms import differences, other_form
 from tests.fuzz.mutator import CHECKS, EXPLANATIONS, GRADIENTS, Case, case

@@ -1,0 +1,1 @@
+"""The parts that contracts are made of: arrays, numbers, named forms, strict objects. No contract."""

@@ -1,0 +1,164 @@
+"""The operations of the HTTP interface, one row each: what the OpenAPI document says of a view beside its docstring.
+
+A row is found by the endpoint of its view. Path and methods are those of the route, summary and description the
+docstring's, the errors those of the table of problems.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from chainrule.functions.activations import ACTIVATIONS
+from chainrule.functions.losses import LOSSES
+from schemas.curve import RANGE
+from schemas.fields.json_schema import JSONSchema, parameter_schema, ref, word
+from schemas.fields.named_forms import parameters_by_name
+from service.problems import (
+    INVALID_REQUEST,
+    LIMIT_EXCEEDED,
+    MALFORMED_JSON,
+    NON_FINITE_RESULT,
+    NOT_FOUND,
+    PROBLEMS,
+    REQUEST_TIMEOUT,
+    TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    Problem,
+)
+
+TAGS: Mapping[str, str] = {
+    "gradients": "Outputs, loss and every derivative in its factors.",
+    "catalogue": "Activations and losses: formulas, parameters, kinks, references.",
+    "service": "Limits, examples, links, this document.",
+    "problems": "Pages that explain the types of errors, and what troubles whoever runs the service.",
+    "health": "For probes.",
+}
+
+_OF_A_BODY = {MALFORMED_JSON, REQUEST_TIMEOUT, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, LIMIT_EXCEEDED, NON_FINITE_RESULT}
+
+_ANYWHERE = {400, 405, 406, 414, 431, 500, 501}  # of a request that HTTP itself, or this server, does not have so
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One row. `example` is a path whose answer is shown; where there is a body, that of each example request is."""
+
+    tag: str
+    answer: JSONSchema
+    example: str = ""
+    media_type: str = "application/json"
+    parameters: tuple[JSONSchema, ...] = ()
+    also_as: Mapping[str, JSONSchema] = field(default_factory=dict)  # other forms of the answer, by their media types
+    body: str = ""  # the schema of the request's body, by name
+    of_the_contract: bool = True  # what is not, only browsers and probes ask for: no key, no negotiation
+    also: Mapping[int, str] | None = None  # further answers, in the same form
+
+    @property
+    def cached(self) -> bool:
+        """Whether the answer has an ETag, and may be a 304: not what is computed, nor the state of health."""
+        return not self.body and self.tag != "health"
+
+    def may_answer(self, problem: Problem) -> bool:
+        """Whether a problem can occur here; one that is not told apart below can occur everywhere in the contract."""
+        if problem in _OF_A_BODY:
+            return bool(self.body)
+        if problem is INVALID_REQUEST:
+            return bool(self.body) or any(parameter["in"] == "query" for parameter in self.parameters)
+        if problem is NOT_FOUND:
+            return any(parameter["in"] == "path" for parameter in self.parameters)
+        return self.of_the_contract or problem.status in _ANYWHERE
+
+    def problems(self) -> dict[int, list[Problem]]:
+        """The problems that can occur here, by status."""
+        found: dict[int, list[Problem]] = {}
+        for problem in sorted(filter(self.may_answer, PROBLEMS.values()), key=lambda problem: problem.status):
+            found.setdefault(problem.status, []).append(problem)
+        return found
+
+
+def _name(names: Iterable[str], example: str) -> JSONSchema:
+    return {"name": "name", "in": "path", "required": True, "schema": word(names), "example": example}
+
+
+def _query(name: str, schema: JSONSchema) -> JSONSchema:
+    form = {key: value for key, value in schema.items() if key != "description"}
+    return {"name": name, "in": "query", "schema": form, "description": schema["description"]}
+
+
+def _curve_query() -> Iterable[JSONSchema]:
+    """Where the curve begins and ends, and the parameters of every activation that has a curve."""
+    for parameter in RANGE:
+        yield _query(parameter.name, parameter_schema(parameter))
+    drawn = [row for row in ACTIVATIONS.values() if row.elementwise]
+    for name, schema in parameters_by_name(drawn).items():
+        yield _query(name, schema)
+
+
+_DRAWN = [name for name in ACTIVATIONS.all_names if ACTIVATIONS[name].elementwise]
+_CONTENT_ENCODING: JSONSchema = {
+    "name": "Content-Encoding",
+    "in": "header",
+    "schema": word(("gzip", "zstd")),
+    "description": "how the body is compressed, where it is",
+}
+HTML: JSONSchema = {"type": "string", "contentMediaType": "text/html"}
+_LINKS = ref("Service")
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "v1.post_gradients": Operation(
+        "gradients", ref("Gradients"), body="GradientRequest", parameters=(_CONTENT_ENCODING,)
+    ),
+    "v1.post_explanations": Operation(
+        "gradients",
+        ref("Explanation"),
+        also_as={"text/markdown": {"type": "string", "contentMediaType": "text/markdown"}},
+        body="ExplanationRequest",
+        parameters=(_CONTENT_ENCODING,),
+    ),
+    "v1.post_gradient_checks": Operation(
+        "gradients", ref("GradientCheck"), body="CheckRequest", parameters=(_CONTENT_ENCODING,)
+    ),
+    "v1.get_activations": Operation("catalogue", ref("ActivationList"), "/v1/activations"),
+    "v1.get_activation": Operation(
+        "catalogue",
+        ref("ActivationEntry"),
+        "/v1/activations/leaky_relu",
+        parameters=(_name(ACTIVATIONS.all_names, "leaky_relu"),),
+    ),
+    "v1.get_curve": Operation(
+        "catalogue",
+        ref("Curve"),
+        "/v1/activations/leaky_relu/curve?from=-2&to=2&points=5&negative_slope=0.1",
+        parameters=(_name(_DRAWN, "leaky_relu"), *_curve_query()),
+    ),
+    "v1.get_losses": Operation("catalogue", ref("LossList"), "/v1/losses"),
+    "v1.get_loss": Operation(
+        "catalogue",
+        ref("LossEntry"),
+        "/v1/losses/huber",
+        parameters=(_name(LOSSES.all_names, "huber"),),
+    ),
+    "v1.get_limits": Operation("service", ref("Limits"), "/v1/limits"),
+    "v1.get_examples": Operation("service", ref("Examples"), "/v1/examples"),
+    "v1.get_v1": Operation("service", _LINKS, "/v1"),
+    "root.get_root": Operation("service", _LINKS, "/", also_as={"text/html": HTML}, of_the_contract=False),
+    "openapi.get_openapi": Operation("service", {"type": "object"}, of_the_contract=False),
+    "pages.get_docs": Operation("service", HTML, media_type="text/html", of_the_contract=False),
+    "pages.get_problems": Operation("problems", HTML, media_type="text/html", of_the_contract=False),
+    "pages.get_problem": Operation(
+        "problems",
+        HTML,
+        media_type="text/html",
+        parameters=(_name(PROBLEMS, INVALID_REQUEST.name),),
+        of_the_contract=False,
+    ),
+    "pages.get_troubleshooting": Operation("problems", HTML, media_type="text/html", of_the_contract=False),
+    "health.get_livez": Operation("health", {"const": "ok\n"}, media_type="text/plain", of_the_contract=False),
+    "health.get_readyz": Operation(
+        "health",
+        word(("ok\n", "draining\n", "starting\n")),
+        media_type="text/plain",
+        of_the_contract=False,
+        also={503: "No requests should be sent here: the service is starting, or draining."},
+    ),
+}

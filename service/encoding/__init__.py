@@ -1,0 +1,1 @@
+"""Bytes to documents and back: JSON and content codings, within bounds. No HTTP, no Flask."""

@@ -1,0 +1,1 @@
+"""What is done for every request alike: ids, keys, encodings, logs, metrics, traces. No endpoint."""

@@ -1,0 +1,114 @@
+"""Answers, compressed as the client accepts it."""
+
+from flask import Flask, Response, request
+from werkzeug.datastructures import Accept
+
+from schemas.fields.wording import LONGEST_SHOWN, cut
+from service.document import Document
+from service.encoding.content_codings import CODINGS, IDENTITY
+from service.problems import NOT_ACCEPTABLE, Refusal
+
+SMALLEST = 4096  # bytes; below, what is saved is less than what a packet holds
+
+_TEXT = {"application/json", "application/problem+json", "application/javascript", "image/svg+xml"}  # and text/*
+
+
+def register(app: Flask) -> None:
+    """Have the app compress its answers."""
+    app.before_request(_refuse_the_impossible)
+    app.after_request(_compress)
+
+
+def coding_for(accepted: Accept, small: bool = False) -> str | None:
+    """The coding that Accept-Encoding likes best, the cheaper one among equals; None where it rules out everything.
+
+    To leave an answer as it is (identity) is acceptable unless it is ruled out, by name or by `*;q=0`; where it is not
+    named it is liked least (RFC 9110, section 12.5.3). A small answer is compressed only where nothing else will do.
+    """
+    if not accepted:
+        return IDENTITY
+    liked = {coding.lower(): quality for coding, quality in reversed(accepted)}
+    other = liked.get("*")
+    best = max(CODINGS, key=lambda coding: liked.get(coding, other or 0))
+    quality, identity = liked.get(best, other or 0), liked.get(IDENTITY, other)
+    if quality > 0 and quality >= (identity or 0) and (identity == 0 or not small):
+        return best
+    return None if identity == 0 else IDENTITY
+
+
+def _rules_nothing_out(given: str) -> bool:
+    """Whether an Accept-Encoding leaves identity acceptable for sure: only a quality, behind `;`, rules it out."""
+    return ";" not in given
+
+
+def _refuse_the_impossible() -> None:
+    if _rules_nothing_out(request.environ.get("HTTP_ACCEPT_ENCODING", "")):
+        return
+    accepted = request.accept_encodings
+    if coding_for(accepted) is None:
+        known = ", ".join(CODINGS)
+        given = cut(str(accepted), LONGEST_SHOWN)
+        detail = f"the answer can be sent as it is, or as {known}, all of which Accept-Encoding: {given} rules out"
+        raise Refusal(NOT_ACCEPTABLE, detail)
+
+
+def _compress(response: Response) -> Response:
+    if not _compressible(response):
+        return response
+    _vary(response)
+    _weaken_etag(response)
+    size = _size(response)
+    if size < SMALLEST and _rules_nothing_out(request.environ.get("HTTP_ACCEPT_ENCODING", "")):
+        return response
+    coding = coding_for(accepted_codings(), size < SMALLEST)
+    if response.status_code != 304 and size and coding is not None and coding in CODINGS:
+        response.direct_passthrough = False  # of a file, which is read here
+        response.set_data(CODINGS[coding].compress(response.get_data()))
+        response.headers.add("Content-Encoding", coding)
+        if not isinstance(response, Document):
+            response.headers.pop("Accept-Ranges", None)  # a range of the file would be none of what is sent
+    return response
+
+
+def _compressible(response: Response) -> bool:
+    """Text, whole, and not compressed yet; or the news that it has not changed, which has the same headers."""
+    if isinstance(response, Document):
+        return True
+    kind = response.mimetype or ""
+    return (
+        (kind in _TEXT or kind.startswith("text/"))
+        and response.status_code not in {204, 206}
+        and not response.content_encoding
+    )
+
+
+def accepted_codings() -> Accept:
+    """What Accept-Encoding says. A plain list of names needs no parser."""
+    given = request.environ.get("HTTP_ACCEPT_ENCODING", "")
+    if '"' in given or not _rules_nothing_out(given):
+        return request.accept_encodings
+    return Accept([(name.strip(), 1) for name in given.split(",")])
+
+
+def _vary(response: Response) -> None:
+    """A cache must know that the answer depends on Accept-Encoding, also where this client got it plain."""
+    if "Vary" in [name for name, _ in response.headers]:
+        response.vary.add("Accept-Encoding")
+    else:
+        response.headers.add("Vary", "Accept-Encoding")
+
+
+def _size(response: Response) -> int:
+    """The bytes of the body, as far as they are known."""
+    if isinstance(response, Document):
+        return response.size
+    return response.content_length or response.calculate_content_length() or 0
+
+
+def _weaken_etag(response: Response) -> None:
+    """One tag for all forms of a document: a weak one, since only their meaning is the same, not their bytes."""
+    if isinstance(response, Document) and request.method == "POST":  # it is computed, and has no tag
+        return
+    tag, weak = response.get_etag()
+    if tag is not None and not weak:
+        response.set_etag(tag, weak=True)

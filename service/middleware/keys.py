@@ -1,0 +1,150 @@
+"""API keys, where a file names some: who may use what stands under /v1. The file can change while the service runs.
+
+Each line of the file is `name:sha256$<hexadecimal digits>`; empty lines and comments (#) are skipped.
+"""
+
+import hashlib
+import hmac
+import logging
+import re
+import secrets
+import threading
+import time
+from pathlib import Path
+
+from flask import Flask, Request, g, request
+
+from service.configuration.settings import PREFIX, BadSettings
+from service.problems import UNAUTHORIZED, Refusal
+
+ADMITS = "chainrule.admits"  # of an app's extensions: whether a WSGI environment is let in, for who asks beforehand
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_LINE = re.compile(rf"({_NAME.pattern}):sha256\$([0-9a-f]{{64}})")
+_FORM = "name:sha256$<64 hexadecimal digits>"
+_PAUSE = 1.0  # seconds between two looks at the file
+
+log = logging.getLogger(__name__)
+
+Keys = tuple[tuple[str, str], ...]  # names and digests
+Signature = tuple[int, int, int]
+
+
+class BadKeys(BadSettings):
+    """A name or a file of keys that cannot be used; the text says why, without any key."""
+
+
+def register(app: Flask) -> None:
+    """Have the app ask for a key, where the settings name a file of them. Raises BadKeys."""
+    file = app.config["SETTINGS"].api_keys_file
+    if not file:
+        return
+    keyring = Keyring(Path(file))
+    app.extensions[ADMITS] = lambda environ: _admits(keyring, Request(environ))  # which reads a path as the router does
+
+    @app.before_request
+    def check() -> None:
+        g.key = keyring.name_of(_given(request))
+        if g.key is None and needs_key(request.path):
+            raise _refusal(_given(request))
+
+
+def needs_key(path: str) -> bool:
+    """Whether keys guard a path, in a deployment that has some. As the router reads it: //v1/losses is /v1/losses."""
+    return f"{path}/".startswith("/v1/")
+
+
+def new_key(name: str) -> tuple[str, str]:
+    """A new key, and its line for the file. Raises BadKeys where the name cannot stand there."""
+    if not _NAME.fullmatch(name):
+        raise BadKeys("the name of a key has 1 to 64 of the characters A-Z a-z 0-9 . _ -")
+    key = f"chainrule_{secrets.token_urlsafe(32)}"
+    return key, f"{name}:sha256${_digest(key)}"
+
+
+def read_keys(path: Path) -> Keys:
+    """The names and digests in a file. Raises BadKeys, which names the line but does not show it."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadKeys(f"{PREFIX}API_KEYS_FILE: {path} cannot be read: {error}") from error
+    keys = []
+    for number, line in enumerate(text.splitlines(), 1):
+        said = line.partition("#")[0].strip()
+        if said:
+            match = _LINE.fullmatch(said)
+            if match is None:
+                raise BadKeys(f"{PREFIX}API_KEYS_FILE: line {number} of {path} must be {_FORM}, or a comment after #")
+            keys.append((match[1], match[2]))
+    if not keys:
+        raise BadKeys(f"{PREFIX}API_KEYS_FILE: {path} holds no key; a line is {_FORM}")
+    return tuple(keys)
+
+
+class Keyring:
+    """The keys in force: those of the file when it could last be read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._signature = self._look()  # before it is read: what is written meanwhile is then seen the next time
+        self._keys = read_keys(path)
+        self._look_at = time.monotonic() + _PAUSE
+
+    def name_of(self, key: str | None) -> str | None:
+        """The name of a key, or None where it is not one of ours."""
+        self._refresh()
+        digest, found = _digest(key or ""), None
+        for name, known in self._keys:  # all of them: the time must not tell which one is like the key
+            if hmac.compare_digest(known, digest):
+                found = name
+        return found
+
+    def _refresh(self) -> None:
+        """Read a file that has changed. One that cannot be used leaves the old keys in force, and is told of once."""
+        with self._lock:
+            if time.monotonic() < self._look_at:
+                return
+            self._look_at = time.monotonic() + _PAUSE
+            signature = self._look()
+            if signature == self._signature:
+                return
+            self._signature = signature
+            try:
+                self._keys = read_keys(self._path)
+            except BadKeys as error:
+                log.error("%s; the keys read before stay in force", error)
+            else:
+                log.info("%d API keys read", len(self._keys))
+
+    def _look(self) -> Signature | None:
+        """What changes when the file does; None without a file."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _digest(key: str) -> str:
+    """A plain hash without salt: a key has 256 random bits, which nobody guesses, and no table of hashes holds.
+
+    A slow hash, as passwords need, would cost every request some 100 ms.
+    """
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _admits(keyring: Keyring, asked: Request) -> bool:
+    return not needs_key(asked.path) or keyring.name_of(_given(asked)) is not None
+
+
+def _given(asked: Request) -> str | None:
+    """The key of a request: Authorization: Bearer <key>, or X-API-Key: <key>."""
+    scheme, _, token = asked.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else asked.headers.get("X-API-Key")
+
+
+def _refusal(given: str | None) -> Refusal:
+    ways = "Authorization: Bearer <key>, or X-API-Key: <key>"
+    detail = f"the request has no API key; send {ways}" if given is None else "the API key is not known here"
+    return Refusal(UNAUTHORIZED, detail, headers={"WWW-Authenticate": 'Bearer realm="chainrule"'})

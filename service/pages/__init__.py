@@ -1,0 +1,1 @@
+"""Pages for people: the explorer, problem types, troubleshooting, the API reference. No JSON."""

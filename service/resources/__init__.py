@@ -1,0 +1,1 @@
+"""What requests share: slots, memory, deadlines, across threads and processes. No contract."""

@@ -1,0 +1,273 @@
+"""One memory budget for all processes of the service, and which client is given up when it runs out.
+
+A request draws on the budget in stages: its body arrives, the body is decoded, the request is computed and answered.
+Each stage may fill the budget up to a ceiling of its own, together with the stages before it:
+
+    arriving                              1/4 of the budget
+    ... and decoding                      3/8
+    ... and computing                     15/16
+    ... and answers, and small requests   all of it
+
+So requests that hold memory while they wait for more cannot block each other. What is computed waits for no memory, and
+ends. When nothing is computed, at least 9/16 of the budget is free: the largest request allowed. So one of the requests
+that wait to be computed can begin, and gives back all it holds when it ends. When none of those is left, 1/8 of
+the budget is free for decoding, and a request that needs more for decoding is counted as computing from the start, with
+the largest amount that it can turn out to need. Bodies that arrive and answers that are read make room for each other:
+the slowest client is given up. Each wait is bounded by CHAINRULE_QUEUE_SECONDS besides.
+
+Processes share a `Ledger`. Each claims memory from it in chunks, so that a small request costs no lock between
+processes. A process keeps its claim as long as the C library may still hold the memory that was freed (`malloc`).
+"""
+
+import asyncio
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from operator import add, gt
+from typing import Protocol
+
+from chainrule.checkpoint import Checkpoint
+from service.problems import OVERLOADED, Refusal
+from service.resources import malloc
+from service.resources.ledger import ARRIVING, COMPUTING, DECODING, LAST, STAGES, Ledger, largest_body, largest_request
+
+_GRACE = 1.0  # seconds in which no client counts as slow
+_PAUSE = 0.02  # seconds between two attempts of a request that waits for memory
+_TICK = 0.1  # seconds between two looks at whether somebody waits
+_TICKS = 50  # between two times that freed memory goes back to the system
+_SMALLEST_CHUNK, _LARGEST_CHUNK = 64 * 1024, 4 * 2**20
+_SMALL_DOCUMENT = 256 * 1024  # bytes of decoding that do not count with large documents
+_SMALL_REQUEST = 4 * 2**20  # bytes that do not count with big requests
+_NOTHING = (0,) * len(STAGES)
+
+
+def kept_bytes(total: int, processes: int) -> int:
+    """The freed bytes that each process may keep for its next request."""
+    return min(malloc.KEPT, total // (4 * processes))
+
+
+class Client(Protocol):
+    """A client that is sending or reading."""
+
+    holding: "Holding"
+    began: float  # by the clock of the event loop
+
+    def rate(self, now: float) -> float: ...
+
+    def give_up(self) -> None: ...
+
+
+class Budget:
+    """This process's part in the memory budget."""
+
+    def __init__(self, ledger: Ledger, wait_seconds: float = 1.0) -> None:
+        self._ledger, self._row = ledger, ledger.enter()
+        self._seconds = wait_seconds
+        self._chunk = max(_SMALLEST_CHUNK, min(_LARGEST_CHUNK, ledger.total // (64 * ledger.processes)))
+        self._kept = kept_bytes(ledger.total, ledger.processes)
+        self._lock = threading.Lock()
+        self._used, self._claimed = [0] * len(STAGES), [0] * len(STAGES)  # bytes up to each stage
+        self._lines: tuple[deque[object], ...] = tuple(deque() for _ in STAGES)  # requests that wait, by stage
+        self._wanting = self._ticks = 0
+        self.transfers: set[Client] = set()  # clients that are sending or reading
+
+    @property
+    def used(self) -> int:
+        """The bytes that requests of this process hold."""
+        return self._used[LAST]
+
+    @property
+    def largest_body(self) -> int:
+        """The bytes of the largest body that can be received."""
+        return largest_body(self._ledger.total)
+
+    @property
+    def largest_request(self) -> int:
+        """The bytes that one request can take."""
+        return largest_request(self._ledger.total)
+
+    @property
+    def largest_decoding(self) -> int:
+        """The bytes that decoding may take in its own stage; what takes more counts as computing from the start."""
+        return self._ledger.ceilings[DECODING] - self._ledger.ceilings[ARRIVING]
+
+    @property
+    def overdrawn(self) -> bool:
+        """Whether bodies, or all requests, exceed their ceiling by far: each of them may do so by a piece of a body."""
+        over = (self._ledger.claimed(stage) - self._ledger.ceilings[stage] for stage in (ARRIVING, LAST))
+        return max(over) > self._ledger.total // 16
+
+    def change(self, deltas: Sequence[int], beyond: bool = False) -> bool:
+        """Change what is used up to each stage. False, and nothing changes, where there is no room.
+
+        `beyond` counts it all the same: for memory that is in use already.
+        """
+        with self._lock:
+            used = list(map(add, self._used, deltas))
+            if any(map(gt, used, self._claimed)) and not self._claim_for(used, beyond):
+                return False
+            self._used = used
+        return True
+
+    def _claim_for(self, used: list[int], beyond: bool) -> bool:
+        """Claim what is to be used, with a chunk to spare where there is one."""
+        tight = list(map(max, self._claimed, used))
+        roomy = [most + self._chunk * (most > before) for most, before in zip(tight, self._claimed, strict=True)]
+        return self._claim(roomy) or self._claim(tight) or (beyond and self._claim(tight, beyond))
+
+    def _claim(self, amounts: list[int], beyond: bool = False) -> bool:
+        if done := self._ledger.claim(self._row, amounts, beyond):
+            self._claimed = amounts
+        return done
+
+    def settle(self, most: int = 0) -> None:
+        """Return freed memory to the system, then its claim to the other processes, where over `most` bytes are spare.
+
+        What others free in the meantime keeps its claim: the C library may not have returned it yet.
+        """
+        spare = self._claimed[LAST] - self._used[LAST]
+        if spare <= most:
+            return
+        malloc.give_back()
+        with self._lock:
+            last = max(self._claimed[LAST] - spare, self._used[LAST])
+            self._claim([*self._used[:LAST], last])
+
+    def settle_after_work(self) -> None:
+        """Settle where more is spare than may be kept for the next request."""
+        self.settle(self._kept)
+
+    def wait(self, stage: int, attempt: Callable[[], bool], checkpoint: Checkpoint) -> float:
+        """Wait in a thread until an attempt to take memory succeeds; the seconds that it took.
+
+        Requests of one process take it in the order in which they came. Raises Refusal where it takes too long.
+        """
+        line = self._lines[stage]
+        if not line and attempt():
+            return 0.0
+        began, ticket = time.monotonic(), object()
+        line.append(ticket)
+        self._want(1)
+        try:
+            while not (line[0] is ticket and attempt()):
+                if time.monotonic() - began > self._seconds:
+                    raise self.refusal()
+                checkpoint()
+                time.sleep(_PAUSE)
+        finally:
+            line.remove(ticket)
+            self._want(-1)
+        return time.monotonic() - began
+
+    async def wait_on_loop(self, attempt: Callable[[], bool]) -> None:
+        """The same on the event loop, without an order."""
+        deadline = time.monotonic() + self._seconds
+        self._want(1)
+        try:
+            while not attempt():
+                if time.monotonic() > deadline:
+                    raise self.refusal()
+                await asyncio.sleep(_PAUSE)
+        finally:
+            self._want(-1)
+
+    def _want(self, more: int) -> None:
+        with self._lock:
+            self._wanting += more
+            self._ledger.want(self._row, self._wanting)
+
+    def refusal(self) -> Refusal:
+        """The refusal of a request for which there is no memory now."""
+        detail = "other requests take all the memory that requests may take (CHAINRULE_MEMORY_BYTES): try again"
+        headers = {"Retry-After": str(max(1, math.ceil(self._seconds)))}
+        return Refusal(OVERLOADED, detail, headers=headers, reason="memory")
+
+    def look_after(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Make room while requests wait for memory, of this process or another; return freed memory now and then."""
+        loop.call_later(_TICK, self.look_after, loop)
+        self._ticks += 1
+        if self._wanting or self._ledger.others_want(self._row):
+            self.give_up_slowest()
+            self.settle()
+        elif self._ticks % _TICKS == 0:
+            self.settle(self._chunk)
+
+    def give_up_slowest(self) -> bool:
+        """Give up the slowest client, in bytes a second, of those that hold memory. False if there is none."""
+        now = asyncio.get_running_loop().time()
+        slow = [found for found in self.transfers if found.holding.size and now - found.began > _GRACE]
+        if slow:
+            min(slow, key=lambda transfer: transfer.rate(now)).give_up()
+        return bool(slow)
+
+
+class Holding:
+    """What one request holds of the budget, by stage."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._amounts = _NOTHING
+        self._document = 0  # bytes of a small document, among those of the last stage
+
+    @property
+    def size(self) -> int:
+        """All of it, in bytes."""
+        return sum(self._amounts)
+
+    def add(self, stage: int, size: int, beyond: bool = False) -> bool:
+        """Hold so many bytes more. False where there is no room; `beyond` holds them all the same."""
+        amounts = list(self._amounts)
+        amounts[stage] += size
+        return self._become(tuple(amounts), beyond)
+
+    def become(self, stage: int, size: int, beyond: bool = False) -> bool:
+        """Hold so many bytes, all in one stage."""
+        return self._become(tuple(size if each == stage else 0 for each in STAGES), beyond)
+
+    def hold_answer(self, size: int, beyond: bool = False) -> bool:
+        """Hold an answer in place of everything held so far; a large one does not take the room of small requests."""
+        return self.become(LAST if size <= _SMALL_REQUEST else COMPUTING, size, beyond)
+
+    def release(self) -> None:
+        """Hold nothing any more."""
+        if self._amounts != _NOTHING:
+            self._become(_NOTHING)
+
+    def reserve(self, memory: int, checkpoint: Checkpoint) -> float:
+        """Hold what decoding the body takes in all; the seconds waited for it.
+
+        Where that is more than was said before, the request counts as computing from now on: others that decode could
+        wait for what it holds.
+        """
+        budget, (arriving, decoding, computing, last) = self._budget, self._amounts
+        if computing or memory <= max(decoding, self._document):
+            return 0.0
+        last -= self._document
+        if memory <= _SMALL_DOCUMENT and self._become((arriving, decoding, computing, last + memory)):
+            self._document = memory
+            return 0.0
+        self._document = 0
+        if memory <= budget.largest_decoding and not decoding:
+            return budget.wait(DECODING, lambda: self._become((arriving, memory, 0, last)), checkpoint)
+        return budget.wait(COMPUTING, lambda: self.become(COMPUTING, budget.largest_request), checkpoint)
+
+    def admit(self, memory: int, checkpoint: Checkpoint) -> float:
+        """Hold `memory` bytes in place of everything held so far; the seconds waited for it."""
+        stage = LAST if memory <= _SMALL_REQUEST else COMPUTING
+        most = min(memory, self._budget.largest_request)  # more is refused by the limits
+        if most <= self.size:  # in the queue it could wait for a request that waits for what this one holds
+            self.become(stage, most)
+            return 0.0
+        return self._budget.wait(stage, lambda: self.become(stage, most), checkpoint)
+
+    def _become(self, amounts: tuple[int, ...], beyond: bool = False) -> bool:
+        deltas = []
+        total = 0
+        for before, after in zip(self._amounts, amounts, strict=True):
+            total += after - before
+            deltas.append(total)
+        if done := self._budget.change(deltas, beyond):
+            self._amounts = amounts
+        return done

@@ -1,0 +1,32 @@
+"""The face for operators, on an address and in a process of its own: it answers also while every worker is busy."""
+
+from pathlib import Path
+
+from flask import Blueprint, Flask, Response, current_app
+
+from service import problems
+from service.api.health import health
+from service.middleware import context, logs, security
+from service.middleware.metrics import CONTENT_TYPE, exposition
+from service.resources.shared import Shared
+
+admin = Blueprint("admin", __name__)
+
+
+def create_admin_app(shared: Shared, directory: Path) -> Flask:
+    """/livez, /readyz and /metrics."""
+    app = Flask(__name__, static_folder=None)
+    app.extensions["chainrule.shared"] = shared
+    app.config["METRICS"] = directory
+    for part in (context, logs, security, problems):
+        part.register(app)
+    app.register_blueprint(health)
+    app.register_blueprint(admin)
+    return app
+
+
+@admin.get("/metrics")
+def get_metrics() -> Response:
+    """The metrics of all workers."""
+    text = exposition(current_app.config["METRICS"], current_app.extensions["chainrule.shared"])
+    return Response(text, content_type=CONTENT_TYPE)

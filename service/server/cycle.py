@@ -1,0 +1,131 @@
+"""One request and its answer on a connection: what the front is given as `receive` and `send`."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from service.problems import Refusal
+from service.server.incoming import incoming_body
+from service.server.request_head import Head
+from service.server.response_head import response_head
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_MOST_HELD = 512 * 1024  # bytes of a body that wait for the front; then nothing more is read
+_JOINED = 64 * 1024  # bytes of a body that are sent in one piece with the head
+
+
+class Wire(Protocol):
+    """What a cycle asks of its connection."""
+
+    gone: asyncio.Event
+
+    def write(self, data: bytes | memoryview) -> None: ...
+
+    async def drain(self) -> None: ...
+
+    def read_on(self) -> None: ...
+
+    def is_last(self) -> bool: ...
+
+
+class Cycle:
+    """Receives the body of one request and sends its answer."""
+
+    def __init__(self, head: Head, wire: Wire) -> None:
+        self.head = head
+        self.body = incoming_body(head.length, head.chunked)
+        self.keep_alive = head.keep_alive and not (head.chunked and head.version == "1.0")  # section 6.1 of RFC 9112
+        self.started = self.answered = False
+        self._wire = wire
+        self._expects = head.expects_continue and head.version == "1.1" and not self.body.ended
+        self._broken: Refusal | None = None
+        self._arrival: asyncio.Future[None] | None = None
+        self._start: Callable[[int | None, str], bytes]
+
+    @property
+    def full(self) -> bool:
+        """Whether as much of the body waits for the front as may."""
+        return self.body.held >= _MOST_HELD
+
+    def feed(self, data: bytes) -> int:
+        """Take in what belongs to the body; return how many bytes that is."""
+        self._expects = False
+        try:
+            used = self.body.feed(data)
+        except Refusal as refusal:
+            self._broken = refusal
+            self.end()
+            used = len(data)
+        self.wake()
+        return used
+
+    def end(self) -> None:
+        """Expect no more of the body, and no other request."""
+        self.body.ended = True
+        self.keep_alive = False
+        self.wake()
+
+    def wake(self) -> None:
+        """Let `receive` look again."""
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+
+    async def receive(self) -> dict[str, Any]:
+        """The next piece of the body, as in ASGI. Raises Refusal where the body cannot be read."""
+        body, gone = self.body, self._wire.gone
+        if self._expects:
+            self._expects = False
+            self._wire.write(CONTINUE)
+        while not (body.held or body.ended or gone.is_set()):
+            self._arrival = asyncio.get_running_loop().create_future()
+            await self._arrival
+        if self._broken is not None and not self.started:
+            raise self._broken
+        if gone.is_set() or self._broken is not None:
+            return {"type": "http.disconnect"}
+        piece = body.take()
+        if not body.ended:
+            self._wire.read_on()
+        return {"type": "http.request", "body": piece, "more_body": not body.ended or body.held > 0}
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Send a part of the answer, as in ASGI; wait while the client does not read."""
+        if message["type"] == "http.response.start":
+            self._begin(message["status"], message["headers"])
+            return
+        more = message.get("more_body", False)
+        body = b"" if self.head.method == "HEAD" else message.get("body", b"")
+        if not self.started:
+            self._send_first(body, None if more else len(body))
+        elif body:
+            self._wire.write(body)
+        self.answered = not more
+        await self._wire.drain()
+
+    def answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        """Send a small answer at once."""
+        self._begin(status, headers)
+        self._send_first(b"" if self.head.method == "HEAD" else body, len(body))
+        self.answered = True
+
+    def _begin(self, status: int, headers: list[tuple[str, str]]) -> None:
+        def start(length: int | None, connection: str) -> bytes:
+            return response_head(self.head.version or "1.1", status, headers, time.time(), length, connection)
+
+        self._start = start
+        if any(name.lower() == "connection" and value.lower() == "close" for name, value in headers):
+            self.keep_alive = False
+
+    def _send_first(self, body: bytes | memoryview, length: int | None) -> None:
+        """Send the head with the first part of the body."""
+        self.started = True
+        if self._expects or self._wire.is_last():  # a client that waits for 100 may send the body or not
+            self.keep_alive = False
+        connection = ("keep-alive" if self.head.version == "1.0" else "") if self.keep_alive else "close"
+        head = self._start(length, connection)
+        if len(body) <= _JOINED:
+            self._wire.write(b"".join((head, body)))
+        else:
+            self._wire.write(head)
+            self._wire.write(body)

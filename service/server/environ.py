@@ -1,0 +1,79 @@
+"""The WSGI environment of a request (PEP 3333), and the ASGI scope that it is made of."""
+
+import asyncio
+import io
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import unquote
+
+from service.server.request_head import Head
+
+CONNECTION = "chainrule.connection"  # the key of a scope
+RECEIVED, REFUSAL, STAGES = "chainrule.received", "chainrule.refusal", "chainrule.stages"  # keys of an environ
+RECEIVED_BYTES = "chainrule.received_bytes"  # of an environ: how much of the body has come so far
+REPORTED = "chainrule.reported"  # of an environ: a lock, taken to log and count the request once
+
+_WITHOUT_PREFIX = {"CONTENT_TYPE", "CONTENT_LENGTH"}
+
+Scope = dict[str, Any]
+Environ = dict[str, Any]
+
+
+def scope_of(head: Head, transport: asyncio.BaseTransport) -> Scope:
+    """The scope of a request, as in ASGI."""
+    target, _, query = head.target.partition(b"?")
+    path = target.decode("latin-1")
+    return {
+        "type": "http",
+        "method": head.method,
+        "path": unquote(path) if "%" in path else path,
+        "query_string": query,
+        "http_version": head.version or "1.1",
+        "scheme": "http",
+        "headers": head.headers,
+        "server": transport.get_extra_info("sockname"),
+        "client": transport.get_extra_info("peername"),
+    }
+
+
+def environ_of(scope: Scope) -> Environ:
+    """The WSGI environment of a request, without its body."""
+    host, port, *_ = scope.get("server") or ("", 0)
+    return {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope["path"].encode("utf-8").decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "REMOTE_ADDR": (scope.get("client") or ("",))[0],
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": io.BytesIO(),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,
+        RECEIVED: time.perf_counter(),
+        RECEIVED_BYTES: 0,
+        STAGES: {},
+        **_header_variables(scope["headers"]),
+    }
+
+
+def _header_variables(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The headers in the names of CGI, several of one name in one value."""
+    variables: dict[str, str] = {}
+    for name, value in headers:
+        if b"_" in name:
+            continue  # X_Y would read like X-Y here, and Content_Length like Content-Length
+        key = name.decode("latin-1").upper().replace("-", "_")
+        if key not in _WITHOUT_PREFIX:
+            key = f"HTTP_{key}"
+        text = value.decode("latin-1")
+        variables[key] = f"{variables[key]},{text}" if key in variables else text
+    return variables

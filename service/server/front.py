@@ -1,0 +1,216 @@
+"""What stands between the clients' connections and the Flask application, on the event loop of a worker.
+
+The body of a request is received whole. Then the request waits for a slot, is computed in a thread, and its answer is
+sent. So a client that sends or reads slowly takes no thread. A request without a body is answered on the loop at once,
+and so is a small one: the way to a thread and back would take up to a sixth of its time. These need no slot, and are
+answered also while all slots are taken. The application itself answers every refusal, so that all of them are logged
+and counted alike.
+"""
+
+import asyncio
+import io
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from flask import Flask
+
+from service.configuration.limits import BODY_BYTES
+from service.configuration.settings import Settings
+from service.middleware.context import Timed, tell_of_gone
+from service.problems import REQUEST_TIMEOUT, Refusal
+from service.resources.admission import ADMISSION, InThread, OnLoop, Postponed
+from service.resources.concurrency import Slots, Work
+from service.resources.deadline import DEADLINE, Deadline
+from service.resources.memory_budget import Budget, Holding
+from service.server.environ import CONNECTION, REFUSAL, REPORTED, STAGES, Environ, Scope, environ_of
+from service.server.request_body import ClientGone, Receive, RequestBody
+from service.server.transfers import Transfer
+
+_AT_ONCE = OnLoop()
+_ON_LOOP: Mapping[str, int] = {"/v1/gradients": 16 * 1024}  # bytes of a body that is looked at on the loop; others: 0
+_SMALL_ANSWER = 64 * 1024  # bytes for which there has to be memory before a small request is computed
+_PIECE = 256 * 1024  # of an answer, handed to the connection at a time: it copies what it cannot send at once
+_LATE = 0.25  # seconds after the deadline in which work can end by itself; then its client is answered all the same
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Connection(Protocol):
+    """What is asked of the connection that a request came by."""
+
+    cut_short: bool  # the client has ended its side within the body
+    gone: asyncio.Event  # set when the connection is lost
+
+    def abort(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the application answers."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class Front:
+    """The ASGI application of a worker."""
+
+    def __init__(self, app: Flask, settings: Settings, slots: Slots, budget: Budget) -> None:
+        self._app = app
+        self._settings = settings
+        self._body_limit = min(settings.limits[BODY_BYTES], budget.largest_body)
+        self._slots = slots
+        self._budget = budget
+        self._looked_after = False
+        self._refusing = asyncio.Lock()
+        self._pool = ThreadPoolExecutor(slots.threads)
+        rules = (rule for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ()))
+        self._with_body = {("POST", rule.rule) for rule in rules}
+        self._admits = app.extensions.get("chainrule.admits", lambda environ: True)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if not self._looked_after:
+            self._looked_after = True
+            self._budget.look_after(asyncio.get_running_loop())
+        environ, connection = environ_of(scope), scope[CONNECTION]
+        transfer = Transfer(self._budget)
+        body = RequestBody(transfer.paced(receive), environ, connection, self._body_limit)
+        try:
+            answer = await self._answer(environ, body, transfer, connection)
+        except Refusal as refusal:
+            transfer.holding.release()
+            answer = await self.refuse(environ, refusal)
+        except ClientGone:
+            tell_of_gone(self._app, environ, _path(environ))
+            return
+        finally:
+            transfer.holding.release()
+        await self._send(answer, send, transfer, connection)
+        if not body.ended:
+            await body.drop()
+
+    async def refuse(self, environ: Environ, refusal: Refusal) -> Answer:
+        """The application's answer to a request that it need not look at.
+
+        One a turn of the loop: a thousand clients that are refused at once do not hold up the others.
+        """
+        async with self._refusing:
+            await asyncio.sleep(0)
+            return self._run(environ | {REFUSAL: refusal})
+
+    async def _answer(self, environ: Environ, body: RequestBody, transfer: Transfer, connection: Connection) -> Answer:
+        asked = environ["REQUEST_METHOD"], _path(environ)
+        if asked not in self._with_body or not self._admits(environ):
+            return self._run(environ)
+        most = 0 if "HTTP_CONTENT_ENCODING" in environ else _ON_LOOP.get(asked[1], 0)  # it can become a thousandfold
+        if body.announced is None or body.announced > most:
+            self._slots.check()
+        with Timed(environ[STAGES], "receive"):
+            content = await self._receive(body, transfer)
+        work = Work.SMALL  # as far as is known
+        if len(content) <= most:
+            try:
+                return self._compute_at_once(environ, content, transfer)
+            except Postponed as postponed:
+                work = postponed.work
+        with Timed(environ[STAGES], "queue"):
+            if not await self._slots.take(work, connection.gone):
+                raise ClientGone
+        return await self._compute(environ, content, work, transfer, connection)
+
+    async def _receive(self, body: RequestBody, transfer: Transfer) -> bytes:
+        seconds = self._settings.read_seconds
+        try:
+            async with transfer.clients_part(seconds):
+                return await body.read(transfer)
+        except TimeoutError as error:
+            body.ended = True  # what may still come is not waited for
+            detail = f"the body took over {seconds:g} s to arrive (CHAINRULE_READ_SECONDS), or was the slowest of many"
+            raise Refusal(REQUEST_TIMEOUT, detail, headers={"Connection": "close"}) from error
+
+    def _compute_at_once(self, environ: Environ, content: bytes, transfer: Transfer) -> Answer:
+        """The answer to a small request. Raises Postponed where it is not small, Refusal where there is no memory."""
+        transfer.make_room(_SMALL_ANSWER)
+        return self._run(environ | {"wsgi.input": io.BytesIO(content), ADMISSION: _AT_ONCE})
+
+    async def _compute(
+        self, environ: Environ, content: bytes, work: Work, transfer: Transfer, connection: Connection
+    ) -> Answer:
+        """Compute in a pool thread. The slot is freed when the thread ends, also if it is late and nobody waits."""
+        deadline, reported = Deadline(self._settings.work_seconds), threading.Lock()
+        place = InThread(self._slots, work, self._budget, transfer.holding, deadline)
+        given = environ | {"wsgi.input": io.BytesIO(content), REPORTED: reported, ADMISSION: place, DEADLINE: deadline}
+        loop = asyncio.get_running_loop()
+        running = loop.run_in_executor(self._pool, self._run_in, place, given)
+        gone = loop.create_task(connection.gone.wait())
+        try:
+            while not running.done() and not gone.done() and deadline.left + _LATE > 0:
+                either = (running, gone)
+                await asyncio.wait(either, timeout=deadline.left + _LATE, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            if not running.done():
+                deadline.end_for_nobody()
+                running.add_done_callback(partial(_forget, transfer.part_with_holding()))
+        if running.done():
+            return running.result()
+        if not reported.acquire(blocking=False):  # the thread has logged its answer, and is about to end
+            return await running
+        raise ClientGone if gone.done() else deadline.refusal()
+
+    def _run_in(self, place: InThread, environ: Environ) -> Answer:
+        size = 0
+        try:
+            answer = self._run(environ)
+            size = len(answer.body)
+        finally:
+            place.end(size)
+        return answer
+
+    def _run(self, environ: Environ) -> Answer:
+        """The WSGI application's answer."""
+        started: list[Any] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Callable[[bytes], None]:
+            started[:] = [int(status[:3]), headers]
+            return lambda _: None
+
+        chunks: Iterable[bytes] = self._app(environ, start_response)
+        body = b"".join(chunks)
+        if close := getattr(chunks, "close", None):
+            close()
+        return Answer(started[0], started[1], body)
+
+    async def _send(self, answer: Answer, send: Send, transfer: Transfer, connection: Connection) -> None:
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        size = len(answer.body)
+        transfer.hold_answer(size)
+        view = memoryview(answer.body)
+        try:
+            async with transfer.clients_part(self._settings.write_seconds):
+                for at in range(0, max(size, 1), _PIECE):
+                    more = at + _PIECE < size
+                    await send({"type": "http.response.body", "body": view[at : at + _PIECE], "more_body": more})
+                    transfer.moved = at
+        except TimeoutError:
+            connection.abort()
+        finally:
+            transfer.holding.release()
+
+
+def _path(environ: Environ) -> str:
+    """The path as Flask reads it; of those that take a body, the route too."""
+    return "/" + str(environ["PATH_INFO"]).lstrip("/")
+
+
+def _forget(holding: Holding, running: "asyncio.Future[Answer]") -> None:
+    """Free what an answer holds that nobody waits for."""
+    holding.release()
+    if not running.cancelled():
+        running.exception()  # asked for here, so that asyncio does not complain that nobody does

@@ -1,0 +1,234 @@
+"""gunicorn, set up for this service: a master, its workers, and a process of its own for health and metrics."""
+
+import contextlib
+import gc
+import logging
+import math
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.sock import TCP6Socket, TCPSocket
+
+from service.api.routes import known_costs
+from service.app import create_app
+from service.configuration.addresses import listen
+from service.configuration.settings import Settings, retired_settings
+from service.middleware import logs, tracing
+from service.middleware.logs import GunicornLogger
+from service.middleware.metrics import Metrics, new_directory, remove_directory
+from service.resources.concurrency import Slots
+from service.resources.ledger import Ledger
+from service.resources.malloc import keep_freed
+from service.resources.memory_budget import Budget, kept_bytes
+from service.resources.shared import Shared
+from service.server.admin import create_admin_app
+from service.server.front import Front
+from service.server.worker import Worker
+
+_log = logging.getLogger(__name__)
+
+_MEMORY_DISK = Path("/dev/shm")  # noqa: S108  workers tell of life by touching a file; on a disk that can block
+_SWITCH_SECONDS = 0.001  # for which a thread keeps the interpreter; with Python's 0.005 the loop waits twice as long
+_ADMIN_MEMORY = 16 * 2**20  # bytes; of its own budget, as it takes no bodies
+_BACKLOG = 1024  # connections that the kernel takes before a worker accepts them
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+_HEARTBEAT = 60  # seconds without a sign of life after which a worker is killed; its loop never waits for work
+
+
+class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """The service as gunicorn runs it; the application is loaded once, before the workers are forked."""
+
+    def __init__(self, settings: Settings, listeners: Sequence[socket.socket], directory: Path) -> None:
+        self.settings = settings
+        self.listeners = listeners
+        self.files = [listener.fileno() for listener in listeners]
+        self.shared = Shared(settings.memory_bytes, settings.workers)
+        self.directory = directory
+        self.metrics = Metrics(directory)
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Our settings in gunicorn's names."""
+        settings = self.settings
+        options: dict[str, Any] = {
+            "bind": f"fd://{self.files[0]}",  # bound already: gunicorn would try an address for five seconds
+            "workers": settings.workers,
+            "worker_class": Worker,
+            "preload_app": True,
+            "pre_fork": lambda _server, _worker: gc.freeze(),  # pages that the workers share stay shared
+            "post_fork": lambda _server, _worker: _leave_at_a_signal(),
+            "child_exit": lambda _server, worker: self.shared.ended(worker.pid),
+            "control_socket_disable": True,  # it wants a home directory to write to
+            "keepalive": math.ceil(settings.keepalive_seconds),
+            "graceful_timeout": math.ceil(settings.stop_seconds),
+            "timeout": _HEARTBEAT,
+            "worker_tmp_dir": str(_MEMORY_DISK) if _MEMORY_DISK.is_dir() else None,
+            "proc_name": "chainrule",
+            "backlog": _BACKLOG,
+            "logger_class": GunicornLogger,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """The application that every worker runs. Raises BadSettings."""
+        tracing.check()
+        app = create_app(self.settings)
+        app.extensions["chainrule.shared"] = self.shared
+        app.extensions["chainrule.observers"].append(self.metrics.observe)
+        known_costs(app)  # before the workers are forked: none of them is held up by the first GET /v1/limits
+        return app
+
+    def front(self) -> Front:
+        """What a worker answers with."""
+        settings = self.settings
+        slots = Slots(settings.concurrency, settings.queue, settings.queue_seconds, self.metrics.in_flight)
+        self.metrics.start_worker(slots.total)
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        tracing.start(self.wsgi())
+        return Front(self.wsgi(), settings, slots, Budget(self.shared.memory, settings.queue_seconds))
+
+    def run(self) -> None:
+        """Serve until a signal ends it. Raises CannotStart."""
+        master = Master(self)
+        listen(self.listeners, _BACKLOG)
+        for listener in self.listeners:
+            listener.detach()  # the master closes the files
+        master.run()
+
+
+class Admin:
+    """The service's other face, for a worker of its own."""
+
+    def __init__(self, server: Server) -> None:
+        self.settings = server.settings
+        self.shared = Shared()  # of no one: what it tells of is the other workers
+        self._app = create_admin_app(server.shared, server.directory)
+
+    def front(self) -> Front:
+        """What the admin process answers with."""
+        return Front(self._app, self.settings, Slots(1, 1, 1.0), Budget(Ledger(_ADMIN_MEMORY)))
+
+
+class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's master, which stops in two steps and looks after the admin process too."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._admin_pid = 0
+        self._stop_at: float | None = None
+        super().__init__(server)
+
+    def start(self) -> None:
+        """Listen on both addresses."""
+        super().start()
+        address, file = self._server.settings.admin_bind, self._server.files[1]
+        kind = TCP6Socket if address.startswith("[") else TCPSocket
+        self._admin_listener = kind(address, self.cfg, self.log, fd=file)
+
+    def manage_workers(self) -> None:
+        """Keep everybody alive, and stop when it is time to."""
+        if self._stop_at is not None and time.monotonic() >= self._stop_at:
+            raise StopIteration  # gunicorn's sign for a graceful end
+        if not self._admin_is_alive():
+            self._spawn_admin()
+        super().manage_workers()
+
+    def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
+        """As gunicorn's, but no longer than until the stop."""
+        if self._stop_at is not None:
+            timeout = min(timeout, max(self._stop_at - time.monotonic(), 0.001))
+        signals: list[int] = super().wait_for_signals(timeout)
+        return signals
+
+    def handle_term(self) -> None:
+        """SIGTERM: say so on /readyz, serve on until nobody sends requests here any more, then stop. Again: now."""
+        seconds = self._server.settings.drain_seconds
+        if self._server.shared.draining or not seconds:
+            raise StopIteration
+        self._server.shared.drain()
+        self._stop_at = time.monotonic() + seconds
+        self.log.info("Draining for %g s", seconds)
+
+    def stop(self, graceful: bool = True) -> None:
+        """Stop the workers, each when it has answered what it was sent, and the admin process last."""
+        self._server.shared.drain()
+        super().stop(graceful)
+        self._admin_listener.close()
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self._admin_pid, signal.SIGQUIT)
+            os.waitpid(self._admin_pid, 0)
+
+    def spawn_worker(self) -> Any:
+        """As gunicorn's, but a signal that comes during the fork is not lost."""
+        with _signals_held():
+            return super().spawn_worker()
+
+    def _admin_is_alive(self) -> bool:
+        try:
+            os.kill(self._admin_pid, 0)
+        except ProcessLookupError:
+            return False
+        return self._admin_pid > 0
+
+    def _spawn_admin(self) -> None:
+        worker = Worker(0, self.pid, [self._admin_listener], Admin(self._server), _HEARTBEAT, self.cfg, self.log)
+        with _signals_held():
+            pid = os.fork()
+            if not pid:
+                _leave_at_a_signal()
+        if pid:
+            worker.tmp.close()
+            self._admin_pid = pid
+            return
+        for sibling in self.WORKERS.values():
+            sibling.tmp.close()
+        for listener in self.LISTENERS:  # which end with the last worker
+            listener.close()
+        worker.pid = os.getpid()
+        worker.init_process()
+        sys.exit(0)
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Let signals that end a process wait. A new process has the master's handlers, which only note them for later."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
+def _leave_at_a_signal() -> None:
+    """In a process that was just forked: end at a signal, also at one that waits, until the worker has its handlers."""
+    for number in _ENDING:
+        signal.signal(number, lambda _number, _frame: os._exit(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
+def serve(settings: Settings, listeners: Sequence[socket.socket]) -> None:
+    """Serve until SIGTERM or SIGINT; what is in flight is answered first. Raises CannotStart."""
+    logs.configure(settings.log_level)
+    for sentence in retired_settings():
+        _log.warning(sentence)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is a file
+    keep_freed(kept_bytes(settings.memory_bytes, settings.workers))
+    directory = new_directory()
+    master = os.getpid()
+    try:
+        Server(settings, listeners, directory).run()
+    finally:
+        if os.getpid() == master:
+            remove_directory(directory)

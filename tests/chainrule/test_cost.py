@@ -1,0 +1,204 @@
+"""The cost model held against what requests take: within a factor of 3, for every endpoint and every row of the tables.
+
+Memory is measured by tracemalloc, which is exact. Time is CPU time, the least of several runs beside a yardstick: other
+processes disturb it, so the requests are few, and their sizes far apart.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.costliest import costliest
+from chainrule.cost import Part, cost_of, passes
+from chainrule.cost.rates import FILE, RATES, Rate, Rates, largest, read_rates
+from chainrule.functions.activations import ACTIVATIONS, activation_spec
+from chainrule.functions.losses import LOSSES, loss_spec
+from chainrule.functions.stable_pairs import STABLE_PAIRS
+from chainrule.graph.network import Layer, Network
+from schemas.cost import Posted, posted
+from service.app import create_app
+from tests.costs import BOUNDED, CHECKS, EXPLANATIONS, GRADIENTS, TIMES, Asked, random_request
+
+TWICE = 2.0
+FACTOR = 3.0
+BUSY = 1.5  # what a busy machine may add to a measurement that the yardstick does not see
+
+# Rows of the tables.
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activation_has_constants(name: str) -> None:
+    """A new row has been measured: else run `make calibrate`."""
+    assert name in RATES.values, "run make calibrate"
+    assert name in RATES.derivatives, "run make calibrate"
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_has_constants(name: str) -> None:
+    """A new row has been measured: else run `make calibrate`."""
+    assert name in RATES.losses, "run make calibrate"
+
+
+def test_every_stable_pair_has_constants_and_nothing_else_has() -> None:
+    """A new row has been measured, and what was measured is still there: else run `make calibrate`."""
+    assert set(RATES.pairs) == set(STABLE_PAIRS), "run make calibrate"
+    assert set(RATES.values) == set(RATES.derivatives) == set(ACTIVATIONS), "run make calibrate"
+    assert set(RATES.losses) == set(LOSSES), "run make calibrate"
+
+
+def test_a_row_that_is_not_measured_costs_as_much_as_the_most_expensive_of_its_table() -> None:
+    """Constant by constant, so that a request with it is refused too early and never too late."""
+    known = {"one": Rate(1.0, 2.0, 30.0, 4.0, 5.0), "other": Rate(10.0, 1.0, 3.0, 40.0, 1.0)}
+    rates = Rates({}, known, {}, {}, {("loss", "one"): known["one"]})
+    assert rates.value("new") == largest(known.values()) == Rate(10.0, 2.0, 30.0, 40.0, 5.0)
+    assert rates.value("other") == known["other"]
+    assert rates.pair("loss", "new") == known["one"]
+
+
+def test_the_file_holds_nanoseconds() -> None:
+    """Of a call of tanh, say, some thousands: microseconds."""
+    written = json.loads(FILE.read_text("utf-8"))["values"]["tanh"]["call"]
+    assert read_rates().values["tanh"].call == pytest.approx(1e-9 * written)
+    assert 1e-7 < read_rates().values["tanh"].call < 1e-4
+
+
+# Sums.
+
+
+def test_a_cost_is_the_sum_of_its_parts() -> None:
+    """Seconds add up. At the peak there is what is kept so far and what the part at work needs: 10 + 20 + 300."""
+    first, second, third = (
+        Part("a", (), "", 1.0, 10.0, 100.0),
+        Part("b", (), "", 2.0, 20.0, 300.0),
+        Part("c", (), "", 0.5, 5.0),
+    )
+    cost = cost_of([first, second, third])
+    assert (cost.seconds, cost.memory, cost.parts) == (3.5, 330, (first, second, third))
+
+
+def test_multiply_adds_are_counted_as_by_hand() -> None:
+    """5 × 2 and 2 × 3 weights, 4 samples, three products each; 2 biases."""
+    layers = (
+        Layer(np.ones((5, 2)), np.ones(2), activation_spec("tanh")),
+        Layer(np.ones((2, 3)), None, activation_spec("tanh")),
+    )
+    network = Network(layers)
+    assert passes.multiply_adds(network, 4) == 3 * 4 * (5 * 2 + 2 * 3)
+    assert passes.parameters(network) == 5 * 2 + 2 * 3 + 2
+
+
+def test_base64_and_lists_of_a_large_body_are_counted() -> None:
+    """Characters of the one, numbers of the other; arrays that the codec has made are neither."""
+    document: dict[str, Any] = {
+        "network": {"layers": [{"weights": {"shape": [1, 1], "base64": "A" * 12}, "biases": [0.5] * 7}]},
+        "inputs": [[1.0] * 5] * 3,
+        "targets": np.ones((3, 2)),
+    }
+    assert posted(document, 10_000) == Posted(10_000, base64=12, listed=7 + 15)
+
+
+def test_groups_of_one_row_are_one_call() -> None:
+    """425 slopes of leaky_relu are computed at once and cost little more than one. Each softmax has rows of its own."""
+
+    def seconds(specs: list[Any], samples: int = 1) -> float:
+        layer = Layer(np.ones((1, len(specs))), None, tuple(specs))
+        return passes.gradients(passes.shapes_of(Network((layer,))), samples, loss_spec("half_squared_error")).seconds
+
+    alike = seconds([activation_spec("leaky_relu", negative_slope=0.1)] * 425)
+    different = seconds([activation_spec("leaky_relu", negative_slope=j / 1000) for j in range(425)])
+    assert different < 2 * alike
+    one, many = (
+        seconds([activation_spec("softmax", group=str(j // size)) for j in range(400)], 1000) for size in (400, 2)
+    )
+    assert many > 2 * one
+
+
+# Memory.
+
+MEMORY = {  # of every kind
+    "the smallest": Asked(),
+    "numbers": Asked(GRADIENTS, (300, 200, 100), ("tanh", "sigmoid"), 100),
+    "numbers by unit": Asked(GRADIENTS, (300, 200, 100), ("tanh", "sigmoid"), 100, breakdown="per_unit"),
+    "a step": Asked(GRADIENTS, (300, 200), ("tanh",), 2, step=True),
+    "base64": Asked(
+        GRADIENTS, (300, 200, 100), ("tanh", "gelu"), 100, breakdown="per_unit", encoding="base64", packed=True
+    ),
+    "records": Asked(GRADIENTS, (80, 60, 10), ("tanh", "sigmoid"), 1, breakdown="per_weight"),
+    "records of a batch": Asked(GRADIENTS, (30, 20), ("tanh",), 30, breakdown="per_weight"),
+    "records to a softmax": Asked(GRADIENTS, (20, 30), ("softmax",), 3, breakdown="per_weight"),
+    "Jacobians": Asked(GRADIENTS, (4, 60), ("softmax",), 100, breakdown="per_unit"),
+    "samples": Asked(GRADIENTS, (2, 40, 2), ("gelu", "sparsemax"), 4000),
+    "verified": Asked(GRADIENTS, (20, 20, 5), ("tanh", "softmax"), 60, verify=True),
+    "verified, wide": Asked(GRADIENTS, (1, 300, 1), ("elu", "identity"), 5, verify=True),
+    "explained": Asked(EXPLANATIONS, (4, 20, 3), ("tanh", "softmax"), 5),
+    "explained, wide": Asked(EXPLANATIONS, (4, 80), ("relu",), 1),
+    "checked": Asked(CHECKS, (100, 30), ("tanh",), 10),
+    "checked, many samples": Asked(CHECKS, (2, 20, 1), ("gelu", "tanh"), 2000),
+}
+
+
+@pytest.mark.parametrize("asked", MEMORY.values(), ids=MEMORY)
+def test_memory_is_foreseen_from_above_and_not_more_than_thrice(asked: Asked) -> None:
+    """No request takes more than was admitted, and none is refused for three times what it takes."""
+    foreseen, taken = asked.predicted().memory, asked.memory()
+    assert taken <= foreseen <= FACTOR * taken + 100_000
+
+
+def _answered(asked: Asked) -> bool:
+    """Whether a request is within the limits, and its result is finite."""
+    answer = create_app().test_client().post("/v1/gradients", data=asked.body, content_type="application/json")
+    return answer.status_code == 200
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_memory_of_requests_at_random_is_foreseen(seed: int) -> None:
+    """Shapes over all magnitudes, of the first request that is answered."""
+    random = np.random.default_rng(seed)
+    asked = next(filter(_answered, (random_request(random, GRADIENTS, 1e5) for _ in range(20))))
+    foreseen, taken = asked.predicted().memory, asked.memory()
+    assert taken <= foreseen <= FACTOR * taken + 100_000
+
+
+# Time.
+
+
+@pytest.fixture(scope="module")
+def times() -> dict[str, list[float]]:
+    """Predicted and measured seconds of each request, measured in a process with one BLAS thread."""
+    command, environment = [sys.executable, "-m", "tests.costs"], os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=600).stdout
+    return dict(json.loads(found))
+
+
+@pytest.mark.parametrize("name", TIMES)
+def test_time_is_foreseen_within_a_factor_of_three(times: dict[str, list[float]], name: str) -> None:
+    """Both ways; a busy machine is allowed a little more."""
+    foreseen, taken = times[name]
+    assert 1 / (FACTOR * BUSY) < foreseen / taken < FACTOR * BUSY
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_the_time_of_a_check_that_nothing_explains_is_bounded(times: dict[str, list[float]], name: str) -> None:
+    """How far the search goes depends on the numbers: what is foreseen is the most."""
+    foreseen, taken = times[name]
+    assert taken < BUSY * foreseen
+
+
+def test_no_activation_makes_a_request_cheap_that_is_not() -> None:
+    """For each row, forward and backward over a million numbers cost milliseconds: no constant is left at nothing."""
+    for name in ACTIVATIONS:
+        shapes = passes.shapes_of(Network((Layer(np.ones((1, 100)), None, activation_spec(name)),)))
+        ahead, both = passes.forward_layer(shapes[0], 10_000), passes.gradients_layer(shapes[0], 10_000)
+        assert both.seconds > TWICE * 1e-3
+        assert both.seconds > ahead.seconds > 1e-3
+
+
+def test_the_search_for_the_costliest_request_finds_what_is_planted() -> None:
+    """A climb over shapes reaches the top of a hill that has one: here the most layers."""
+    found = costliest(lambda asked: float(len(asked.widths)), np.random.default_rng(1), rounds=400)
+    assert len(found.widths) > 20

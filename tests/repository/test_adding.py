@@ -1,0 +1,108 @@
+"""docs/adding.md, done as it says: its code is put into a copy of the tree, and the tests and the service take it.
+
+A fence `python FILE` is put at the end of the file, `python FILE TABLE` at the beginning of the table.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+from tests.faults.plant import copy_of_the_tree, run, run_tests
+
+PAGE = Path(__file__).parents[2] / "docs" / "adding.md"
+STEPS = [
+    (token.info.split()[1:], token.content)
+    for token in MarkdownIt().parse(PAGE.read_text("utf-8"))
+    if token.type == "fence" and token.info.startswith("python ")
+]
+JUDGED = (
+    "tests/chainrule/functions/test_digits.py",
+    "tests/chainrule/functions/test_formulas.py",
+    "tests/service/api/test_against_pytorch.py",
+)
+TABLES = (
+    "tests/chainrule/functions/test_activations.py",
+    "tests/chainrule/functions/test_losses.py",
+    "tests/service/api/test_curve.py",
+    "tests/chainrule/derivation/test_explain.py",
+    "tests/repository/test_house.py",
+)
+DOCUMENTED = ("tests/service/api/test_openapi.py", "tests/service/api/test_contract.py")
+SELECTED = (
+    "(bent_identity or soft_margin or whole or house) and not registry"  # that test asks git, which is not copied
+)
+ASKED = """
+import json
+from service.app import create_app
+client = create_app().test_client()
+network = {"layers": [{"activation": "bent_identity", "weights": [[0.75]]}]}
+body = {"network": network, "inputs": [1.0], "targets": [TARGET], "loss": "soft_margin", "breakdown": "per_unit"}
+paths = ["/v1/activations/bent_identity", "/v1/activations/bent_identity/curve?points=3&from=-1&to=1",
+         "/v1/losses/soft_margin"]
+answers = [client.get(path) for path in paths]
+answers += [client.post("/v1/gradients", json=body | change) for change in CHANGES]
+print(json.dumps([[answer.status_code, answer.get_json(force=True)] for answer in answers]))
+"""
+
+
+@pytest.fixture(scope="module")
+def added(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tree in which every step of the page has been done."""
+    copy = copy_of_the_tree(tmp_path_factory.mktemp("adding"))
+    for where, code in STEPS:
+        file = copy / where[0]
+        text = file.read_text("utf-8")
+        file.write_text(_with_row(text, where[1], code) if len(where) > 1 else f"{text}\n\n{code}", "utf-8")
+    return copy
+
+
+def _with_row(text: str, table: str, row: str) -> str:
+    opening = re.search(rf"^{table}\b[^\n]*[\[{{(](  #[^\n]*)?\n( +\[\n)?", text, re.MULTILINE)
+    assert opening, f"no table {table}"
+    return text[: opening.end()] + row + text[opening.end() :]
+
+
+def test_what_was_added_passes_the_tests_over_the_tables(added: Path) -> None:
+    """Digits by mpmath, LaTeX by evaluation, networks by PyTorch, kinks, curve, style: all know the new rows."""
+    pytest.importorskip("torch")
+    found = run_tests(added, JUDGED + TABLES, "-k", SELECTED, "-rN")
+    assert found.returncode == 0, found.stdout[-3000:]
+    assert int(re.search(r"(\d+) passed", found.stdout)[1]) >= 20  # type: ignore[index]
+
+
+def test_the_openapi_document_follows(added: Path) -> None:
+    """Written anew, it has a schema for each new row; for the published contract that is an addition."""
+    assert run(added, "-m", "tests.contract.document").returncode == 0
+    schemas = json.loads((added / "docs" / "openapi.json").read_text("utf-8"))["components"]["schemas"]
+    assert {"BentIdentityActivation", "ResolvedBentIdentityActivation", "SoftMarginLoss"} <= schemas.keys()
+    found = run_tests(added, DOCUMENTED, "-k", "bent_identity or soft_margin or document or row or published", "-rN")
+    assert found.returncode == 0, found.stdout[-3000:]
+
+
+@pytest.mark.parametrize("judge", ["tests/judges/reference.py", "tests/judges/torch_judge.py"])
+def test_a_row_without_its_judge_fails(added: Path, judge: str) -> None:
+    """Nobody can forget one: the tests over the table ask for it."""
+    pytest.importorskip("torch")
+    file = added / judge
+    judged = file.read_text("utf-8")
+    try:
+        file.write_text(judged.replace('"bent_identity"', '"bent_identities"'), "utf-8")
+        found = run_tests(added, JUDGED, "-x", "-k", "bent_identity or row or table or catalogue")
+        assert (found.returncode, "bent_identity" in found.stdout) == (1, True)
+    finally:
+        file.write_text(judged, "utf-8")
+
+
+def test_the_service_knows_what_was_added(added: Path) -> None:
+    """By hand for a = 0.75: √(a² + 1) = 1.25, o = 0.125 + 0.75, do/da = 0.75 / 2.5 + 1 = 1.3."""
+    script = ASKED.replace("TARGET", "1.0").replace("CHANGES", '[{}, {"targets": [0.5]}, {"loss": "soft_margins"}]')
+    row, curve, loss, answer, refused, misspelt = json.loads(run(added, "-c", script).stdout)
+    assert (row[0], row[1]["title"], loss[1]["target_values"]) == (200, "Bent identity", [-1.0, 1.0])
+    assert curve[1]["do_da"][1] == 1.0
+    (layer,) = answer[1]["layers"]
+    assert (answer[0], layer["o"], layer["factors"]["do_da"]) == (200, [0.875], [pytest.approx(1.3, rel=1e-15)])
+    assert refused[1]["errors"] == [{"pointer": "#/targets/0", "detail": "must be -1 or 1 for soft_margin"}]
+    assert misspelt[1]["errors"][0]["detail"] == '"soft_margins" is not known; did you mean "soft_margin"?'

@@ -1,0 +1,348 @@
+"""What deploys the service, held against the service: ports, paths, names, limits and seconds are said once more in
+each of these files, and no tool compares them."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chainrule import __version__
+from service.app import create_app
+from service.configuration.settings import SETTINGS, default_workers
+from service.middleware.metrics import Metrics
+from service.pages.troubleshooting import TROUBLES
+from service.resources.shared import Shared
+from service.server.admin import create_admin_app
+from tests.repository.test_docs import ROOT
+
+yaml = pytest.importorskip("yaml", reason="there is no PyYAML here")
+
+DEFAULTS = {f"CHAINRULE_{setting.name}": setting.default for setting in SETTINGS}
+DEPLOY = ROOT / "deploy"
+DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
+HAPROXY = (DEPLOY / "haproxy" / "haproxy.cfg").read_text("utf-8")
+ALERTS = yaml.safe_load((DEPLOY / "observe" / "alerts.yml").read_text("utf-8"))["groups"][0]["rules"]
+DASHBOARD = json.loads((DEPLOY / "observe" / "grafana" / "chainrule.json").read_text("utf-8"))
+KUBECTL = shutil.which("kubectl", path=str(Path(sys.executable).parent)) or shutil.which("kubectl")
+VALIDATE = shutil.which("kubernetes-validate", path=str(Path(sys.executable).parent))
+OVERLAYS = ("base", "everything")
+CUSTOM = {"ScaledObject", "ServiceMonitor"}  # whose schemas are their operators'
+KINDS = {
+    "base": {
+        *("Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy"),
+    },
+    "everything": {"Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy", *CUSTOM},
+}
+
+
+def _texts() -> dict[str, str]:
+    files = [ROOT / "Dockerfile", ROOT / "docker-compose.yml", *(path for path in DEPLOY.rglob("*") if path.is_file())]
+    return {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in files}
+
+
+def _seconds(text: str) -> float:
+    number, unit = re.fullmatch(r"(\d+)(ms|s|m)", text).groups()
+    return int(number) * {"ms": 0.001, "s": 1, "m": 60}[unit]
+
+
+def _bytes(text: str) -> int:
+    """The bytes of "512m" (Docker) or "512Mi" (Kubernetes): both count in powers of 1024."""
+    number, unit = re.fullmatch(r"(\d+)([kmg]|[KMG]i)", text).groups()
+    return int(number) * 1024 ** ("kmg".index(unit[0].lower()) + 1)
+
+
+def _port(setting: str) -> int:
+    return int(re.search(rf"{setting}=0\.0\.0\.0:(\d+)", DOCKERFILE)[1])
+
+
+STOP = DEFAULTS["CHAINRULE_DRAIN_SECONDS"] + DEFAULTS["CHAINRULE_STOP_SECONDS"]
+PORT, ADMIN_PORT = _port("CHAINRULE_BIND"), _port("CHAINRULE_ADMIN_BIND")
+
+
+@pytest.mark.parametrize("name", _texts())
+def test_a_setting_that_is_named_exists(name: str) -> None:
+    """An unknown one would keep the service from starting."""
+    assert set(re.findall(r"CHAINRULE_[A-Z_]*[A-Z]", _texts()[name])) <= DEFAULTS.keys()
+
+
+def test_the_image_says_what_the_service_says() -> None:
+    """Its version, the ports that it listens on, a numeric user, and no index to install from."""
+    assert f"ARG VERSION={__version__}\n" in DOCKERFILE
+    assert f"EXPOSE {PORT} {ADMIN_PORT}\n" in DOCKERFILE
+    assert re.search(r"^USER [1-9]\d*:0$", DOCKERFILE, re.MULTILINE)
+    assert DOCKERFILE.count("--require-hashes") == 2
+    assert "://" not in DOCKERFILE
+    assert not re.search(r"index.url|find.links", DOCKERFILE, re.IGNORECASE)
+
+
+def test_the_image_is_built_from_files_that_are_sent() -> None:
+    """.dockerignore lets in what is copied, and nothing else."""
+    sent = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
+    lines = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    assert {name for line in lines for name in line.split()} == sent
+    assert all((ROOT / name).exists() for name in sent)
+
+
+@pytest.mark.parametrize("name", ["service", "replica"])
+def test_compose_gives_the_service_time_and_no_rights(name: str) -> None:
+    """It stops before it is killed; its root is read-only, and it has no capability."""
+    service = COMPOSE["services"][name]
+    assert _seconds(service["stop_grace_period"]) > STOP
+    assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["image"] == f"chainrule:{__version__}"
+    assert service["networks"]["default"]["aliases"] == ["chainrule"]
+
+
+# What docs/capacity.md counts for the processes, beside the budget for requests.
+MASTER_BYTES, WORKER_BYTES = 64 * 2**20, 32 * 2**20
+BUDGET = 0.6
+
+
+def _fits(memory: int, cpus: float, environment: dict[str, str]) -> bool:
+    """Whether the processes and the budget fit into a container with this memory."""
+    workers = int(environment["CHAINRULE_WORKERS"])
+    budget = int(environment.get("CHAINRULE_MEMORY_BYTES", BUDGET * memory))
+    assert workers == cpus == default_workers(int(cpus), memory)
+    assert DEFAULTS["CHAINRULE_MAX_BODY_BYTES"] <= budget / 4  # of which bodies may take a quarter while they arrive
+    return MASTER_BYTES + workers * WORKER_BYTES + budget <= memory
+
+
+@pytest.mark.parametrize("name", ["service", "replica"])
+def test_compose_gives_the_service_the_memory_that_it_takes(name: str) -> None:
+    """Processes and budget fit, without swap; the processes and threads are far fewer than may be."""
+    service = COMPOSE["services"][name]
+    memory = _bytes(service["mem_limit"])
+    assert memory == 512 * 2**20  # of which the documents speak
+    assert service["memswap_limit"] == service["mem_limit"]
+    assert _fits(memory, service["cpus"], service["environment"])
+    processes = 2 + int(service["environment"]["CHAINRULE_WORKERS"])
+    assert 2 * processes * DEFAULTS["CHAINRULE_CONCURRENCY"] < service["pids_limit"] <= 256
+
+
+def test_the_example_for_one_container_has_the_memory_of_compose() -> None:
+    """A reader who pastes it gets what is tested."""
+    text = (ROOT / "docs" / "deployment.md").read_text("utf-8")
+    service = COMPOSE["services"]["service"]
+    [(memory, cpus, stop)] = re.findall(r"--memory (\S+) --cpus (\S+) --stop-timeout (\d+)", text)
+    assert (memory, int(cpus)) == (service["mem_limit"], service["cpus"])
+    assert int(stop) == _seconds(service["stop_grace_period"])
+
+
+def test_the_table_of_containers_counts_as_the_service_counts() -> None:
+    """Budget, rest and workers of docs/capacity.md for each size."""
+    text = (ROOT / "docs" / "capacity.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) (MiB|GiB) \| (\d+) MiB \| (\d+) MiB \| (\d+) \|$", text, re.MULTILINE)
+    assert len(rows) >= 3
+    for number, unit, budget, rest, workers in rows:
+        mib = int(number) * {"MiB": 1, "GiB": 1024}[unit]
+        assert (int(budget), int(rest)) == (round(BUDGET * mib), mib - round(BUDGET * mib))
+        assert int(workers) == default_workers(1000, mib * 2**20)
+
+
+def test_compose_starts_the_service_alone_by_default() -> None:
+    """Everything else has a profile; what is mounted is there; every port is the loopback's."""
+    services = COMPOSE["services"]
+    profiles = {name: service.get("profiles") for name, service in services.items()}
+    scale, observe = ["scale"], ["observe"]
+    assert profiles == {"service": None, "replica": scale, "front": scale, "prometheus": observe, "grafana": observe}
+    assert services["service"]["ports"] == [f"127.0.0.1:{PORT}:{PORT}"]
+    for service in services.values():
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+        sources = [volume.partition(":")[0] for volume in service.get("volumes", [])]
+        assert [source for source in sources if source.startswith(".") and not (ROOT / source).is_file()] == []
+
+
+def test_the_front_has_the_limits_and_seconds_of_the_service() -> None:
+    """The same body, longer than all the work takes, shorter than the service keeps a connection."""
+    limit = str(DEFAULTS["CHAINRULE_MAX_BODY_BYTES"])
+    assert re.findall(r"\b\d{8,}\b", HAPROXY) == [limit] * 3
+    timeouts = {name: _seconds(value) for name, value in re.findall(r"timeout (\S+) +(\S+)", HAPROXY)}
+    assert timeouts["http-request"] == DEFAULTS["CHAINRULE_READ_SECONDS"]
+    assert timeouts["client"] >= DEFAULTS["CHAINRULE_WRITE_SECONDS"]
+    assert timeouts["server"] > DEFAULTS["CHAINRULE_QUEUE_SECONDS"] + DEFAULTS["CHAINRULE_WORK_SECONDS"]
+    assert timeouts["http-keep-alive"] < DEFAULTS["CHAINRULE_KEEPALIVE_SECONDS"]
+
+
+def test_the_front_opens_fewer_connections_than_a_replica_keeps() -> None:
+    """Beyond, the replica would close some of them. All replicas together have room for what the front takes."""
+    most, of_replica = map(int, re.findall(r"\bmaxconn (\d+)", HAPROXY))
+    assert of_replica < DEFAULTS["CHAINRULE_CONNECTIONS"]
+    (replicas,) = map(int, re.findall(r"server-template replica (\d+)", HAPROXY))
+    assert most < of_replica * replicas
+
+
+def test_the_front_finds_the_replicas_and_asks_them_in_time() -> None:
+    """By their alias and ports; often enough to see a replica drain."""
+    assert re.search(rf"server-template replica \d+ chainrule:{PORT}$", HAPROXY, re.MULTILINE)
+    assert "httpchk GET /readyz\n" in HAPROXY
+    every, fall = re.search(rf"check port {ADMIN_PORT} inter (\S+) fall (\d+)", HAPROXY).groups()
+    assert 4 * int(fall) * _seconds(every) < DEFAULTS["CHAINRULE_DRAIN_SECONDS"]
+
+
+@pytest.mark.skipif(shutil.which("haproxy") is None, reason="there is no HAProxy here")
+def test_haproxy_takes_its_configuration() -> None:
+    """Without a warning."""
+    command = ["haproxy", "-c", "-f", str(DEPLOY / "haproxy" / "haproxy.cfg")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "WARNING" not in ran.stderr
+
+
+@pytest.fixture(scope="module")
+def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """The names of all series of a service that has answered, with their labels."""
+    from_app, shared = create_app(), Shared()
+    metrics = Metrics()
+    from_app.extensions["chainrule.observers"].append(metrics.observe)
+    from_app.test_client().get("/v1")
+    state = create_admin_app(shared, tmp_path_factory.mktemp("metrics")).test_client().get("/metrics").text
+    families = list(metrics.registry.collect())
+    names = {f"{f.name}{end}" for f in families for end in ENDINGS[f.type]}
+    labels = {name: set(collector._labelnames) for name, collector in _collectors(metrics).items()}
+    found = {name: labels.get(re.sub(r"_(total|bucket|sum|count)$", "", name), set()) | {"le"} for name in names}
+    return found | {name: {"version"} for name in re.findall(r"^# TYPE (\S+)", state, re.MULTILINE)}
+
+
+ENDINGS = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
+
+
+def _collectors(metrics: Metrics) -> dict[str, Any]:
+    return {c._name: c for c in vars(metrics).values() if hasattr(c, "_labelnames")}
+
+
+def _expressions() -> Iterator[str]:
+    yield from (rule["expr"] for rule in ALERTS)
+    yield from (target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"])
+    yield from (entry["query"] for entry in DASHBOARD["templating"]["list"] if entry["type"] == "query")
+    scaled = yaml.safe_load((DEPLOY / "kubernetes/components/keda/scaledobject.yaml").read_text("utf-8"))
+    yield from (t["metadata"]["query"] for t in scaled["spec"]["triggers"] if "query" in t["metadata"])
+
+
+@pytest.mark.parametrize("expression", list(_expressions()))
+def test_a_metric_that_is_asked_for_is_exposed(expression: str, exposed: dict[str, set[str]]) -> None:
+    """A misspelt name is an empty graph, and an alert that never fires; so is a label that is not there."""
+    names = set(re.findall(r"\bchainrule_\w+", expression))
+    assert names or "up{" in expression
+    assert names <= exposed.keys()
+    of_all = {"job", "instance"} | {label for name in names for label in exposed[name]}
+    asked = re.findall(r'(\w+)=~?"', expression)
+    asked += [label.strip() for by in re.findall(r"by \(([^)]*)\)", expression) for label in by.split(",")]
+    assert set(asked) <= of_all
+
+
+def test_an_alert_leads_to_an_entry() -> None:
+    """Of the page that the service serves."""
+    pages = {f"/troubleshooting#{trouble.name}" for trouble in TROUBLES}
+    assert {rule["annotations"]["page"] for rule in ALERTS} <= pages
+
+
+def test_prometheus_asks_the_admin_port_of_every_replica() -> None:
+    """By the alias that compose gives them."""
+    config = yaml.safe_load((DEPLOY / "observe" / "prometheus.yml").read_text("utf-8"))
+    (job,) = config["scrape_configs"]
+    (found,) = job["dns_sd_configs"]
+    assert (job["job_name"], found["names"], found["port"]) == ("chainrule", ["chainrule"], ADMIN_PORT)
+
+
+@pytest.fixture(scope="module", params=OVERLAYS)
+def rendered(request: pytest.FixtureRequest) -> tuple[str, list[dict[str, Any]]]:
+    """What kustomize makes of an overlay."""
+    if KUBECTL is None:
+        pytest.skip("there is no kubectl here")
+    command = [KUBECTL, "kustomize", str(DEPLOY / "kubernetes" / request.param)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr == ""
+    return request.param, list(yaml.safe_load_all(ran.stdout))
+
+
+def _of(rendered: tuple[str, list[dict[str, Any]]], kind: str) -> dict[str, dict[str, Any]]:
+    return {object_["metadata"]["name"]: object_ for object_ in rendered[1] if object_["kind"] == kind}
+
+
+def test_kustomize_makes_every_kind(rendered: tuple[str, list[dict[str, Any]]]) -> None:
+    """A validator passes an empty file, and kinds that it does not know."""
+    overlay, objects = rendered
+    assert {object_["kind"] for object_ in objects} == KINDS[overlay]
+
+
+@pytest.mark.skipif(VALIDATE is None, reason="there is no kubernetes-validate here")
+def test_the_manifests_are_valid(rendered: tuple[str, list[dict[str, Any]]], tmp_path: Path) -> None:
+    """By the strict schema, which knows every field."""
+    known = [object_ for object_ in rendered[1] if object_["kind"] not in CUSTOM]
+    file = tmp_path / "manifests.yaml"
+    file.write_text(yaml.safe_dump_all(known))
+    ran = subprocess.run([VALIDATE, "--strict", str(file)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert (ran.stdout + ran.stderr).count("passed") == len(known)
+
+
+def test_the_pod_says_what_the_service_says(rendered: tuple[str, list[dict[str, Any]]]) -> None:
+    """Ports, probes, seconds, version; no rights."""
+    pod = _of(rendered, "Deployment")["chainrule"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["image"] == f"chainrule:{__version__}"
+    assert {p["name"]: p["containerPort"] for p in container["ports"]} == {"http": PORT, "admin": ADMIN_PORT}
+    probes = {name: container[f"{name}Probe"]["httpGet"] for name in ("startup", "readiness", "liveness")}
+    assert {probe["port"] for probe in probes.values()} == {"admin"}
+    assert [probe["path"] for probe in probes.values()] == ["/readyz", "/readyz", "/livez"]
+    pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pod["terminationGracePeriodSeconds"] > pause + STOP
+    readiness = container["readinessProbe"]
+    assert readiness["periodSeconds"] * readiness["failureThreshold"] < DEFAULTS["CHAINRULE_DRAIN_SECONDS"]
+    assert pod["enableServiceLinks"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert f"USER {pod['securityContext']['runAsUser']}:0" in DOCKERFILE
+    rights = container["securityContext"]
+    assert (rights["readOnlyRootFilesystem"], rights["allowPrivilegeEscalation"]) == (True, False)
+    assert rights["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_the_pod_has_the_memory_that_the_service_takes(rendered: tuple[str, list[dict[str, Any]]]) -> None:
+    """As much as in compose, and all of it asked for: under load the service fills its budget."""
+    (container,) = _of(rendered, "Deployment")["chainrule"]["spec"]["template"]["spec"]["containers"]
+    asked, most = container["resources"]["requests"], container["resources"]["limits"]
+    assert asked["memory"] == most["memory"]
+    assert _bytes(most["memory"]) == _bytes(COMPOSE["services"]["service"]["mem_limit"])
+    environment = {entry["name"]: entry["value"] for entry in container["env"]}
+    assert _fits(_bytes(most["memory"]), float(most["cpu"]), environment)
+
+
+def test_every_selector_finds_the_pods(rendered: tuple[str, list[dict[str, Any]]]) -> None:
+    """Service, disruption budget, network policy and monitor select by labels that their targets have."""
+    template = _of(rendered, "Deployment")["chainrule"]["spec"]["template"]
+    labels = template["metadata"]["labels"].items()
+    selectors = [_of(rendered, "Deployment")["chainrule"]["spec"]["selector"]["matchLabels"]]
+    selectors += [service["spec"]["selector"] for service in _of(rendered, "Service").values()]
+    selectors += [b["spec"]["selector"]["matchLabels"] for b in _of(rendered, "PodDisruptionBudget").values()]
+    selectors += [policy["spec"]["podSelector"]["matchLabels"] for policy in _of(rendered, "NetworkPolicy").values()]
+    assert all(selector and selector.items() <= labels for selector in selectors)
+    services = _of(rendered, "Service").values()
+    for monitor in _of(rendered, "ServiceMonitor").values():
+        wanted = monitor["spec"]["selector"]["matchLabels"].items()
+        (service,) = [service for service in services if wanted <= service["metadata"]["labels"].items()]
+        assert {e["port"] for e in monitor["spec"]["endpoints"]} <= {port["name"] for port in service["spec"]["ports"]}
+
+
+def test_every_port_and_target_that_is_named_is_there(rendered: tuple[str, list[dict[str, Any]]]) -> None:
+    """Ports by their names in the pod, what is scaled by its name; nothing goes out."""
+    deployment = _of(rendered, "Deployment")["chainrule"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    ports = {port["name"] for port in container["ports"]}
+    assert {p["targetPort"] for s in _of(rendered, "Service").values() for p in s["spec"]["ports"]} == ports
+    policy = _of(rendered, "NetworkPolicy")["chainrule"]["spec"]
+    assert {port["port"] for rule in policy["ingress"] for port in rule["ports"]} == ports
+    assert (policy["egress"], policy["policyTypes"]) == ([], ["Ingress", "Egress"])
+    scalers = [*_of(rendered, "HorizontalPodAutoscaler").values(), *_of(rendered, "ScaledObject").values()]
+    (scaler,) = scalers
+    assert scaler["spec"]["scaleTargetRef"]["name"] == "chainrule"
+    fewest = scaler["spec"].get("minReplicas", scaler["spec"].get("minReplicaCount"))
+    assert fewest == deployment["spec"]["replicas"] == 2

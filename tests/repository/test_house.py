@@ -1,0 +1,238 @@
+"""The rules of the house: which room may import what, how long a function may be, what no file may name."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ALLOWED = {
+    "chainrule": {"numpy"},
+    "schemas": {"marshmallow", "numpy", "pybase64", "chainrule"},
+    "service": {
+        "apispec",
+        "backports",  # zstd, which from Python 3.14 on is in the standard library's compression
+        "compression",
+        "flask",
+        "flask_swagger_ui",
+        "gunicorn",
+        "httptools",
+        "markupsafe",
+        "numpy",
+        "opentelemetry",
+        "orjson",
+        "prometheus_client",
+        "simdjson",
+        "werkzeug",
+        "schemas",
+        "chainrule",
+    },
+}
+ONLY_IN = {  # within the service
+    "apispec": {"service/api/openapi.py"},
+    "flask_swagger_ui": {"service/pages/pages.py"},
+    "httptools": {"service/server/request_head.py"},
+    "opentelemetry": {"service/middleware/spans.py"},
+    "orjson": {"service/encoding/codec.py"},
+    "numpy": {
+        "service/encoding/codec.py",
+        "service/encoding/number_lists.py",
+        "service/encoding/outline.py",
+        "service/encoding/structure.py",
+    },
+    "simdjson": {"service/encoding/number_lists.py"},
+    "prometheus_client": {"service/middleware/metrics.py"},
+    "zlib": {"service/encoding/content_codings.py"},
+    "backports": {"service/encoding/content_codings.py"},
+    "compression": {"service/encoding/content_codings.py"},
+}
+JUDGES = {"torch", "jax", "mpmath"}
+LONGEST_FUNCTION = 30
+
+FILES = {str(path.relative_to(ROOT)): path for room in ALLOWED for path in sorted((ROOT / room).rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items()}
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+each_file = pytest.mark.parametrize("name", FILES)
+
+
+def _room(name: str) -> str:
+    return name.partition("/")[0]
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    """The dotted name of every import: the module, and what is taken from it, which may be a module too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _functions(tree: ast.AST) -> Iterator[Function]:
+    return (node for node in ast.walk(tree) if isinstance(node, Function))
+
+
+@each_file
+def test_a_room_imports_only_what_it_may(name: str) -> None:
+    """Imports run one way, service to schemas to chainrule, and each room knows its own libraries."""
+    packages = {dotted.partition(".")[0] for dotted in _imports(TREES[name])} - sys.stdlib_module_names
+    assert packages - {_room(name)} <= ALLOWED[_room(name)]
+    assert not packages & JUDGES
+
+
+@pytest.mark.parametrize("package", ONLY_IN)
+def test_the_service_keeps_a_library_in_one_module(package: str) -> None:
+    """orjson can be exchanged in one file, and no view computes."""
+    service = [name for name in FILES if _room(name) == "service"]
+    importing = {name for name in service if any(d.partition(".")[0] == package for d in _imports(TREES[name]))}
+    assert importing == ONLY_IN[package]
+
+
+@each_file
+def test_nothing_is_imported_inside_a_function(name: str) -> None:
+    """An import inside a function hides a circle, or a price."""
+    late = [
+        f.name for f in _functions(TREES[name]) if any(isinstance(n, ast.Import | ast.ImportFrom) for n in ast.walk(f))
+    ]
+    assert late == []
+
+
+def _module(name: str) -> str:
+    return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _graph() -> dict[str, set[str]]:
+    """Module by module, which of our own modules it imports. A package's own __init__ is not counted by its modules."""
+    modules = {_module(name) for name in FILES}
+    graph = {}
+    for name, tree in TREES.items():
+        named = {dotted if dotted in modules else dotted.rpartition(".")[0] for dotted in _imports(tree)}
+        graph[_module(name)] = (named & modules) - {_module(name)}
+    return graph
+
+
+def test_imports_form_no_circle() -> None:
+    """Modules can be put into an order in which each imports only from those before it."""
+    graph = _graph()
+    while free := {module for module, imports in graph.items() if not imports & graph.keys()}:
+        graph = {module: imports for module, imports in graph.items() if module not in free}
+    assert graph == {}
+
+
+def _length(function: Function) -> int:
+    """Lines from `def` to the end, its docstring not counted."""
+    lines = (function.end_lineno or 0) - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function) is not None:
+        lines -= (first.end_lineno or 0) - first.lineno + 1
+    return lines
+
+
+@each_file
+def test_a_function_fits_on_a_screen(name: str) -> None:
+    """30 lines at most."""
+    assert [f"{f.name}: {_length(f)}" for f in _functions(TREES[name]) if _length(f) > LONGEST_FUNCTION] == []
+
+
+def _public(body: list[ast.stmt], inside: str = "") -> Iterator[tuple[str, Function | ast.ClassDef]]:
+    """Classes and functions whose name begins with a letter, methods too, but not those of a Protocol."""
+    for node in body:
+        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_"):
+            yield f"{inside}{node.name}", node
+            if isinstance(node, ast.ClassDef) and not _is_protocol(node):
+                yield from _public(node.body, f"{node.name}.")
+
+
+def _is_protocol(node: ast.ClassDef) -> bool:
+    return any(isinstance(base, ast.Name) and base.id == "Protocol" for base in node.bases)
+
+
+@each_file
+def test_everything_public_has_a_docstring(name: str) -> None:
+    """Modules, classes, functions and methods say what comes out."""
+    tree = TREES[name]
+    assert ast.get_docstring(tree)
+    assert [dotted for dotted, node in _public(tree.body) if not ast.get_docstring(node)] == []
+
+
+@each_file
+def test_no_exception_is_caught_blindly(name: str) -> None:
+    """`except Exception` and a bare `except` hide the faults that nobody thought of."""
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None
+            caught = {n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)}
+            assert not caught & {"Exception", "BaseException"}
+
+
+REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
+
+
+def _joined(path: Path) -> list[str]:
+    text = re.sub(r"\\\n\s*", "", path.read_text("utf-8"))
+    return [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _names(path: Path) -> set[str]:
+    return {re.split(r"[=<>;\[ ]", entry, maxsplit=1)[0].lower().replace("_", "-") for entry in _joined(path)}
+
+
+@pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.name)
+def test_every_requirement_is_pinned_and_hashed(path: Path) -> None:
+    """`name==version` with the hash of each file, from whatever index pip is told of: no URL, no option."""
+    entries = _joined(path)
+    assert entries
+    assert [entry for entry in entries if not re.match(r"[\w.-]+==\S+.*--hash=sha256:[0-9a-f]{64}", entry)] == []
+    assert "://" not in path.read_text("utf-8")
+
+
+def test_a_deployment_installs_nothing_of_the_tests() -> None:
+    """run.txt has what the service imports, and what those need; no group of pyproject.toml is in it."""
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
+    wanted = {re.split(r"[<>= ]", entry, maxsplit=1)[0].lower() for group in groups.values() for entry in group}
+    shared = {"jinja2", "typing-extensions"}  # what PyTorch needs, and Flask or marshmallow too
+    assert _names(ROOT / "requirements" / "run.txt") & (wanted - shared) == set()
+
+
+def _repository_files() -> list[Path]:
+    """What git tracks, and what it would if asked."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("this is no git repository, or there is no git")
+    return [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+
+
+# In pieces, so that a plain search for them finds the files that should not have them, and not this one.
+HOSTS = ("py" + "pi.org", "python" + "hosted.org", "download.py" + "torch.org", "np" + "mjs.org", "arti" + "factory")
+FOLDERS = ("t" + "mp", "ro" + "ot", "wo" + "rk", "ho" + "me", "mn" + "t", "Us" + "ers")
+FORBIDDEN = re.compile("|".join([*map(re.escape, HOSTS), rf"(?<![\w.~*)}}\]/-])/(?:{'|'.join(FOLDERS)})(?![\w-])"]))
+
+
+def _named(path: Path) -> Iterator[str]:
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError:  # a picture
+        return
+    for number, line in enumerate(lines, 1):
+        yield from (f"{path.relative_to(ROOT)}:{number}: {match[0]}" for match in FORBIDDEN.finditer(line))
+
+
+def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
+    """The repository works wherever it is put, with whatever index pip is told of."""
+    files = [path for path in _repository_files() if path.is_file()]
+    assert files
+    assert [place for path in files for place in _named(path)] == []
+
+
+@pytest.mark.parametrize("text", [f"cd /{FOLDERS[0]}/x", f'"/{FOLDERS[2]}/main"', f"https://{HOSTS[0]}/simple"])
+def test_the_search_finds_what_it_looks_for(text: str) -> None:
+    """A pattern that matches nothing would let everything pass."""
+    assert FORBIDDEN.search(text)

@@ -1,0 +1,62 @@
+"""Requests made from the OpenAPI document, right ones and wrong ones, and every answer held against the document.
+
+FUZZ_EXAMPLES says how many for each operation: `FUZZ_EXAMPLES=2000 make test PYTEST_ARGS=tests/service/api/test_schemathesis.py`.
+The requests are the same in every run.
+"""
+
+import os
+
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import Case
+from schemathesis.config import SchemathesisConfig
+
+from service.app import create_app
+from tests.fitting import fitting
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
+
+# What fits the schema can still be refused: shapes have to fit each other (422), a result must be finite, a curve has
+# the parameters of its own activation only.
+ANSWERS_TO_WHAT_FITS = [200, 304, 422]
+
+CONFIG = SchemathesisConfig.from_dict(
+    {
+        "generation": {"deterministic": True, "database": "none"},
+        "checks": {
+            "positive_data_acceptance": {"expected-statuses": ANSWERS_TO_WHAT_FITS},
+            "ignored_auth": {"enabled": False},  # no key is asked for here, and so a wrong one is as good as none
+        },
+    }
+)
+DOCUMENT = schemathesis.openapi.from_wsgi("/openapi.json", create_app(), config=CONFIG)
+SETTINGS = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),  # requests are large, and made slowly
+)
+HEADERS = {"Accept-Encoding": "identity"}  # schemathesis cannot read zstd
+
+
+def _plain(case: Case) -> Case:
+    """Without the name of a compression: the body is not compressed, and all else would hide behind a 400."""
+    if case.headers.get("Content-Encoding") in {"gzip", "zstd"}:
+        del case.headers["Content-Encoding"]
+    return case
+
+
+@DOCUMENT.parametrize()
+@SETTINGS
+def test_every_answer_is_one_of_the_document(case: Case) -> None:
+    """No answer is a 500, has a status, type, header or member that the document lacks, or takes what is wrong."""
+    _plain(case).call_and_validate(headers=HEADERS)
+
+
+@given(case=DOCUMENT["/v1/gradients"]["POST"].as_strategy())
+@settings(SETTINGS, max_examples=4 * EXAMPLES)
+def test_every_answer_to_a_network_that_fits_is_one_of_the_document(case: Case) -> None:
+    """Of requests made from the schema nine of ten have shapes that do not fit: here they are made to."""
+    case.body = fitting(case.body)
+    _plain(case).call_and_validate(headers=HEADERS)

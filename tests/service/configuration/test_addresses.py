@@ -1,0 +1,156 @@
+"""The addresses to listen on: how they are read, when they are refused, in one sentence each."""
+
+import contextlib
+import errno
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from service.configuration import addresses
+from service.configuration.addresses import BadAddress, bind, listen, split
+from tests.serving import free_port
+
+HOSTS = {"127.0.0.1:8000": "127.0.0.1", "[::1]:8000": "::1", "localhost:8000": "localhost", "a-b.c1:8000": "a-b.c1"}
+
+
+@pytest.mark.parametrize(("address", "host"), HOSTS.items())
+def test_an_address_is_a_host_and_a_port(address: str, host: str) -> None:
+    """IPv6 stands in brackets."""
+    assert split(address) == (host, 8000)
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port of 127.0.0.1 on which somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def environment(service: str, admin: str) -> dict[str, str]:
+    """The settings of both addresses."""
+    return {"CHAINRULE_BIND": service, "CHAINRULE_ADMIN_BIND": admin}
+
+
+def reasons(service: str, admin: str) -> list[str]:
+    """The lines of the refusal."""
+    with pytest.raises(BadAddress) as error:
+        bind(environment(service, admin))
+    return str(error.value).splitlines()
+
+
+@contextlib.contextmanager
+def bound(service: str, admin: str) -> Iterator[list[socket.socket]]:
+    """Both sockets, closed at the end."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(listener) for listener in bind(environment(service, admin))]
+
+
+def test_each_address_that_is_in_use_is_named_with_its_setting(taken: int) -> None:
+    """Both at once, one line each."""
+    port = free_port()
+    sentence = f"127.0.0.1:{taken} is in use by another process: stop that process, or choose another port"
+    assert reasons(f"127.0.0.1:{taken}", f"127.0.0.1:{port}") == [f"CHAINRULE_BIND: {sentence}"]
+    assert reasons(f"127.0.0.1:{port}", f"127.0.0.1:{taken}") == [f"CHAINRULE_ADMIN_BIND: {sentence}"]
+    assert len(reasons(f"127.0.0.1:{taken}", f"127.0.0.1:{taken}")) == 2
+
+
+def test_the_defaults_are_those_of_the_settings() -> None:
+    """Read before the settings are."""
+    assert addresses.DEFAULTS == {"CHAINRULE_BIND": "127.0.0.1:8000", "CHAINRULE_ADMIN_BIND": "127.0.0.1:9000"}
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    """192.0.2.0/24 is for documentation, and no machine's."""
+    [reason] = reasons("192.0.2.7:8000", f"127.0.0.1:{free_port()}")
+    assert reason.startswith("CHAINRULE_BIND: 192.0.2.7:8000 is not an address of this machine")
+
+
+def test_a_host_that_is_not_found_is_refused() -> None:
+    """The lookup is the system's; the name ends in .invalid, which no network has."""
+    [reason] = reasons("chainrule.invalid:8000", f"127.0.0.1:{free_port()}")
+    assert reason.startswith("CHAINRULE_BIND: the host of chainrule.invalid:8000 cannot be looked up: ")
+
+
+@pytest.mark.parametrize("host", ["a" * 64, "a..b"], ids=["a long label", "an empty label"])
+def test_a_host_name_that_is_none_is_refused(host: str) -> None:
+    """Python raises UnicodeError for these, instead of looking them up."""
+    [reason] = reasons(f"{host}:8000", f"127.0.0.1:{free_port()}")
+    assert reason == f"CHAINRULE_BIND: the host of {host}:8000 cannot be looked up: it is not a host name"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.EACCES, "needs a right that this user does not have"), (errno.ENODEV, "cannot be listened on: ")],
+)
+def test_a_port_without_rights_is_refused(monkeypatch: pytest.MonkeyPatch, number: int, words: str) -> None:
+    """Below 1024, for a user who is not root; and whatever else the system says, in its own words."""
+
+    class Unbindable(socket.socket):
+        def bind(self, address: object) -> None:
+            raise OSError(number, "as the system says")
+
+    monkeypatch.setattr("socket.socket", Unbindable)
+    first, second = reasons("127.0.0.1:80", "127.0.0.1:81")
+    assert first.startswith(f"CHAINRULE_BIND: 127.0.0.1:80 {words}")
+    assert second.startswith(f"CHAINRULE_ADMIN_BIND: 127.0.0.1:81 {words}")
+
+
+@pytest.mark.parametrize(
+    ("service", "admin"),
+    [("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "localhost"), ("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "[::]")],
+)
+def test_equal_addresses_are_refused(service: str, admin: str) -> None:
+    """Also where one stands for all addresses, or is a name of the other."""
+    port = free_port()
+    [reason] = reasons(f"{service}:{port}", f"{admin}:{port}")
+    assert reason.startswith("CHAINRULE_BIND and CHAINRULE_ADMIN_BIND: must differ")
+    assert str(port) in reason
+
+
+@pytest.mark.parametrize(
+    ("service", "admin"), [("127.0.0.1", "127.0.0.2"), ("[::1]", "0.0.0.0"), ("[::1]", "127.0.0.1")]
+)
+def test_one_port_of_two_addresses_is_two(service: str, admin: str) -> None:
+    """Both listen."""
+    port = free_port()
+    with bound(f"{service}:{port}", f"{admin}:{port}") as listeners:
+        listen(listeners, 5)
+        assert [listener.getsockname()[1] for listener in listeners] == [port, port]
+
+
+def test_a_bound_address_takes_no_connection_before_it_listens() -> None:
+    """A service that does not start must not look as if it did."""
+    port = free_port()
+    with bound(f"127.0.0.1:{port}", f"127.0.0.1:{free_port()}") as listeners:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+        listen(listeners, 5)
+        socket.create_connection(("127.0.0.1", port)).close()
+
+
+def test_a_port_that_is_taken_before_it_is_opened_is_refused() -> None:
+    """Two services may start at the same moment: both can bind, one can listen."""
+    port, other = free_port(), free_port()
+    with bound(f"127.0.0.1:{port}", f"127.0.0.1:{other}") as listeners:
+        rival = socket.socket()
+        rival.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with rival:
+            rival.bind(("127.0.0.1", other))
+            rival.listen()
+            with pytest.raises(BadAddress, match=f"CHAINRULE_ADMIN_BIND: 127.0.0.1:{other} is in use"):
+                listen(listeners, 5)
+
+
+def test_nothing_stays_bound_after_a_refusal(taken: int) -> None:
+    """The good address is free for another attempt."""
+    port = free_port()
+    assert len(reasons(f"127.0.0.1:{port}", f"127.0.0.1:{taken}")) == 1
+    with socket.create_server(("127.0.0.1", port), reuse_port=False):
+        pass
+
+
+def test_a_malformed_address_is_left_to_the_settings() -> None:
+    """They refuse it together with all else that is wrong."""
+    [listener] = bind(environment("here", f"127.0.0.1:{free_port()}"))
+    listener.close()

@@ -1,0 +1,139 @@
+"""zstd and gzip: what comes back is what went in, a bomb is stopped, and broken streams are told apart."""
+
+import gzip
+import io
+import sys
+import time
+import tracemalloc
+import zlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.encoding.content_codings import CODINGS, BadCoding, TooMuch, expand
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+MB = 2**20
+each_coding = pytest.mark.parametrize("coding", CODINGS)
+
+
+def bomb(coding: str, size: int) -> bytes:
+    """Zeros, compressed as tightly as can be, without ever holding them."""
+    zeros = bytes(16 * MB)
+    compressor = zlib.compressobj(9, wbits=31) if coding == "gzip" else zstd.ZstdCompressor(level=19)
+    parts = [compressor.compress(zeros) for _ in range(size // len(zeros))]
+    return b"".join([*parts, compressor.flush()])
+
+
+@each_coding
+@settings(max_examples=50, deadline=None)
+@given(data=st.binary(max_size=5000), repeated=st.integers(1, 300))
+def test_what_comes_back_is_what_went_in(coding: str, data: bytes, repeated: int) -> None:
+    """Over several slices and pieces."""
+    whole = data * repeated
+    assert expand(coding, CODINGS[coding].compress(whole), len(whole)) == whole
+
+
+@each_coding
+@pytest.mark.parametrize("size", [0, 1, MB - 1, MB, MB + 1, 5 * MB])
+def test_exactly_what_may_come_out_comes_out(coding: str, size: int) -> None:
+    """Also where that ends with a piece; one byte more is too much."""
+    assert len(expand(coding, CODINGS[coding].compress(bytes(size)), size)) == size
+    with pytest.raises(TooMuch):
+        expand(coding, CODINGS[coding].compress(bytes(size + 1)), size)
+
+
+@each_coding
+def test_a_bomb_is_stopped_with_little_memory_and_time(coding: str) -> None:
+    """256 MB within 256 kB of gzip, or within a few kB of zstd: no more comes out than may, in a moment."""
+    size = 256 * MB
+    compressed = bomb(coding, size)
+    assert len(compressed) < size / 900
+    most = 8 * MB
+    tracemalloc.start()
+    try:
+        start = time.process_time()
+        with pytest.raises(TooMuch):
+            expand(coding, compressed, most)
+        seconds, (_, peak) = time.process_time() - start, tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert seconds < 1.0
+    assert peak < most + 3 * MB
+
+
+def test_a_stream_of_many_empty_parts_costs_nothing() -> None:
+    """A million empty gzip members are refused at the second: to go through them would take seconds."""
+    member = gzip.compress(b"")
+    start = time.process_time()
+    with pytest.raises(BadCoding, match="bytes follow behind its end"):
+        expand("gzip", member * 300_000, MB)
+    assert time.process_time() - start < 0.5
+
+
+def test_a_window_that_takes_more_memory_than_the_output_is_refused() -> None:
+    """A frame of zstd may ask for a window of gigabytes; 8 MiB are what every decoder has to have."""
+    for log, fine in ((23, True), (27, False)):
+        options = {zstd.CompressionParameter.window_log: log, zstd.CompressionParameter.content_size_flag: 0}
+        buffer = io.BytesIO()
+        with zstd.ZstdFile(buffer, "w", options=options) as file:
+            file.write(b"x" * 1000)
+        if fine:
+            assert expand("zstd", buffer.getvalue(), MB) == b"x" * 1000
+        else:
+            with pytest.raises(BadCoding, match="too much memory"):
+                expand("zstd", buffer.getvalue(), MB)
+
+
+@each_coding
+def test_a_stream_that_is_cut_short_is_refused_wherever_it_ends(coding: str) -> None:
+    """At every byte: what came may be a whole document."""
+    compressed = CODINGS[coding].compress(b"[1, 2, 3]")
+    for length in range(len(compressed)):
+        with pytest.raises(BadCoding, match=f"cut short after {length} bytes"):
+            expand(coding, compressed[:length], MB)
+
+
+@each_coding
+@pytest.mark.parametrize("far", [False, True], ids=["soon", "slices later"])
+def test_what_follows_behind_the_end_is_refused_and_counted(coding: str, far: bool) -> None:
+    """Garbage, zeros, another member or frame."""
+    compressed = CODINGS[coding].compress(b"[1, 2, 3]")
+    for behind in (b"\0", b"garbage", compressed):
+        followed = behind * (100_000 if far else 1)
+        with pytest.raises(BadCoding, match=f"^{len(followed)} bytes follow behind its end"):
+            expand(coding, compressed + followed, MB)
+
+
+@each_coding
+def test_a_changed_byte_is_never_more_than_a_refusal(coding: str) -> None:
+    """No other exception comes out, whatever is in the stream."""
+    compressed = bytearray(CODINGS[coding].compress(b"[1, 2, 3]" * 50))
+    refused = 0
+    for at in range(len(compressed)):
+        compressed[at] ^= 0x5A
+        try:
+            expand(coding, bytes(compressed), MB)
+        except BadCoding:
+            refused += 1
+        compressed[at] ^= 0x5A
+    assert refused > len(compressed) / 2
+
+
+def test_gzip_is_held_against_its_checksum() -> None:
+    """The last eight bytes: without them, a changed number would be computed with."""
+    compressed = bytearray(gzip.compress(b"[1, 2, 3]"))
+    compressed[-8] ^= 1
+    with pytest.raises(BadCoding, match="incorrect data check"):
+        expand("gzip", bytes(compressed), MB)
+
+
+def test_what_is_written_is_read_by_everybody_elses_libraries() -> None:
+    """gzip by the standard library's, zstd by its own."""
+    assert gzip.decompress(CODINGS["gzip"].compress(b"x" * 9999)) == b"x" * 9999
+    assert zstd.decompress(CODINGS["zstd"].compress(b"x" * 9999)) == b"x" * 9999

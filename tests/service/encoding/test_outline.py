@@ -1,0 +1,116 @@
+"""The outline of a JSON text: what decoding takes at most, and what stands outside of strings."""
+
+import gc
+import json
+import random
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.encoding import outline
+from service.encoding.outline import Outline, nesting, slices_outside_strings
+from tests.decoding import ARRAYS, HOSTILE, ORDINARY, read
+
+ROOT = Path(__file__).parents[3]
+SHAPES = ORDINARY | HOSTILE
+SLACK = 2**20  # bytes, by which the memory of a process is more or less from time to time
+Taken = dict[str, tuple[int, int, int, int]]  # by name: bytes of the body, foreseen, taken by the fast and plain reader
+
+
+@pytest.fixture(scope="module")
+def measured() -> Taken:
+    """What decoding each document takes in a fresh process."""
+    command = [sys.executable, "-m", "tests.decoding"]
+    found: Taken = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
+    return found
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_decoding_takes_no_more_memory_than_was_foreseen(measured: Taken, name: str) -> None:
+    """By the resident memory of a process, the parsers' own included, with the fast reader and without it."""
+    _, foreseen, fast, plain = measured[name]
+    assert max(fast, plain) <= foreseen + SLACK
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_ordinary_documents_take_a_third_of_what_was_foreseen_at_least(measured: Taken, name: str) -> None:
+    """Else requests would be refused, or wait, for memory that nobody uses."""
+    _, foreseen, fast, plain = measured[name]
+    assert foreseen <= 3 * max(fast, plain) + SLACK
+
+
+@pytest.mark.parametrize("arrays", [ARRAYS, frozenset()], ids=["fast", "plain"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_document_takes_no_more_than_was_foreseen(name: str, arrays: frozenset[str]) -> None:
+    """Python's objects and the arrays, to the byte. Of the parser's memory tracemalloc tells nothing, or too much.
+
+    It sees none of simdjson's, and of orjson's twelve times the text, most of which is never touched.
+    """
+    foreseen = Outline(SHAPES[name]).memory
+    gc.collect()
+    tracemalloc.start()
+    try:
+        document = read(SHAPES[name], arrays)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert document is not None
+    assert kept <= foreseen
+
+
+def test_a_small_document_is_foreseen_as_a_large_one() -> None:
+    """The counts of a short text and of a long one are made in two ways."""
+    for size in (1, 10, 1000, 5000):
+        text = b"[" + b'{"a":[1,"x"]},' * size + b"0]"
+        found = Outline(text)
+        assert (found.lists, found.objects, found.strings, found.colons) == (size + 1, size, 2 * size, size)
+        assert found.values == 2 * size + found.lists + found.objects + 1
+
+
+PIECES = ('a,b:[{\\"', "\\", "\\\\", '"', "é😀", "", "]}", '\\\\\\"')
+
+
+def _document(chance: random.Random, depth: int = 0) -> Any:
+    kind = chance.random()
+    if depth > 4 or kind < 0.4:
+        return chance.choice([1, 2.5, None, True, *PIECES])
+    entries = [_document(chance, depth + 1) for _ in range(chance.randrange(4))]
+    return entries if kind < 0.7 else {f"{chance.choice(PIECES)}{k}": entry for k, entry in enumerate(entries)}
+
+
+def _outside(text: bytes) -> list[tuple[int, int]]:
+    """The marks outside of strings and where they are, byte by byte."""
+    found, inside, escaped = [], False, False
+    for at, byte in enumerate(text):
+        if inside:
+            escaped, inside = byte == b"\\"[0] and not escaped, byte != b'"'[0] or escaped
+        elif byte == b'"'[0]:
+            inside = True
+        elif byte in b"[]{},:":
+            found.append((byte, at))
+    return found
+
+
+def _depth(document: Any) -> int:
+    values = document.values() if isinstance(document, dict) else document if isinstance(document, list) else None
+    return 0 if values is None else 1 + max(map(_depth, values), default=0)
+
+
+@pytest.mark.parametrize("size", [5, 64, 2**18])
+def test_what_stands_outside_of_strings_is_what_a_plain_reader_finds(
+    monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Quotes within strings, runs of backslashes in front of them, and all of it over the edges of slices."""
+    monkeypatch.setattr(outline, "_SLICE", size)
+    for seed in range(300):
+        chance = random.Random(seed)
+        document = _document(chance)
+        text = json.dumps(document, ensure_ascii=chance.random() < 0.5).encode()
+        slices = list(slices_outside_strings(text, b"[]{},:"))
+        found = [pair for marks, at, _ in slices for pair in zip(marks.tolist(), at.tolist(), strict=True)]
+        assert found == _outside(text)
+        assert nesting(text) == _depth(document)

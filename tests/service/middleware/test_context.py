@@ -1,0 +1,222 @@
+"""The account of every request: an id on every answer, the stages, and what the observers are told at the end."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from flask import Flask, Response
+from flask.testing import FlaskClient
+
+from service.app import create_app
+from service.middleware.context import OBSERVERS, Exchange
+from service.problems import OVERLOADED, Refusal
+
+REQUEST = {
+    "network": {"layers": [{"activation": "tanh", "weights": [[0.5]]}]},
+    "inputs": [1.0],
+    "targets": [0.0],
+}
+
+
+class Broken(RuntimeError):
+    """A fault of ours."""
+
+
+@dataclass
+class Watched:
+    """An app, a client of it, and what its observer was told."""
+
+    app: Flask = field(default_factory=create_app)
+    told: list[Exchange] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.app.extensions[OBSERVERS].append(self.told.append)
+        self.client: FlaskClient = self.app.test_client()
+
+    def fail(self) -> str:
+        """A view with a fault."""
+        raise Broken("a fault of ours")
+
+
+@pytest.fixture
+def watched() -> Watched:
+    """A fresh app, whose path /fail has a fault."""
+    found = Watched()
+    found.app.add_url_rule("/fail", view_func=found.fail)
+    return found
+
+
+ASKED = {
+    "a view": ("GET", "/v1", 200),
+    "a head": ("HEAD", "/v1/activations", 200),
+    "the options of a path": ("OPTIONS", "/v1/gradients", 200),
+    "an unknown path": ("GET", "/nothing", 404),
+    "a wrong method": ("DELETE", "/v1", 405),
+    "no body": ("POST", "/v1/gradients", 415),
+    "a page": ("GET", "/problems", 200),
+    "a file": ("GET", "/static/pages.css", 200),
+    "an unknown file": ("GET", "/static/nothing.css", 404),
+    "a fault": ("GET", "/fail", 500),
+    "health": ("GET", "/livez", 200),
+}
+
+
+@pytest.mark.parametrize(("method", "path", "status"), ASKED.values(), ids=ASKED)
+def test_every_answer_has_the_id_and_is_told_once(watched: Watched, method: str, path: str, status: int) -> None:
+    """Without exception: files, pages, unknown paths, faults."""
+    with watched.client.open(path, method=method, headers={"X-Request-ID": "lesson-7"}) as answer:
+        assert (answer.status_code, answer.headers["X-Request-ID"]) == (status, "lesson-7")
+    (told,) = watched.told
+    assert (told.method, told.status, told.request_id) == (method, status, "lesson-7")
+
+
+def test_a_gradient_is_told_with_sizes_stages_and_time(watched: Watched) -> None:
+    """Bytes as they were sent, seconds from the first to the last, the four stages within them."""
+    answer = watched.client.post("/v1/gradients", json=REQUEST)
+    (told,) = watched.told
+    assert (told.method, told.route, told.status, told.problem) == ("POST", "/v1/gradients", 200, None)
+    assert told.request_bytes == int(answer.request.headers["Content-Length"])
+    assert told.response_bytes == len(answer.data)
+    assert list(told.stages) == ["decode", "validate", "compute", "encode"]
+    assert 0 < sum(told.stages.values()) < told.seconds < 60
+    assert told.key is told.exception is None
+
+
+def test_a_body_without_a_length_is_counted(watched: Watched) -> None:
+    """Of a chunked body nobody says beforehand how long it is."""
+    environ = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
+    with watched.app.test_request_context("/v1/gradients", method="POST", data=b"{}   ") as context:
+        asked = context.request.environ | environ
+        del asked["CONTENT_LENGTH"]
+    asked["CONTENT_TYPE"] = "application/json"
+    Response.from_app(watched.app.wsgi_app, asked, buffered=True)
+    assert (watched.told[0].request_bytes, watched.told[0].problem) == (5, "invalid-request")
+
+
+ROUTES = {
+    "/v1/activations/tanh": "/v1/activations/{name}",
+    "/v1/activations/nothing": "/v1/activations/{name}",
+    "/static/pages.css": "/static/{filename}",
+    "/v1": "/v1",
+    "/nothing/at/all": "unmatched",
+}
+
+
+@pytest.mark.parametrize(("path", "route"), ROUTES.items(), ids=ROUTES)
+def test_a_route_is_told_and_not_the_path(watched: Watched, path: str, route: str) -> None:
+    """In OpenAPI's way of writing; there are as many routes as the service has, and one for all else."""
+    with watched.client.get(path):
+        assert watched.told[0].route == route
+
+
+def test_a_method_that_is_none_is_told_as_other(watched: Watched) -> None:
+    """A client must not choose how many there are."""
+    watched.client.open("/v1", method="BREW")
+    assert watched.told[0].method == "other"
+
+
+def test_what_has_no_body_is_told_as_of_no_bytes(watched: Watched) -> None:
+    """The answer to HEAD and the 304 say how long the document is, and do not send it."""
+    tag = watched.client.head("/v1/losses").headers["ETag"]
+    answer = watched.client.get("/v1/losses", headers={"If-None-Match": tag})
+    assert (answer.status_code, answer.data) == (304, b"")
+    assert [told.response_bytes for told in watched.told] == [0, 0]
+
+
+def test_the_bytes_of_a_file_are_told(watched: Watched) -> None:
+    """Though it is read only while it is sent."""
+    with watched.client.get("/static/pages.css") as answer:
+        assert watched.told[0].response_bytes == len(answer.data) > 0
+
+
+def test_a_problem_is_told_by_its_name(watched: Watched) -> None:
+    """That of Flask's own errors too."""
+    watched.client.get("/nothing")
+    watched.client.post("/v1/gradients", json={})
+    assert [told.problem for told in watched.told] == ["not-found", "invalid-request"]
+
+
+def test_a_fault_is_told_with_its_exception(watched: Watched) -> None:
+    """For the log; the client learns nothing of it."""
+    answer = watched.client.get("/fail")
+    (told,) = watched.told
+    assert (told.status, told.problem) == (500, "internal-error")
+    assert isinstance(told.exception, Broken)
+    assert "fault of ours" not in answer.text
+
+
+def test_a_fault_behind_the_views_is_answered_like_any_other(watched: Watched) -> None:
+    """What is done to every answer may fail too: a problem, an id, the exception told."""
+    failed: list[bool] = []
+
+    def fail_once(response: Response) -> Response:
+        if not failed:
+            failed.append(True)
+            raise Broken("behind the view")
+        return response
+
+    watched.app.after_request(fail_once)
+    answer = watched.client.get("/v1", headers={"X-Request-ID": "lesson-8"})
+    assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")
+    assert answer.headers["X-Request-ID"] == answer.get_json(force=True)["instance"] == "lesson-8"
+    assert [type(told.exception) for told in watched.told] == [Broken]
+
+
+def test_the_size_of_the_network_is_told(watched: Watched) -> None:
+    """Two weights and two biases, and three products of matrices over three samples; where there is none, none."""
+    layer = {"activation": "relu", "weights": [[1.0, 2.0]], "biases": [0.0, 0.0]}
+    batch = {"network": {"layers": [layer]}, "inputs": [[1.0]] * 3, "targets": [[0.0, 0.0]] * 3}
+    watched.client.post("/v1/gradients", json=batch)
+    watched.client.post("/v1/gradients", json=batch | {"inputs": []})
+    watched.client.get("/v1")
+    told = [(told.parameters, told.multiply_adds) for told in watched.told]
+    assert told == [(4, 3 * 2 * 3), (None, None), (None, None)]
+
+
+def _from_the_front(watched: Watched, path: str, method: str = "GET", **known: Any) -> Any:
+    """A request of which the server's front knows something."""
+    environ = {f"chainrule.{name}": value for name, value in known.items()}
+    return watched.client.open(path, method=method, environ_overrides=environ)
+
+
+def test_time_counts_from_when_the_head_had_arrived(watched: Watched) -> None:
+    """Where the front says when that was."""
+    _from_the_front(watched, "/v1", received=time.perf_counter() - 5)
+    assert 5 < watched.told[0].seconds < 65
+
+
+def test_the_stages_of_the_front_come_first(watched: Watched) -> None:
+    """In the header and in what is told; the front's own are not changed."""
+    stages = {"receive": 0.25, "queue": 0.5}
+    answer = watched.client.post(
+        "/v1/gradients", json=REQUEST, environ_overrides={"chainrule.stages": stages, "chainrule.received": 0.0}
+    )
+    assert answer.headers["Server-Timing"].startswith("receive;dur=250.000, queue;dur=500.000, decode;dur=")
+    assert list(watched.told[0].stages)[:3] == ["receive", "queue", "decode"]
+    assert list(stages) == ["receive", "queue"]
+
+
+REFUSED: dict[str, Callable[[Watched], Any]] = {
+    "a gradient": lambda w: _from_the_front(w, "/v1/gradients", "POST", refusal=_overloaded()),
+    "an unknown path": lambda w: _from_the_front(w, "/nothing", refusal=_overloaded()),
+    "a wrong method": lambda w: _from_the_front(w, "/v1", "DELETE", refusal=_overloaded()),
+    "a fault": lambda w: _from_the_front(w, "/fail", refusal=_overloaded()),
+    "options": lambda w: _from_the_front(w, "/v1", "OPTIONS", refusal=_overloaded()),
+}
+
+
+def _overloaded() -> Refusal:
+    return Refusal(OVERLOADED, "too many", headers={"Retry-After": "3"})
+
+
+@pytest.mark.parametrize("refused", REFUSED.values(), ids=REFUSED)
+def test_what_the_front_refuses_is_answered_as_any_refusal(watched: Watched, refused: Callable[[Watched], Any]) -> None:
+    """Before everything else, with the headers of the refusal, an id, and an account."""
+    answer = refused(watched)
+    assert (answer.status_code, answer.mimetype) == (503, "application/problem+json")
+    assert (answer.headers["Retry-After"], answer.get_json(force=True)["detail"]) == ("3", "too many")
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-ID"])
+    assert [told.problem for told in watched.told] == ["overloaded"]

@@ -1,0 +1,137 @@
+"""Browsers' pages of other origins: shut out unless the settings name them, and then let in with errors and all."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from service.app import create_app
+from service.configuration.settings import read_settings
+from service.middleware.keys import new_key
+from service.problems import OVERLOADED, Refusal
+
+PAGE, OTHER = "https://course.example", "https://elsewhere.example"
+URL = "/v1/gradients"
+
+
+def _client(*origins: str, api_keys_file: str = "") -> FlaskClient:
+    settings = replace(read_settings(), cors_origins=origins, api_keys_file=api_keys_file)
+    return create_app(settings).test_client()
+
+
+def _preflight(client: FlaskClient, origin: str = PAGE, path: str = URL) -> TestResponse:
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type,x-api-key",
+    }
+    return client.options(path, headers=asked)
+
+
+def _words(answer: TestResponse, name: str) -> set[str]:
+    return {word.strip() for word in answer.headers[name].split(",")}
+
+
+def _allowances(answer: TestResponse) -> dict[str, str]:
+    return {name: value for name, value in answer.headers if name.startswith("Access-Control-")}
+
+
+def test_without_the_setting_nothing_is_allowed(client: FlaskClient) -> None:
+    """No header of CORS, and none that says that it matters who asks."""
+    for answer in (_preflight(client), client.get("/v1", headers={"Origin": PAGE})):
+        assert _allowances(answer) == {}
+        assert "Origin" not in answer.headers.get("Vary", "")
+
+
+def test_a_preflight_of_a_page_that_may_is_told_what_it_may() -> None:
+    """204, and everything that a page has to send here."""
+    answer = _preflight(_client(OTHER, PAGE))
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert "Content-Type" not in answer.headers
+    assert answer.headers["Access-Control-Allow-Origin"] == PAGE
+    assert _words(answer, "Access-Control-Allow-Methods") == {"GET", "HEAD", "POST"}
+    assert _words(answer, "Access-Control-Allow-Headers") == {
+        "Content-Type",
+        "Content-Encoding",
+        "Authorization",
+        "X-API-Key",
+        "X-Request-ID",
+        "If-None-Match",
+    }
+    assert answer.headers["Access-Control-Max-Age"] == "7200"
+    assert "Access-Control-Expose-Headers" not in answer.headers
+    assert "Origin" in _words(answer, "Vary")
+    assert "X-Request-ID" in answer.headers
+
+
+@pytest.mark.parametrize(
+    "origin", [OTHER, PAGE.upper(), f"{PAGE}:443", f"{PAGE}.evil.example", "http://course.example", "null"]
+)
+def test_an_origin_is_compared_exactly(origin: str) -> None:
+    """Another scheme, port or letter is another origin: answered, but the browser does not show it to the page."""
+    client = _client(PAGE)
+    for answer in (_preflight(client, origin), client.get("/v1", headers={"Origin": origin})):
+        assert _allowances(answer) == {}
+        assert "Origin" in _words(answer, "Vary")
+
+
+def test_an_answer_to_a_page_that_may_shows_its_headers() -> None:
+    """Those that a page cannot read otherwise; never with credentials, as cookies mean nothing here."""
+    answer = _client(PAGE).get("/v1", headers={"Origin": PAGE})
+    assert answer.status_code == 200
+    assert set(_allowances(answer)) == {"Access-Control-Allow-Origin", "Access-Control-Expose-Headers"}
+    assert answer.headers["Access-Control-Allow-Origin"] == PAGE
+    shown = {"X-Request-ID", "Server-Timing", "Retry-After", "ETag"}
+    assert _words(answer, "Access-Control-Expose-Headers") == shown
+
+
+def test_a_cache_is_told_that_the_origin_matters_also_where_there_is_none() -> None:
+    """Or it would give a page the answer to somebody who had no origin."""
+    answer = _client(PAGE).get("/v1")
+    assert _allowances(answer) == {}
+    assert "Origin" in _words(answer, "Vary")
+
+
+def test_a_star_lets_every_page_in() -> None:
+    """With the star itself, so the answer is the same for all."""
+    client = _client("*")
+    for answer in (_preflight(client, OTHER), client.get("/v1", headers={"Origin": OTHER})):
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Origin" not in answer.headers.get("Vary", "")
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+def test_a_page_may_read_why_it_was_refused(tmp_path: Path) -> None:
+    """A 401, 404, 405, 413, 503 that a page cannot read is a riddle to its reader."""
+    file = tmp_path / "keys"
+    file.write_text(new_key("alice")[1])
+    client, from_page = _client(PAGE), {"Origin": PAGE}
+    refusal = {"chainrule.refusal": Refusal(OVERLOADED, "too many", headers={"Retry-After": "1"})}
+    answers = {
+        401: _client(PAGE, api_keys_file=str(file)).get("/v1", headers=from_page),
+        404: client.get("/nothing", headers=from_page),
+        405: client.delete("/v1", headers=from_page),
+        415: client.post(URL, headers=from_page),
+        503: client.post(URL, headers=from_page, environ_overrides=refusal),
+    }
+    for status, answer in answers.items():
+        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (status, PAGE)
+
+
+def test_a_preflight_needs_no_key(tmp_path: Path) -> None:
+    """A browser cannot send one with it; what is no preflight needs it all the same."""
+    file = tmp_path / "keys"
+    file.write_text(new_key("alice")[1])
+    client = _client(PAGE, api_keys_file=str(file))
+    assert _preflight(client).status_code == 204
+    assert client.options(URL, headers={"Origin": PAGE}).status_code == 401
+    assert client.options(URL, headers={"Access-Control-Request-Method": "POST"}).status_code == 401
+
+
+def test_what_is_no_preflight_tells_the_methods_of_the_path() -> None:
+    """OPTIONS as HTTP has it."""
+    answer = _client(PAGE).options(URL, headers={"Origin": PAGE})
+    assert (answer.status_code, _words(answer, "Allow")) == (200, {"OPTIONS", "POST"})
+    assert answer.headers["Access-Control-Allow-Origin"] == PAGE

@@ -1,0 +1,161 @@
+"""Traces, as a receiver of OTLP gets them: one span for each request, in the trace that the client names."""
+
+import gzip
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from service.configuration.settings import BadSettings
+from service.middleware import tracing
+from tests.serving import BODY, JSON, SECONDS, environment, post, serving, slow_body, wait_until
+
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+class Receiver:
+    """What listens for traces on the loopback, and keeps them."""
+
+    def __init__(self) -> None:
+        self.requests: list[ExportTraceServiceRequest] = []
+        keep = self.requests.append
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                body = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
+                keep(ExportTraceServiceRequest.FromString(body))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    @property
+    def spans(self) -> list[Span]:
+        """Every span that has come."""
+        return [
+            span
+            for request in self.requests
+            for of_resource in request.resource_spans
+            for of_scope in of_resource.scope_spans
+            for span in of_scope.spans
+        ]
+
+    @property
+    def resource(self) -> dict[str, object]:
+        """Who sent the first."""
+        return attributes(self.requests[0].resource_spans[0].resource)
+
+
+def attributes(holder: object) -> dict[str, object]:
+    """The attributes of a span or a resource."""
+    return {a.key: getattr(a.value, a.value.WhichOneof("value")) for a in holder.attributes}
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    """A receiver that the environment names, asked every 100 ms."""
+    receiver = Receiver()
+    thread = threading.Thread(target=receiver.server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+    yield receiver
+    receiver.server.shutdown()
+    receiver.server.server_close()
+    thread.join()
+
+
+def test_a_request_is_a_span_of_the_clients_trace(receiver: Receiver, tmp_path: Path) -> None:
+    """With route, status, sizes and the stages, without a queue for small work; from the head to the answer."""
+    before = time.time_ns()
+    with serving(tmp_path / "log") as server, server.connection() as connection:
+        headers = JSON | {"traceparent": f"00-{TRACE}-{PARENT}-01", "X-Request-ID": "lesson-7"}
+        connection.request("POST", "/v1/gradients", BODY, headers)
+        connection.getresponse().read()
+        wait_until(lambda: bool(receiver.spans), "the span")
+    (span,) = receiver.spans
+    assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
+    assert (span.name, span.kind) == ("POST /v1/gradients", Span.SPAN_KIND_SERVER)
+    assert before < span.start_time_unix_nano < span.end_time_unix_nano < time.time_ns()
+    told = attributes(span)
+    stages = {name for name in told if name.startswith("chainrule.stage.")}
+    assert {name.rpartition(".")[2] for name in stages} >= {"receive", "decode", "validate", "compute"}
+    assert sum(told[name] for name in stages) * 1e9 <= span.end_time_unix_nano - span.start_time_unix_nano
+    assert told["http.response.body.size"] > 100
+    assert {name: told[name] for name in told.keys() - stages - {"http.response.body.size"}} == {
+        "http.request.method": "POST",
+        "http.route": "/v1/gradients",
+        "http.response.status_code": 200,
+        "http.request.body.size": len(BODY),
+        "chainrule.request_id": "lesson-7",
+    }
+    assert receiver.resource["service.name"] == "chainrule"
+
+
+def test_what_was_asked_just_before_the_stop_is_sent(receiver: Receiver, tmp_path: Path) -> None:
+    """However long batches are waited for; a refusal says its problem, and who sends has the name that it was given."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")
+        patch.setenv("OTEL_SERVICE_NAME", "gradients-of-the-course")
+        with serving(tmp_path / "log") as server, server.connection() as connection:
+            assert post(connection, b"{")[0] == 400
+            server.terminate()
+            assert server.process.wait(SECONDS) == 0
+    (span,) = receiver.spans
+    assert attributes(span)["chainrule.problem"] == "malformed-json"
+    assert span.status.code == Status.STATUS_CODE_UNSET
+    assert receiver.resource["service.name"] == "gradients-of-the-course"
+
+
+def test_a_fault_of_the_service_is_an_error(receiver: Receiver, tmp_path: Path) -> None:
+    """A refusal for want of time, say; what the client did wrong is none."""
+    with serving(tmp_path / "log", WORK_SECONDS=0.05) as server, server.connection() as connection:
+        assert post(connection, slow_body(100))[0] == 503
+        wait_until(lambda: bool(receiver.spans), "the span")
+    (span,) = receiver.spans
+    assert span.status.code == Status.STATUS_CODE_ERROR
+    assert attributes(span)["error.type"] == "work-timed-out"
+
+
+@pytest.mark.parametrize(
+    "off", [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "none")], ids=lambda off: off[0]
+)
+def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch, off: tuple[str, str]) -> None:
+    """By the standard variables, whatever receiver is named; without one it is off."""
+    assert not tracing.wanted()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    assert tracing.wanted()
+    monkeypatch.setenv(*off)
+    assert not tracing.wanted()
+
+
+def test_without_the_libraries_the_service_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says what to install; where no traces are asked for, it needs none."""
+    monkeypatch.setattr(tracing, "find_spec", lambda name: None)
+    tracing.check()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:1/v1/traces")
+    with pytest.raises(BadSettings, match=r"TRACES_ENDPOINT is set, but .* pip install 'chainrule\[tracing\]'"):
+        tracing.check()
+
+
+def test_a_deployment_without_traces_loads_no_library_for_them() -> None:
+    """The service's modules, loaded as `chainrule serve` loads them."""
+    asked = (
+        "import sys, service.server.server; print([name for name in sys.modules if name.startswith('opentelemetry')])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", asked], env=environment(), capture_output=True, text=True, check=True, timeout=60
+    )
+    assert found.stdout == "[]\n"

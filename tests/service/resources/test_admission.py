@@ -1,0 +1,160 @@
+"""Admission: what is let through on the event loop, what waits in a thread for what, and what is given back."""
+
+import asyncio
+
+import pytest
+from flask import Flask, g
+
+from service.problems import OVERLOADED, Refusal
+from service.resources.admission import (
+    ADMISSION,
+    LOOP_MEMORY,
+    LOOP_SECONDS,
+    SMALL_SECONDS,
+    InThread,
+    OnLoop,
+    Postponed,
+    admit,
+    kind_of,
+    reserve,
+)
+from service.resources.concurrency import Slots, Work
+from service.resources.deadline import Deadline
+from service.resources.ledger import COMPUTING, Ledger
+from service.resources.memory_budget import Budget, Holding
+
+MIB = 2**20
+TOTAL = 160 * MIB
+
+
+class Place:
+    """A request in a thread, with two slots, one of them for big work, and a budget of 160 MiB."""
+
+    def __init__(self, work: Work = Work.SMALL) -> None:
+        self.slots = Slots(2, 1, 0.1)
+        self.budget = Budget(Ledger(TOTAL), 5)
+        self.holding, self.deadline = Holding(self.budget), Deadline(100)
+        asyncio.run(self.slots.take(work, asyncio.Event()))
+        self.thread = InThread(self.slots, work, self.budget, self.holding, self.deadline)
+
+    def take(self, work: Work) -> None:
+        """Another request takes a slot."""
+        asyncio.run(self.slots.take(work, asyncio.Event()))
+
+
+def test_the_loop_lets_through_what_is_small() -> None:
+    """Two milliseconds, four megabytes: to the last of them."""
+    OnLoop().reserve(LOOP_MEMORY)
+    OnLoop().admit(LOOP_SECONDS, LOOP_MEMORY)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "memory", "work"),
+    [
+        (2 * LOOP_SECONDS, 0, Work.SMALL),
+        (0, LOOP_MEMORY + 1, Work.SMALL),
+        (2 * SMALL_SECONDS, 0, Work.BIG),
+    ],
+)
+def test_the_loop_postpones_what_is_not_small_and_says_which_kind_of_work_it_is(
+    seconds: float, memory: int, work: Work
+) -> None:
+    """So that its next slot is of the right kind."""
+    with pytest.raises(Postponed) as caught:
+        OnLoop().admit(seconds, memory)
+    assert caught.value.work is work
+
+
+def test_the_loop_postpones_a_body_that_takes_much_to_decode() -> None:
+    """What it will be computed for is not known yet."""
+    with pytest.raises(Postponed) as caught:
+        OnLoop().reserve(LOOP_MEMORY + 1)
+    assert caught.value.work is Work.SMALL
+
+
+def test_big_work_passes_on_to_a_slot_of_its_kind() -> None:
+    """Then it takes its memory; in the end both are free, but for what the answer takes."""
+    place = Place()
+    place.thread.reserve(MIB)
+    place.thread.admit(2 * SMALL_SECONDS, 20 * MIB)
+    with pytest.raises(Refusal):
+        place.take(Work.BIG)
+    assert place.holding.size == 20 * MIB
+    place.thread.end(1000)
+    assert (place.slots.busy, place.holding.size) == (0, 1000)
+
+
+def test_small_work_keeps_its_slot() -> None:
+    """Up to a tenth of a second."""
+    place = Place()
+    place.take(Work.BIG)
+    assert place.thread.admit(SMALL_SECONDS, MIB) == 0
+    assert place.slots.busy == 2
+
+
+def test_work_that_was_known_to_be_big_waits_for_no_slot_again() -> None:
+    """It was postponed on the loop, and has one."""
+    place = Place(Work.BIG)
+    assert place.thread.admit(2 * SMALL_SECONDS, MIB) == 0
+    place.thread.end(0)
+    assert place.slots.busy == 0
+
+
+def test_a_request_that_finds_no_slot_gives_back_none() -> None:
+    """Its answer is a refusal that takes as good as nothing."""
+    place = Place()
+    place.take(Work.BIG)
+    with pytest.raises(Refusal) as caught:
+        place.thread.admit(2 * SMALL_SECONDS, MIB)
+    assert caught.value.problem is OVERLOADED
+    place.thread.end(500)
+    assert place.slots.busy == 1
+
+
+def test_time_that_is_waited_is_no_working_time() -> None:
+    """Of the memory that comes after a while."""
+    place = Place()
+    other = Holding(place.budget)
+    other.become(COMPUTING, 140 * MIB)
+    place.thread.reserve(MIB)
+    before = place.deadline.left
+    asyncio.run(_release_soon(other, place))
+    assert place.deadline.left > before - 0.2
+
+
+async def _release_soon(other: Holding, place: Place) -> None:
+    asyncio.get_running_loop().call_later(0.4, other.release)
+    assert await asyncio.to_thread(place.thread.admit, 0.0, 20 * MIB) > 0.2
+
+
+def test_kinds_of_work_are_told_by_their_seconds() -> None:
+    """At a tenth of a second of the reference core."""
+    assert [kind_of(seconds) for seconds in (0, SMALL_SECONDS, 1.01 * SMALL_SECONDS)] == [
+        Work.SMALL,
+        Work.SMALL,
+        Work.BIG,
+    ]
+
+
+def test_without_a_server_everything_is_admitted() -> None:
+    """As in tests, and in notebooks."""
+    with Flask("app").test_request_context():
+        reserve(10**12)
+        admit(1e6, 10**12)
+
+
+def test_what_a_request_waits_in_its_thread_stands_in_its_stages() -> None:
+    """Beside what it has waited on the loop."""
+
+    class Waiting:
+        def reserve(self, memory: int) -> float:
+            return 0.25
+
+        def admit(self, seconds: float, memory: int) -> float:
+            return 0.5
+
+    with Flask("app").test_request_context(environ_overrides={ADMISSION: Waiting()}):
+        g.stages = {"queue": 1.0}
+        reserve(1)
+        admit(1, 1)
+        assert g.stages == {"queue": 1.75}

@@ -1,0 +1,203 @@
+"""Slots: how many requests have one, how many wait, who is refused, and what is kept for small work."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from chainrule.checkpoint import unlimited
+from service.problems import OVERLOADED, Refusal
+from service.resources.concurrency import Slots, Work
+
+SOON = 0.05
+SMALL, BIG = Work.SMALL, Work.BIG
+
+
+class Stop(Exception):
+    """Raised by a checkpoint."""
+
+
+def _play(scene: Callable[[Slots], Awaitable[None]], seconds: float = SOON) -> list[tuple[int, int]]:
+    """A scene with two slots, one of them for big work, and a queue of one: the numbers busy and waiting as told."""
+    told: list[tuple[int, int]] = []
+
+    async def play() -> None:
+        async with asyncio.timeout(10):
+            await scene(Slots(2, 1, seconds, lambda small, big, waiting: told.append((small + big, waiting))))
+
+    asyncio.run(play())
+    return told
+
+
+def _stop() -> None:
+    raise Stop
+
+
+def test_no_more_requests_have_a_slot_than_there_are_slots() -> None:
+    """The third waits in vain, and is told what was in the way and when to come again."""
+
+    async def scene(slots: Slots) -> None:
+        assert await slots.take(SMALL, asyncio.Event())
+        assert await slots.take(BIG, asyncio.Event())
+        with pytest.raises(Refusal) as caught:
+            await slots.take(SMALL, asyncio.Event())
+        assert caught.value.problem is OVERLOADED
+        assert caught.value.headers == {"Retry-After": "1"}
+        assert "no slot was free within 0.05 s; 2 are computed at a time" in caught.value.detail
+
+    assert _play(scene)[-1] == (2, 0)
+
+
+@pytest.mark.parametrize(("concurrency", "big", "total"), [(1, 1, 2), (2, 1, 2), (4, 3, 4), (8, 6, 8)])
+def test_a_share_of_the_slots_is_never_given_to_big_work(concurrency: int, big: int, total: int) -> None:
+    """A quarter, at least one: small work finds it free while all big work that may be computed is."""
+
+    async def play() -> None:
+        slots = Slots(concurrency, 1, SOON)
+        assert slots.total == total
+        for _ in range(big):
+            await slots.take(BIG, asyncio.Event())
+        with pytest.raises(Refusal):
+            await slots.take(BIG, asyncio.Event())
+        for _ in range(total - big):
+            slots.check()
+            await slots.take(SMALL, asyncio.Event())
+        with pytest.raises(Refusal):
+            await slots.take(SMALL, asyncio.Event())
+
+    asyncio.run(play())
+
+
+def test_the_next_in_the_queue_has_the_slot_that_is_given_back() -> None:
+    """As soon as it is."""
+
+    async def scene(slots: Slots) -> None:
+        await slots.take(SMALL, asyncio.Event())
+        await slots.take(SMALL, asyncio.Event())
+        waiting = asyncio.create_task(slots.take(SMALL, asyncio.Event()))
+        await asyncio.sleep(0)
+        assert (slots.busy, slots.waiting) == (2, 1)
+        slots.give_back(SMALL)
+        assert await waiting
+
+    assert _play(scene, 10)[-1] == (2, 0)
+
+
+def test_big_work_that_waits_for_its_share_does_not_hold_up_small_work() -> None:
+    """The slot that is free goes to the small request, though the big one has come first."""
+
+    async def scene(slots: Slots) -> None:
+        await slots.take(BIG, asyncio.Event())
+        big = asyncio.create_task(slots.take(BIG, asyncio.Event()))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(1):
+            await slots.take(SMALL, asyncio.Event())
+        assert not big.done()
+        slots.give_back(BIG)
+        assert await big
+
+    _play(scene, 10)
+
+
+def test_beyond_the_queue_nobody_waits() -> None:
+    """Two are computed, one waits: the next is refused at once, until one has ended."""
+
+    async def scene(slots: Slots) -> None:
+        await slots.take(SMALL, asyncio.Event())
+        await slots.take(SMALL, asyncio.Event())
+        slots.check()
+        waiting = asyncio.create_task(slots.take(SMALL, asyncio.Event()))
+        await asyncio.sleep(0)
+        with pytest.raises(Refusal, match="2 requests are being computed and 1 wait"):
+            slots.check()
+        with pytest.raises(Refusal, match="2 requests are being computed and 1 wait"):
+            await slots.take(SMALL, asyncio.Event())
+        slots.give_back(SMALL)
+        await waiting
+        slots.check()
+
+    _play(scene, 10)
+
+
+def test_who_goes_while_it_waits_has_no_slot_and_holds_none() -> None:
+    """The wait ends at once, and the slot that comes free is the next one's."""
+
+    async def scene(slots: Slots) -> None:
+        gone = asyncio.Event()
+        await slots.take(SMALL, asyncio.Event())
+        await slots.take(SMALL, asyncio.Event())
+        waiting = asyncio.create_task(slots.take(SMALL, gone))
+        await asyncio.sleep(0)
+        gone.set()
+        assert not await waiting
+        slots.give_back(SMALL)
+        assert (slots.busy, slots.waiting) == (1, 0)
+
+    _play(scene, 10)
+
+
+def test_a_request_that_turns_out_to_be_big_passes_on_to_the_share_for_big_work() -> None:
+    """In its thread: it gives back the slot for small work first, then waits."""
+
+    async def scene(slots: Slots) -> None:
+        await slots.take(BIG, asyncio.Event())
+        await slots.take(SMALL, asyncio.Event())
+        with ThreadPoolExecutor(1) as pool:
+            waiting = asyncio.get_running_loop().run_in_executor(pool, slots.pass_on, unlimited)
+            while not slots.waiting:
+                await asyncio.sleep(0.001)
+            await slots.take(SMALL, asyncio.Event())
+            slots.give_back(BIG)
+            assert 0 < await waiting < 10
+        assert (slots.busy, slots.waiting) == (2, 0)
+
+    _play(scene, 10)
+
+
+@pytest.mark.parametrize("ended", ["in vain", "by its checkpoint", "at the full queue"])
+def test_a_request_that_gets_no_slot_for_big_work_has_none(ended: str) -> None:
+    """Neither the one that it had, nor one that comes free later."""
+
+    async def scene(slots: Slots) -> None:
+        await slots.take(BIG, asyncio.Event())
+        await slots.take(SMALL, asyncio.Event())
+        if ended == "at the full queue":
+            other = asyncio.create_task(slots.take(BIG, asyncio.Event()))
+            await asyncio.sleep(0)
+        with pytest.raises(Stop if ended == "by its checkpoint" else Refusal):
+            slots.pass_on(_stop if ended == "by its checkpoint" else unlimited)
+        assert slots.busy == 1
+        slots.give_back(BIG)
+        if ended == "at the full queue":
+            await other
+        assert (slots.busy, slots.waiting) == (int(ended == "at the full queue"), 0)
+
+    _play(scene)
+
+
+def test_slots_that_many_threads_take_and_give_back_are_all_there_in_the_end() -> None:
+    """600 requests that turn out to be big, from 12 threads, and never two of them at a time."""
+    slots = Slots(2, 100, 10)
+    lock, most, inside = threading.Lock(), [0], [0]
+
+    def work() -> None:
+        for _ in range(50):
+            asyncio.run(slots.take(SMALL, asyncio.Event()))
+            slots.pass_on(unlimited)
+            with lock:
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+            time.sleep(0)
+            with lock:
+                inside[0] -= 1
+            slots.give_back(BIG)
+
+    threads = [threading.Thread(target=work) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert (slots.busy, slots.waiting, most) == (0, 0, [1])

@@ -1,0 +1,51 @@
+"""The deadline of work: when it ends what is computed, and what is said of it."""
+
+import time
+
+import pytest
+from flask import Flask
+
+from chainrule.checkpoint import unlimited
+from service.problems import PROBLEMS, WORK_TIMED_OUT, Refusal
+from service.resources.deadline import CLIENT_GONE, DEADLINE, Deadline, checkpoint
+
+
+def test_work_goes_on_until_its_time_is_over() -> None:
+    """Then the next look ends it. There is no Retry-After: the same request would take as long again."""
+    deadline = Deadline(0.05)
+    deadline()
+    time.sleep(0.06)
+    with pytest.raises(Refusal) as caught:
+        deadline()
+    assert caught.value.problem is WORK_TIMED_OUT
+    assert caught.value.headers == {}
+    assert "0.05 s (CHAINRULE_WORK_SECONDS)" in caught.value.detail
+
+
+def test_time_that_was_waited_does_not_count() -> None:
+    """Work begins anew where it had to wait for its slot or its memory."""
+    deadline = Deadline(0.05)
+    time.sleep(0.06)
+    deadline.postpone(10)
+    deadline()
+    assert 9 < deadline.left < 10
+
+
+def test_work_for_a_client_that_has_gone_ends_at_its_next_look() -> None:
+    """With a status that no client is ever answered: no problem document has it."""
+    deadline = Deadline(100)
+    deadline.end_for_nobody()
+    with pytest.raises(Refusal) as caught:
+        deadline()
+    assert caught.value.problem is CLIENT_GONE
+    assert CLIENT_GONE.status == 499
+    assert CLIENT_GONE.name not in PROBLEMS
+
+
+def test_a_request_has_the_deadline_that_the_server_gave_it() -> None:
+    """And none in process."""
+    deadline = Deadline(1)
+    with Flask("app").test_request_context(environ_overrides={DEADLINE: deadline}):
+        assert checkpoint() is deadline
+    with Flask("app").test_request_context():
+        assert checkpoint() is unlimited

@@ -1,0 +1,733 @@
+"""One client's connection: HTTP to the letter over real sockets, and what happens between two turns of the loop."""
+
+import asyncio
+import contextlib
+import json
+import resource
+import socket
+import statistics
+import struct
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
+from http.client import HTTPResponse
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from service.configuration.settings import read_settings
+from service.server.connection import Connection
+from service.server.connections import Connections
+from service.server.front import CONNECTION, Answer
+from tests.serving import BODY, HEAD, JSON, REQUEST, Server, post, received, serving, slow_body, wait_until
+
+LARGEST_BODY = 1000  # bytes
+LINE = b"POST /v1/gradients HTTP/1.1\r\n"
+HOST = b"Host: localhost\r\n"
+TYPE = b"Content-Type: application/json\r\n"
+LENGTH = b"Content-Length: %d\r\n\r\n" % len(BODY)
+RESET = struct.pack("ii", 1, 0)  # of SO_LINGER: closing resets the connection
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The service that the tests of this file share."""
+    with serving(tmp_path_factory.mktemp("connection") / "log", MAX_BODY_BYTES=LARGEST_BODY) as server:
+        yield server
+
+
+def _lines(server: Server, before: int = 0) -> list[dict[str, Any]]:
+    """The lines of the log, from one on."""
+    return [json.loads(line) for line in server.log.read_text().splitlines()[before:]]
+
+
+def _ends(sock: socket.socket) -> bool:
+    with contextlib.suppress(ConnectionResetError):
+        while sock.recv(65536):
+            pass
+    return True
+
+
+@pytest.mark.parametrize("target", [b"http://localhost/v1/gradients", b"HTTP://elsewhere:80/v1/gradients?x=1"])
+def test_an_absolute_target_is_taken(server: Server, target: bytes) -> None:
+    """As proxies send it; every server must take it (RFC 9112, section 3.2.2)."""
+    with server.socket() as sock:
+        sock.sendall(LINE.replace(b"/v1/gradients", target) + HOST + TYPE + LENGTH + BODY)
+        status, document = received(sock)
+    assert (status, document["loss"]) == (200, 12.5)
+
+
+REFUSED: dict[str, tuple[bytes, int, str, str]] = {
+    "rubbish": (b"rubbish\r\n\r\n", 400, "bad-request", "unmatched"),
+    "no headers": (b"GET /v1 HTTP/1.1\r\n\r\n", 400, "bad-request", "/v1"),
+    "an empty name": (LINE + HOST + b": x\r\n\r\n", 400, "bad-request", "unmatched"),
+    "no Host": (LINE + LENGTH + BODY, 400, "bad-request", "/v1/gradients"),
+    "two Hosts": (LINE + HOST + HOST + LENGTH + BODY, 400, "bad-request", "/v1/gradients"),
+    "HTTP/2": (b"GET /v1 HTTP/2.0\r\n" + HOST + b"\r\n", 400, "bad-request", "/v1"),
+    "a length and chunks": (
+        HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+        "bad-request",
+        "unmatched",
+    ),
+    "two lengths": (HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n12345", 400, "bad-request", "unmatched"),
+    "no number": (HEAD + b"Content-Length: 5x\r\n\r\n12345", 400, "bad-request", "unmatched"),
+    "broken chunks": (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "bad-request", "/v1/gradients"),
+    "sorcery": (HEAD + b"Transfer-Encoding: sorcery\r\n\r\n", 501, "not-implemented", "/v1/gradients"),
+    "gzip in chunks": (
+        HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        501,
+        "not-implemented",
+        "/v1/gradients",
+    ),
+    "20 digits": (HEAD + b"Content-Length: " + b"9" * 20 + b"\r\n\r\n", 413, "too-large", "/v1/gradients"),
+    "5000 digits": (HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n", 413, "too-large", "/v1/gradients"),
+    "a long target": (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n", 414, "uri-too-long", "unmatched"),
+    "long headers": (LINE + HOST + b"X: " + b"x" * 200_000 + b"\r\n\r\n", 431, "headers-too-large", "unmatched"),
+    "many headers": (LINE + HOST + b"X: x\r\n" * 200 + b"\r\n", 431, "headers-too-large", "unmatched"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_not_http_to_the_letter_is_refused_as_everything_else(server: Server, kind: str) -> None:
+    """A problem document with an id, one line in the log, one count, no body counted; then the connection ends."""
+    raw, status, problem, route = REFUSED[kind]
+    before = len(_lines(server))
+    name = "chainrule_http_request_body_bytes_sum"
+    counted, size = server.metric("chainrule_http_requests_total"), server.metric(name)
+    with server.socket() as sock:
+        sock.sendall(raw)
+        response = HTTPResponse(sock)
+        response.begin()
+        document = json.loads(response.read())
+        assert (response.status, document["type"]) == (status, f"/problems/{problem}")
+        assert response.headers["Content-Type"] == "application/problem+json"
+        assert response.headers["Date"]
+        sock.shutdown(socket.SHUT_WR)
+        assert _ends(sock)
+    (line,) = _lines(server, before)
+    assert (line["route"], line["status"], line["request_bytes"]) == (route, status, 0)
+    assert line["request_id"] == document["instance"] == response.headers["X-Request-ID"]
+    assert server.metric("chainrule_http_requests_total") == counted + 1
+    assert server.metric(name) == size
+
+
+def test_a_refused_head_keeps_its_id(server: Server) -> None:
+    """Where it could be read: the client finds its request in the log."""
+    with server.socket() as sock:
+        sock.sendall(LINE + b"X-Request-ID: lesson-7\r\n\r\n")
+        assert received(sock)[1]["instance"] == "lesson-7"
+
+
+def test_slashes_are_not_merged(server: Server) -> None:
+    """A redirect would lose the body; so there is nothing at /v1//gradients."""
+    with server.connection() as connection:
+        status, document = post(connection, BODY, "/v1//gradients")
+    assert (status, document["type"]) == (404, "/problems/not-found")
+
+
+def test_an_unknown_content_encoding_stays_415(server: Server) -> None:
+    """The application's, not the connection's."""
+    with server.connection() as connection:
+        connection.request("POST", "/v1/gradients", BODY, JSON | {"Content-Encoding": "br"})
+        assert connection.getresponse().status == 415
+
+
+def test_an_unknown_method_is_405(server: Server) -> None:
+    """With the methods that there are."""
+    with server.connection() as connection:
+        connection.request("BREW", "/v1")
+        response = connection.getresponse()
+        assert (response.status, "GET" in response.headers["Allow"]) == (405, True)
+
+
+@pytest.mark.parametrize("name", ["Content_Length", "Transfer_Encoding", "X_Request_ID"])
+def test_a_header_with_an_underscore_is_passed_over(server: Server, name: str) -> None:
+    """In the application it would look like the one with a hyphen, of which a proxy thinks otherwise."""
+    with server.connection() as connection:
+        connection.request("POST", "/v1/gradients", BODY, JSON | {name: "7"})
+        response = connection.getresponse()
+        assert (response.status, response.headers["X-Request-ID"] == "7") == (200, False)
+
+
+def test_what_is_logged_is_what_was_received(server: Server) -> None:
+    """The client announces 900 bytes and sends 300."""
+    before = len(_lines(server))
+    with server.socket() as sock:
+        sock.sendall(HEAD + b"Content-Length: 900\r\n\r\n" + b" " * 300)
+        sock.shutdown(socket.SHUT_WR)
+        assert received(sock)[0] == 400
+    (line,) = _lines(server, before)
+    assert line["request_bytes"] == 300
+
+
+def test_an_http_1_0_client_may_keep_its_connection(server: Server) -> None:
+    """If it asks for it, and is told so."""
+    with server.socket() as sock:
+        for _ in range(2):
+            sock.sendall(b"GET /livez HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            answer = sock.recv(65536)
+            assert answer.startswith(b"HTTP/1.0 200 OK\r\n")
+            assert b"Connection: keep-alive\r\n" in answer
+
+
+def test_connections_that_send_nothing_shut_nobody_out(server: Server) -> None:
+    """1,100 announce a body and send none, where 1,000 are allowed; who comes then is answered within a second."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
+    try:
+        with contextlib.ExitStack() as stack:
+            silent = [stack.enter_context(server.socket()) for _ in range(1100)]
+            for sock in silent:
+                with contextlib.suppress(OSError):  # given up already
+                    sock.sendall(HEAD + LENGTH)
+            seconds = []
+            for _ in range(20):
+                start = time.monotonic()
+                with server.connection() as connection:
+                    assert post(connection, BODY)[0] == 200
+                seconds.append(time.monotonic() - start)
+            assert statistics.median(seconds) < 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_who_is_computed_for_is_never_closed_to_make_room(tmp_path: Any) -> None:
+    """Four connections are allowed; ten come while the work of the first goes on, and it is answered."""
+    with serving(tmp_path / "log", CONNECTIONS=4) as server, contextlib.ExitStack() as stack:
+        answers = []
+
+        def ask() -> None:
+            with server.connection() as connection:
+                answers.append(post(connection, slow_body(30))[0])
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        wait_until(lambda: server.metric("chainrule_requests_in_flight") == 1, "the work to begin")
+        for _ in range(10):
+            stack.enter_context(server.socket()).sendall(HEAD + LENGTH)
+        thread.join(60)
+    assert answers == [200]
+
+
+# In process: a connection with a front of the test's own.
+
+Behaviour = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+
+class _Front:
+    """Answers as the test says."""
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
+        self.scopes: list[dict[str, Any]] = []
+        self.refusals = asyncio.Event()
+        self.refusals.set()
+        self.refused = 0
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """One request."""
+        self.scopes.append(scope)
+        await self._behaviour(scope, receive, send)
+
+    async def refuse(self, _: Any, refusal: Any) -> Answer:
+        """The sentence alone, when `refusals` are let through."""
+        self.refused += 1
+        await self.refusals.wait()
+        return Answer(refusal.problem.status, [], refusal.detail.encode())
+
+
+@contextlib.asynccontextmanager
+async def _served(behaviour: Behaviour, **settings: Any) -> AsyncIterator[SimpleNamespace]:
+    """A listening socket in this process: its address, its front, its connections."""
+    front = _Front(behaviour)
+    connections = Connections(front, replace(read_settings(), **settings), lambda: False)  # type: ignore[arg-type]
+    loop = asyncio.get_running_loop()
+    listening = await loop.create_server(lambda: Connection(connections), "127.0.0.1", 0)
+    async with listening:
+        address = listening.sockets[0].getsockname()
+        yield SimpleNamespace(address=address, front=front, connections=connections)
+        while len(connections):
+            await asyncio.sleep(0.01)
+
+
+async def _answer(send: Any, body: bytes = b"done", more: bool = False) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [("Content-Length", str(len(body)))]})
+    await send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+async def _read_all(receive: Any) -> bytes:
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError
+        body += message["body"]
+        if not message["more_body"]:
+            return body
+
+
+async def _echo(_: Any, receive: Any, send: Any) -> None:
+    await _answer(send, await _read_all(receive))
+
+
+def _run(test: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        await asyncio.wait_for(test(), 60)
+
+    asyncio.run(bounded())
+
+
+@pytest.mark.parametrize("how", ["reset", "closed"])
+def test_a_client_that_goes_is_noticed_while_it_is_computed_for(how: str) -> None:
+    """Within two seconds: at once where it resets, and else by the interim answers that nobody takes."""
+
+    async def test() -> None:
+        seen: list[float] = []
+
+        async def wait(scope: Any, receive: Any, send: Any) -> None:
+            start = time.monotonic()
+            await asyncio.wait_for(scope[CONNECTION].gone.wait(), 30)
+            seen.append(time.monotonic() - start)
+
+        async with _served(wait) as served:
+            client = socket.create_connection(served.address)
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            await asyncio.sleep(0.1)
+            if how == "reset":
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            client.close()
+            while not seen:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)
+            assert len(served.connections) == 0
+        assert seen[0] < 2
+
+    _run(test)
+
+
+def test_a_client_that_has_ended_its_side_is_not_gone() -> None:
+    """It is answered, two seconds later, with interim answers before that."""
+
+    async def test() -> None:
+        async def slow(scope: Any, receive: Any, send: Any) -> None:
+            await asyncio.sleep(1.8)
+            assert not scope[CONNECTION].gone.is_set()
+            await _answer(send)
+
+        async with _served(slow) as served:
+            reader, writer = await asyncio.open_connection(*served.address)
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            writer.write_eof()
+            text = await reader.read()
+            writer.close()
+        interim, _, answer = text.rpartition(b"HTTP/1.1 100 Continue\r\n\r\n")
+        assert interim
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert answer.endswith(b"Connection: close\r\n\r\ndone")
+
+    _run(test)
+
+
+def test_a_body_that_nobody_takes_is_not_collected() -> None:
+    """Of 20 MB that a client sends while the front waits, the connection takes less than a megabyte."""
+
+    async def test() -> None:
+        held: list[int] = []
+        go = asyncio.Event()
+
+        async def wait(scope: Any, receive: Any, send: Any) -> None:
+            await go.wait()
+            message = await receive()
+            held.append(len(message["body"]))
+            await _answer(send)
+
+        async with _served(wait) as served:
+            _, writer = await asyncio.open_connection(*served.address)
+            writer.transport.set_write_buffer_limits(high=0)
+            writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000000\r\n\r\n")
+            writer.write(bytes(20_000_000))
+            await asyncio.sleep(0.5)
+            unsent = writer.transport.get_write_buffer_size()
+            assert unsent > 20_000_000 - 10_000_000  # the kernel takes its share
+            go.set()
+            while not held:
+                await asyncio.sleep(0.01)
+            writer.transport.abort()
+        assert held[0] <= 256 * 1024
+
+    _run(test)
+
+
+def test_pipelined_requests_are_answered_one_at_a_time_and_in_order() -> None:
+    """Bodies of both kinds and none, in pieces that cut everything apart."""
+
+    async def test() -> None:
+        running = 0
+
+        async def one(scope: Any, receive: Any, send: Any) -> None:
+            nonlocal running
+            running += 1
+            assert running == 1
+            body = await _read_all(receive)
+            await asyncio.sleep(0.01)
+            running -= 1
+            await _answer(send, scope["path"].encode() + b":" + body + b";")
+
+        raw = (
+            b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n\r\n\r\n"
+            b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n"
+            b"POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
+            b"GET /d HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /e HTTP/1.1\r\nHost: a\r\n\r\n"
+        )
+        for step in (len(raw), 7, 1):
+            async with _served(one) as served:
+                reader, writer = await asyncio.open_connection(*served.address)
+                for at in range(0, len(raw), step):
+                    writer.write(raw[at : at + step])
+                    await asyncio.sleep(0)
+                text = await reader.read()
+                writer.close()
+            answers = [part.rpartition(b"\r\n\r\n")[2] for part in text.split(b";")]
+            assert answers == [b"/a:\r\n\r\n".rpartition(b"\r\n\r\n")[2], b"/b:", b"/c:hello", b"/d:", b""]
+            assert text.count(b"/a:\r\n\r\n;") == 1
+
+    _run(test)
+
+
+def test_a_flood_of_pipelined_requests_is_not_collected() -> None:
+    """Of 10 MB of requests that are sent while the first is answered, less than 200 kB are taken in."""
+
+    async def test() -> None:
+        async def wait(*_: Any) -> None:
+            await asyncio.sleep(30)
+
+        async with _served(wait) as served:
+            _, writer = await asyncio.open_connection(*served.address)
+            writer.transport.set_write_buffer_limits(high=0)
+            one = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+            writer.write(one * (10_000_000 // len(one)))
+            await asyncio.sleep(0.5)
+            (connection,) = {scope[CONNECTION] for scope in served.front.scopes}
+            assert len(served.front.scopes) == 1
+            assert writer.transport.get_write_buffer_size() > 1_000_000
+            connection.abort()
+            writer.transport.abort()
+            await asyncio.sleep(0.05)
+
+    _run(test)
+
+
+def test_a_client_that_resets_behind_pipelined_requests_is_gone() -> None:
+    """Nothing is read from it any more, so nothing but a look tells that nobody waits for the answer."""
+
+    async def test() -> None:
+        async def wait(scope: Any, *_: Any) -> None:
+            await asyncio.wait_for(scope[CONNECTION].gone.wait(), 10)
+
+        async with _served(wait) as served:
+            client = socket.create_connection(served.address)
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 2000)
+            await asyncio.sleep(0.1)
+            (scope,) = served.front.scopes
+            assert not scope[CONNECTION].gone.is_set()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            client.close()
+            await asyncio.wait_for(scope[CONNECTION].gone.wait(), 2)
+
+    _run(test)
+
+
+def test_a_body_is_asked_for_where_the_client_waits_for_that() -> None:
+    """Expect: 100-continue; a client that is refused instead is told that the connection ends."""
+
+    async def test() -> None:
+        async def choose(scope: Any, receive: Any, send: Any) -> None:
+            await _answer(send, await _read_all(receive) if scope["path"] == "/taken" else b"refused")
+
+        for path, first in ((b"/taken", b"HTTP/1.1 100 Continue\r\n\r\n"), (b"/refused", b"HTTP/1.1 200 OK\r\n")):
+            async with _served(choose) as served:
+                reader, writer = await asyncio.open_connection(*served.address)
+                head = b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+                writer.write(head % path)
+                assert (await reader.read(len(first))) == first
+                if path == b"/taken":
+                    writer.write(b"hello")
+                    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+                    assert await reader.readexactly(5) == b"hello"
+                else:
+                    assert b"Connection: close\r\n" in await reader.read()
+                writer.close()
+
+    _run(test)
+
+
+def test_head_has_no_body_and_the_length_of_the_answer() -> None:
+    """Whatever the application says."""
+
+    async def test() -> None:
+        async with _served(_echo) as served:
+            reader, writer = await asyncio.open_connection(*served.address)
+            writer.write(b"HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+            text = await reader.read()
+            writer.close()
+        assert b"Content-Length: 5\r\n" in text
+        assert text.endswith(b"\r\n\r\n")
+
+    _run(test)
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_a_fault_of_the_front_is_answered_or_breaks_the_connection(started: bool) -> None:
+    """500 where nothing was sent yet; an answer that has begun must not look whole."""
+
+    async def test() -> None:
+        async def fail(scope: Any, receive: Any, send: Any) -> None:
+            if started:
+                await _answer(send, more=True)
+            raise ZeroDivisionError
+
+        async with _served(fail) as served:
+            reader, writer = await asyncio.open_connection(*served.address)
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            if started:
+                with pytest.raises(ConnectionResetError):
+                    await reader.read()
+            else:
+                assert (await reader.read()).startswith(b"HTTP/1.1 500 ")
+            writer.close()
+
+    _run(test)
+
+
+def test_a_refused_client_that_goes_on_sending_reads_why() -> None:
+    """3 MB stand behind a head that cannot be read: the answer is not lost to a reset."""
+
+    async def test() -> None:
+        async with _served(_echo) as served:
+            client = socket.create_connection(served.address)
+            client.settimeout(10)
+
+            def talk() -> bytes:
+                client.sendall(b"rubbish\r\n\r\n" + bytes(3_000_000))
+                return client.recv(65536)
+
+            assert (await asyncio.to_thread(talk)).startswith(b"HTTP/1.1 400 ")
+            client.close()
+
+    _run(test)
+
+
+NO_HOST = b"GET / HTTP/1.1\r\n\r\n"
+WHOLE = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("behind", [b"", WHOLE], ids=["nothing", "a request"])
+def test_who_is_refused_in_its_turn_reads_why_and_is_not_read_from(ended: bool, behind: bytes) -> None:
+    """Also where it has ended its side before; no request behind it is answered."""
+
+    async def test() -> None:
+        async with _served(_echo) as served:
+            served.front.refusals.clear()
+            reader, writer = await asyncio.open_connection(*served.address)
+            writer.write(NO_HOST + behind)
+            if ended:
+                writer.write_eof()
+            while not served.front.refused:
+                await asyncio.sleep(0.01)
+            if not ended:
+                writer.write(behind)
+            await asyncio.sleep(0.1)
+            assert len(served.connections) == 1
+            served.front.refusals.set()
+            text = await reader.read()
+            writer.close()
+        assert text.startswith(b"HTTP/1.1 400 ")
+        assert text.count(b"HTTP/1.1") == 1
+        assert b"Connection: close\r\n" in text
+        assert (served.front.scopes, served.front.refused) == ([], 1)
+
+    _run(test)
+
+
+def test_nothing_is_read_of_a_client_whose_refusal_is_due() -> None:
+    """Of 20 MB behind the head, the kernel takes its share: the loop has no work with them, and the answer arrives."""
+
+    async def test() -> None:
+        async with _served(_echo) as served:
+            served.front.refusals.clear()
+            reader, writer = await asyncio.open_connection(*served.address)
+            writer.transport.set_write_buffer_limits(high=0)
+            writer.write(NO_HOST + bytes(20_000_000))
+            await asyncio.sleep(0.5)
+            assert writer.transport.get_write_buffer_size() > 10_000_000
+            served.front.refusals.set()
+            assert (await reader.read(12)) == b"HTTP/1.1 400"
+            writer.transport.abort()
+
+    _run(test)
+
+
+def test_refusals_that_are_due_make_room() -> None:
+    """Two connections are allowed, and two are to be refused: who comes then is answered."""
+
+    async def test() -> None:
+        async with _served(_echo, connections=2) as served:
+            served.front.refusals.clear()
+            writers = []
+            for _ in range(2):
+                _, writer = await asyncio.open_connection(*served.address)
+                writer.write(NO_HOST)
+                writers.append(writer)
+            while served.front.refused < 2:
+                await asyncio.sleep(0.01)
+            reader, writer = await asyncio.open_connection(*served.address)
+            writer.write(WHOLE)
+            assert (await reader.read(12)) == b"HTTP/1.1 200"
+            served.front.refusals.set()
+            for open_one in (writer, *writers):
+                open_one.close()
+
+    _run(test)
+
+
+@pytest.mark.parametrize("raw", [NO_HOST, WHOLE], ids=["a head", "a fault"])
+def test_a_refusal_that_is_due_is_sent_before_a_stop(raw: bytes) -> None:
+    """Such a client is not taken for one that has asked for nothing."""
+
+    async def test() -> None:
+        async def fail(*_: Any) -> None:
+            raise ZeroDivisionError
+
+        async with _served(fail) as served:
+            served.front.refusals.clear()
+            reader, writer = await asyncio.open_connection(*served.address)
+            writer.write(raw)
+            while not served.front.refused:
+                await asyncio.sleep(0.01)
+            served.connections.close_idle()
+            served.front.refusals.set()
+            assert (await reader.read()).startswith(b"HTTP/1.1 400 " if raw == NO_HOST else b"HTTP/1.1 500 ")
+            writer.close()
+
+    _run(test)
+
+
+@pytest.mark.parametrize("how", ["reset", "closed", "fault"])
+def test_a_refusal_that_cannot_be_sent_leaves_no_connection(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client has gone meanwhile, or the application falls: `_served` waits until no connection is open."""
+
+    async def test() -> None:
+        async with _served(_echo) as served:
+            served.front.refusals.clear()
+            client = socket.create_connection(served.address)
+            client.sendall(NO_HOST)
+            while not served.front.refused:
+                await asyncio.sleep(0.01)
+            if how == "reset":
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            if how == "fault":
+                monkeypatch.setattr("tests.service.server.test_connection.Answer", None)
+            else:
+                client.close()
+            served.front.refusals.set()
+        client.close()
+
+    _run(test)
+
+
+def test_the_loop_is_never_held_up_by_chunks() -> None:
+    """3 million of one byte: whoever else is on the loop is called at least every tenth of a second of its time."""
+
+    async def test() -> None:
+        longest = 0.0
+        ticking = True
+
+        async def tick() -> None:
+            nonlocal longest
+            while ticking:
+                before = time.thread_time()
+                await asyncio.sleep(0)
+                longest = max(longest, time.thread_time() - before)
+
+        async def count(_: Any, receive: Any, send: Any) -> None:
+            size = 0
+            while True:
+                message = await receive()
+                size += len(message["body"])
+                if not message["more_body"]:
+                    break
+            await _answer(send, str(size).encode())
+
+        async with _served(count) as served:
+            clock = asyncio.create_task(tick())
+
+            def talk() -> bytes:
+                with socket.create_connection(served.address) as client:
+                    client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+                    for _ in range(300):
+                        client.sendall(b"1\r\nx\r\n" * 10_000)
+                    client.sendall(b"0\r\n\r\n")
+                    return client.recv(65536)
+
+            assert (await asyncio.to_thread(talk)).endswith(b"3000000")
+            ticking = False
+            await clock
+        assert longest < 0.1
+
+    _run(test)
+
+
+def test_who_reads_slowly_is_sent_no_more_than_it_takes() -> None:
+    """`send` waits; what is sent then is whole."""
+
+    async def test() -> None:
+        sent: list[int] = []
+        size = 20_000_000
+
+        async def much(_: Any, receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": [("Content-Length", str(size))]})
+            for at in range(0, size, 250_000):
+                await send({"type": "http.response.body", "body": bytes(250_000), "more_body": at + 250_000 < size})
+                sent.append(250_000)
+
+        async with _served(much) as served:
+            client = socket.create_connection(served.address)
+            client.settimeout(10)
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            await asyncio.sleep(0.3)
+            assert sum(sent) < size // 2
+
+            def read() -> int:
+                return sum(map(len, iter(lambda: client.recv(1 << 20), b"")))
+
+            assert await asyncio.to_thread(read) > size
+            client.close()
+
+    _run(test)
+
+
+def test_the_request_is_the_one_that_was_sent() -> None:
+    """The scope, as in ASGI."""
+
+    async def test() -> None:
+        async with _served(_echo) as served:
+            reader, writer = await asyncio.open_connection(*served.address)
+            writer.write(b"GET /v1/%C3%A4?a=%20b HTTP/1.1\r\nHost: a\r\nX-Y: z\r\nConnection: close\r\n\r\n")
+            await reader.read()
+            writer.close()
+            (scope,) = served.front.scopes
+        assert (scope["method"], scope["path"], scope["query_string"]) == ("GET", "/v1/ä", b"a=%20b")
+        assert (b"x-y", b"z") in scope["headers"]
+        assert scope["server"] == served.address
+        assert scope["client"][0] == "127.0.0.1"
+
+    _run(test)
+
+
+def test_the_request_of_the_tests_is_right() -> None:
+    """12.5, as everywhere."""
+    assert json.loads(BODY) == REQUEST

@@ -1,0 +1,123 @@
+"""Which connection is closed to make room for another, and which when its time is over."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from service.configuration.settings import read_settings
+from service.server.connections import Connections
+
+
+class _Client:
+    def __init__(self, idle: bool = True) -> None:
+        self.given_up = 0
+        self._idle = idle
+
+    def give_up(self) -> None:
+        """Count."""
+        self.given_up += 1
+
+    def is_idle(self) -> bool:
+        """As the test says."""
+        return self._idle
+
+
+def _connections(most: int = 3, **seconds: float) -> Connections:
+    settings = replace(read_settings(), connections=most, **seconds)  # type: ignore[arg-type]
+    return Connections(None, settings, lambda: False)  # type: ignore[arg-type]  # no request is made
+
+
+def _run(test: Callable[[], Awaitable[Any]]) -> None:
+    asyncio.run(asyncio.wait_for(test(), 30))  # type: ignore[arg-type]
+
+
+def test_the_client_that_is_silent_for_the_longest_makes_room() -> None:
+    """Idle, or in the midst of a head or a body: only when it last sent something matters."""
+
+    async def test() -> None:
+        connections = _connections()
+        idle, head, body = _Client(), _Client(idle=False), _Client(idle=False)
+        for client in (head, body, idle):
+            connections.add(client)
+        connections.expect(body)
+        connections.expect(head, time.monotonic() + 60)
+        for expected in ([1, 0, 0], [1, 1, 0], [1, 1, 1]):
+            connections.add(_Client())
+            assert [idle.given_up, body.given_up, head.given_up] == expected
+        assert len(connections) == 3
+
+    _run(test)
+
+
+def test_who_is_served_or_reads_an_answer_does_not_make_room() -> None:
+    """Where nobody else is left, it is the newcomer that goes."""
+
+    async def test() -> None:
+        connections = _connections()
+        computed, reading, quick = _Client(), _Client(), _Client()
+        for client in (computed, reading, quick):
+            connections.add(client)
+        connections.serve(computed)
+        connections.close(reading, unsent=1)
+        connections.serve(quick)
+        newcomer = _Client()
+        connections.add(newcomer)
+        assert [computed.given_up, reading.given_up, quick.given_up, newcomer.given_up] == [0, 0, 0, 1]
+
+    _run(test)
+
+
+def test_what_takes_too_long_is_closed() -> None:
+    """A head has its seconds, an idle connection its own; a body is the front's to watch."""
+
+    async def test() -> None:
+        connections = _connections(10, keepalive_seconds=0.2, read_seconds=0.05)
+        idle, head, body, served = _Client(), _Client(), _Client(), _Client()
+        for client in (idle, head, body, served):
+            connections.add(client)
+        connections.expect(head, connections.head_deadline())
+        connections.expect(body)
+        connections.serve(served)
+        clients = (idle, head, body, served)
+        connections.close_late()
+        assert [client.given_up for client in clients] == [0, 0, 0, 0]
+        await asyncio.sleep(0.1)
+        connections.close_late()
+        assert [client.given_up for client in clients] == [0, 1, 0, 0]
+        await asyncio.sleep(0.15)
+        connections.close_late()
+        assert [client.given_up > 0 for client in clients] == [True, True, False, False]
+
+    _run(test)
+
+
+def test_only_what_is_idle_is_closed_for_a_stop() -> None:
+    """A request that has begun is still answered."""
+
+    async def test() -> None:
+        connections = _connections()
+        idle, begun, served = _Client(), _Client(idle=False), _Client()
+        for client in (idle, begun, served):
+            connections.add(client)
+        connections.serve(served)
+        connections.close_idle()
+        assert [idle.given_up, begun.given_up, served.given_up] == [1, 0, 0]
+
+    _run(test)
+
+
+def test_a_closed_connection_is_forgotten() -> None:
+    """Whatever it was doing."""
+
+    async def test() -> None:
+        connections = _connections()
+        client = _Client()
+        connections.add(client)
+        connections.close(client, unsent=5)
+        connections.remove(client)
+        connections.remove(client)
+        assert len(connections) == 0
+
+    _run(test)

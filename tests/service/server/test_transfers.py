@@ -1,0 +1,208 @@
+"""Clients that send and read: where memory is short the slowest is given up, and nobody who has just begun."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from service.problems import OVERLOADED, Refusal
+from service.resources.ledger import ARRIVING, Ledger, ceilings
+from service.resources.memory_budget import Budget, Holding
+from service.server.transfers import Transfer
+
+MIB = 2**20
+TOTAL = 160 * MIB  # 40 MiB of them for bodies
+
+
+class Clock(asyncio.SelectorEventLoop):
+    """A loop on which time passes as the test says."""
+
+    later = 0.0
+
+    def time(self) -> float:
+        """The real time, and what was added."""
+        return super().time() + self.later
+
+
+def _play(scene: Callable[[Budget, Clock], Coroutine[Any, Any, None]]) -> None:
+    """A scene with a budget of 160 MiB, for which requests wait a fifth of a second."""
+    clock = Clock()
+    with asyncio.Runner(loop_factory=lambda: clock) as runner:
+        runner.run(asyncio.wait_for(scene(Budget(Ledger(TOTAL), 0.2), clock), 20))
+
+
+async def _transfer(budget: Budget, size: int, moved: int) -> tuple[Transfer, asyncio.Task[str]]:
+    """A client's part under way that has moved so many bytes; its task says how it ended."""
+    transfer = Transfer(budget)
+    transfer.holding.become(ARRIVING, size, beyond=True)
+
+    async def part() -> str:
+        try:
+            async with transfer.clients_part(1000):
+                await asyncio.sleep(500)
+        except TimeoutError:
+            return "given up"
+        return "ended"
+
+    task = asyncio.create_task(part())
+    await asyncio.sleep(0)
+    transfer.moved = moved
+    return transfer, task
+
+
+def test_the_slowest_is_given_up() -> None:
+    """Of two that hold bodies of 15 and 25 MiB, the one that has moved less; a third one finds room and goes on."""
+
+    async def scene(budget: Budget, clock: Clock) -> None:
+        _, fast = await _transfer(budget, 25 * MIB, 50)
+        _, slow = await _transfer(budget, 15 * MIB, 5)
+        clock.later = 2.0
+        new = Transfer(budget)
+        new.take_in(10 * MIB)
+        assert budget.used == 35 * MIB
+        assert await slow == "given up"
+        assert not fast.done()
+        fast.cancel()
+
+    _play(scene)
+
+
+def test_nobody_is_given_up_who_holds_nothing() -> None:
+    """That would give no room: a client that has announced a body and sent none is slow, but takes no memory."""
+
+    async def scene(budget: Budget, clock: Clock) -> None:
+        _, idle = await _transfer(budget, 0, 0)
+        _, slow = await _transfer(budget, MIB, 5)
+        clock.later = 2.0
+        assert budget.give_up_slowest()
+        assert await slow == "given up"
+        assert not budget.give_up_slowest()
+        assert not idle.done()
+        idle.cancel()
+
+    _play(scene)
+
+
+def test_nobody_is_called_slow_within_a_second() -> None:
+    """Then a body that finds no room is received no further, and refused after the seconds of the queue."""
+
+    async def scene(budget: Budget, clock: Clock) -> None:
+        _, first = await _transfer(budget, 40 * MIB, 0)
+        new = Transfer(budget)
+        new.take_in(MIB)
+        received: list[str] = []
+
+        async def receive() -> None:
+            received.append("more")
+
+        with pytest.raises(Refusal) as caught:
+            await new.paced(receive)()
+        assert (caught.value.problem, caught.value.reason) == (OVERLOADED, "memory")
+        assert caught.value.headers == {"Retry-After": "1"}
+        assert received == []
+        assert not first.done()
+        first.cancel()
+
+    _play(scene)
+
+
+def test_a_body_goes_on_when_there_is_room_for_it() -> None:
+    """What came before is counted although there was none."""
+
+    async def scene(budget: Budget, clock: Clock) -> None:
+        first, task = await _transfer(budget, 40 * MIB, 0)
+        new = Transfer(budget)
+        new.take_in(MIB)
+        assert budget.used == 41 * MIB
+        asyncio.get_running_loop().call_later(0.05, first.holding.release)
+
+        async def receive() -> str:
+            return "more"
+
+        assert await new.paced(receive)() == "more"
+        assert await new.paced(receive)() == "more"
+        task.cancel()
+
+    _play(scene)
+
+
+def test_bodies_exceed_their_part_of_the_budget_by_a_sixteenth_of_it_at_most() -> None:
+    """A thousand clients that each send one piece more than there is room for would be as much again."""
+
+    async def scene(budget: Budget, clock: Clock) -> None:
+        _, first = await _transfer(budget, 40 * MIB, 0)
+        refused = 0
+        for _ in range(100):
+            try:
+                Transfer(budget).take_in(MIB)
+            except Refusal:
+                refused += 1
+        assert refused > 80
+        assert budget.used <= ceilings(TOTAL)[ARRIVING] + TOTAL // 16 + MIB
+        first.cancel()
+
+    _play(scene)
+
+
+def test_small_bodies_do_not_count_with_the_large_ones() -> None:
+    """The part for bodies is full, and a small request is received."""
+
+    async def scene(budget: Budget, clock: Clock) -> None:
+        _, first = await _transfer(budget, 40 * MIB, 0)
+        small = Transfer(budget)
+        small.take_in(16 * 1024)
+        small.make_room(64 * 1024)
+
+        async def receive() -> str:
+            return "at once"
+
+        assert await small.paced(receive)() == "at once"
+        first.cancel()
+
+    _play(scene)
+
+
+def test_a_small_request_is_refused_where_there_is_no_memory_at_all() -> None:
+    """Answers that wait to be read take all of it, and none of them for a second yet."""
+
+    async def scene(budget: Budget, clock: Clock) -> None:
+        reader = Transfer(budget)
+        reader.hold_answer(TOTAL)
+        with pytest.raises(Refusal):
+            Transfer(budget).make_room(1)
+        new = Transfer(budget)
+        new.hold_answer(MIB)
+        assert budget.used == TOTAL + MIB
+
+    _play(scene)
+
+
+def test_what_work_holds_that_nobody_waits_for_is_held_on() -> None:
+    """The client's refusal holds nothing of it."""
+
+    async def scene(budget: Budget, clock: Clock) -> None:
+        transfer = Transfer(budget)
+        transfer.take_in(MIB)
+        held = transfer.part_with_holding()
+        transfer.holding.release()
+        assert budget.used == held.size == MIB
+        held.release()
+        held.release()
+        assert budget.used == 0
+
+    _play(scene)
+
+
+def test_a_client_that_was_given_up_holds_nothing() -> None:
+    """At once, not only when its task has noticed."""
+
+    async def scene(budget: Budget, clock: Clock) -> None:
+        transfer, task = await _transfer(budget, MIB, 1)
+        transfer.give_up()
+        assert budget.used == 0
+        assert not budget.transfers
+        assert await task == "given up"
+        assert isinstance(transfer.holding, Holding)
+
+    _play(scene)
