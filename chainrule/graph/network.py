@@ -50,10 +50,10 @@ class Layer:
 
     def _take_arrays(self) -> None:
         """Weights and biases as float64. Raises ValueError where they hold no real numbers."""
-        for name in ("weights", "biases") if self.biases is not None else ("weights",):
-            given = getattr(self, name)
-            if (array := real_array(name, given)) is not given:
-                object.__setattr__(self, name, array)
+        if (weights := real_array("weights", self.weights)) is not self.weights:
+            object.__setattr__(self, "weights", weights)
+        if self.biases is not None and (biases := real_array("biases", self.biases)) is not self.biases:
+            object.__setattr__(self, "biases", biases)
 
     @property
     def units(self) -> int:

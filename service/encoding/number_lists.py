@@ -49,11 +49,12 @@ class _Reader:
 
     def read(self, value: Any, name: str = "") -> Any:
         """A value, and everything within it."""
-        if isinstance(value, simdjson.Object):
+        kind = type(value)
+        if kind is simdjson.Object:
             if len(value) > _MOST_MEMBERS:
                 raise Unusual
             return {key: self.read(value[key], key) for key in value}
-        if not isinstance(value, simdjson.Array):
+        if kind is not simdjson.Array:
             return value
         if name in self.arrays:
             return self._array(value)
@@ -67,7 +68,7 @@ class _Reader:
         if not numbers.size:  # [[], []] has two rows, and no array to tell of it
             raise Unusual
         self.lists += 1
-        if len(value) and not isinstance(value[0], simdjson.Array):
+        if len(value) and type(value[0]) is not simdjson.Array:
             return numbers
         lengths = {*map(len, value)}
         if len(lengths) != 1:

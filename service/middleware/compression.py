@@ -64,8 +64,9 @@ def _compress(response: Response) -> Response:
     if response.status_code != 304 and size and coding is not None and coding in CODINGS:
         response.direct_passthrough = False  # of a file, which is read here
         response.set_data(CODINGS[coding].compress(response.get_data()))
-        response.headers["Content-Encoding"] = coding
-        response.headers.pop("Accept-Ranges", None)  # a range of the file would be none of what is sent
+        response.headers.add("Content-Encoding", coding)
+        if not isinstance(response, Document):
+            response.headers.pop("Accept-Ranges", None)  # a range of the file would be none of what is sent
     return response
 
 

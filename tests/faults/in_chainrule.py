@@ -2649,4 +2649,25 @@ FAULTS: tuple[Fault, ...] = (
         "0 if found else possible)",
         ("tests/chainrule/diagnosis/test_diagnose.py::test_what_the_budget_does_not_cover_is_counted", *CHECKS),
     ),
+    Fault(
+        "the diagonal of softmax that shares its exponentials is o instead of o·(1 - o)",
+        "chainrule/functions/simplex.py",
+        "return o, Jacobian(o * rest, o, o), shared",
+        "return o, Jacobian(o, o, o), shared",
+        ("tests/chainrule/graph/test_batches.py",),
+    ),
+    Fault(
+        "at another temperature softmax shares the Jacobian of the temperature 1",
+        "chainrule/functions/simplex.py",
+        "if isinstance(temperature, np.ndarray) or temperature != 1.0:",
+        "if isinstance(temperature, np.ndarray):",
+        ("tests/chainrule/graph/test_batches.py",),
+    ),
+    Fault(
+        "a number that is not finite is not looked for where the loss is finite",
+        "chainrule/notices.py",
+        "None if np.isfinite(_total(result)) else",
+        "None if np.isfinite(result.loss) else",
+        REMARKS,
+    ),
 )

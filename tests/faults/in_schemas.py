@@ -780,4 +780,32 @@ FAULTS: tuple[Fault, ...] = (
         "            pass\n",
         ("tests/service/api/test_explanations.py::test_a_checkpoint_is_called_for_each_step_of_an_answer",),
     ),
+    Fault(
+        "a sum beyond float64 is taken for a number beyond float64",
+        "schemas/fields/arrays.py",
+        "return data if finite or np.isfinite(np.frombuffer(data)).all() else None",
+        "return data if finite else None",
+        ("tests/schemas/fields/test_arrays.py",),
+    ),
+    Fault(
+        "biases of another length than the layer's are no misfit",
+        "schemas/network.py",
+        "(biases is None or len(biases) == n_out)",
+        "True",
+        BAD_INPUT,
+    ),
+    Fault(
+        "the alias of a loss does not bring its reduction with it",
+        "schemas/fields/kinds.py",
+        "_PLAIN_LOSSES = {name: _loss(name, {}) for name in LOSSES.all_names}",
+        "_PLAIN_LOSSES = {name: _loss(LOSSES[name].name, {}) for name in LOSSES.all_names}",
+        ("tests/chainrule/functions/test_elsewhere.py", "tests/service/api/test_routes.py"),
+    ),
+    Fault(
+        "few records have the derivative of the weight before",
+        "schemas/records.py",
+        '"da_dw": o, "dE_dw": dE_dw}',
+        '"da_dw": o, "dE_dw": derivatives[j - 1]}',
+        ("tests/schemas/test_records.py",),
+    ),
 )

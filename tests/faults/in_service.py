@@ -1534,4 +1534,11 @@ FAULTS: tuple[Fault, ...] = (
         "",
         ("tests/service/resources/test_memory.py",),
     ),
+    Fault(
+        "a list of codings is taken as it is spaced",
+        "service/middleware/compression.py",
+        'return Accept([(name.strip(), 1) for name in given.split(",")])',
+        'return Accept([(name, 1) for name in given.split(",")])',
+        ("tests/service/middleware/test_compression.py",),
+    ),
 )
