@@ -1,4 +1,4 @@
-"""Answers, compressed as the client accepts it."""
+"""Compression of answers, as negotiated by Accept-Encoding."""
 
 from flask import Flask, Response, request
 from werkzeug.datastructures import Accept
@@ -7,22 +7,22 @@ from schemas.fields.wording import LONGEST_SHOWN, cut
 from service.encoding.content_codings import CODINGS, IDENTITY
 from service.problems import NOT_ACCEPTABLE, Refusal
 
-SMALLEST = 4096  # bytes; below, what is saved is less than what a packet holds
+SMALLEST = 4096  # bytes; below, compression saves less than one packet
 
 _TEXT = {"application/json", "application/problem+json", "application/javascript", "image/svg+xml"}  # and text/*
 
 
 def register(app: Flask) -> None:
-    """Have the app compress its answers."""
+    """Make the app compress its answers."""
     app.before_request(_refuse_the_impossible)
     app.after_request(_compress)
 
 
 def coding_for(accepted: Accept, small: bool = False) -> str | None:
-    """The coding that Accept-Encoding likes best, the cheaper one among equals; None where it rules out everything.
+    """The coding that Accept-Encoding prefers, among equals the cheapest; None if no coding is acceptable.
 
-    To leave an answer as it is (identity) is acceptable unless it is ruled out, by name or by `*;q=0`; where it is not
-    named it is liked least (RFC 9110, section 12.5.3). A small answer is compressed only where nothing else will do.
+    Identity (no compression) is acceptable unless Accept-Encoding excludes it, by name or by `*;q=0`. If it is not
+    named, it has the lowest preference (RFC 9110, section 12.5.3). Small answers are compressed only if they must be.
     """
     if not accepted:
         return IDENTITY
@@ -47,20 +47,20 @@ def _refuse_the_impossible() -> None:
 def _compress(response: Response) -> Response:
     if not _compressible(response):
         return response
-    response.vary.add("Accept-Encoding")  # a cache must know, also where this client got it plain
+    response.vary.add("Accept-Encoding")  # for caches, even if this answer is not compressed
     _weaken_etag(response)
     size = response.content_length or response.calculate_content_length() or 0
     coding = coding_for(request.accept_encodings, size < SMALLEST)
     if response.status_code != 304 and size and coding is not None and coding in CODINGS:
-        response.direct_passthrough = False  # of a file, which is read here
+        response.direct_passthrough = False  # for a file, which is read here
         response.set_data(CODINGS[coding].compress(response.get_data()))
         response.headers["Content-Encoding"] = coding
-        response.headers.pop("Accept-Ranges", None)  # a range of the file would be none of what is sent
+        response.headers.pop("Accept-Ranges", None)  # a range of the file is not a range of the compressed body
     return response
 
 
 def _compressible(response: Response) -> bool:
-    """Text, whole, and not compressed yet; or the news that it has not changed, which has the same headers."""
+    """Whether an answer is complete text and not compressed yet. A 304 counts, too: it needs the same headers."""
     kind = response.mimetype or ""
     return (
         (kind in _TEXT or kind.startswith("text/"))
@@ -70,7 +70,7 @@ def _compressible(response: Response) -> bool:
 
 
 def _weaken_etag(response: Response) -> None:
-    """One tag for all forms of a document: a weak one, since only their meaning is the same, not their bytes."""
+    """Make the ETag weak: all encodings of a document share it, and only their meaning is the same, not their bytes."""
     tag, weak = response.get_etag()
     if tag is not None and not weak:
         response.set_etag(tag, weak=True)

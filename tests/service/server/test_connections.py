@@ -176,9 +176,9 @@ def test_the_bytes_of_bodies_are_bounded_that_one_round_of_the_loop_reads() -> N
     async def test() -> None:
         connections = _connections()
         assert connections.round_left == 4 * 2**20
-        connections.has_read(3 * 2**20)
+        connections.count_read(3 * 2**20)
         assert connections.round_left == 2**20
-        connections.has_read(2**20)
+        connections.count_read(2**20)
         assert connections.round_left == 4096  # nobody is shut out
         await asyncio.sleep(0)
         await asyncio.sleep(0)

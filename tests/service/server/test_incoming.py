@@ -28,7 +28,7 @@ def _fed(body: Incoming, raw: bytes, step: int) -> tuple[bytes, bytes]:
     content = b""
     for at in range(0, len(raw), step):
         used = body.feed(raw[at : at + step])
-        while body.held:
+        while body.buffered:
             content += body.take()
         if body.ended:
             return content, raw[at + used :]
@@ -190,7 +190,7 @@ def test_chunks_of_one_byte_cost_little_memory_and_never_much_time_at_once() -> 
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert body.held == count
+    assert body.buffered == count
     assert peak < 3 * count
     assert longest < 0.1
 

@@ -75,9 +75,9 @@ def test_nobody_is_given_up_who_holds_nothing() -> None:
         _, idle = await _transfer(budget, 0, 0)
         _, slow = await _transfer(budget, MIB, 5)
         clock.later = 2.0
-        assert budget.give_up_slowest()
+        assert budget.drop_slowest()
         assert await slow == "given up"
-        assert not budget.give_up_slowest()
+        assert not budget.drop_slowest()
         assert not idle.done()
         idle.cancel()
 
@@ -199,7 +199,7 @@ def test_a_client_that_was_given_up_holds_nothing() -> None:
 
     async def scene(budget: Budget, clock: Clock) -> None:
         transfer, task = await _transfer(budget, MIB, 1)
-        transfer.give_up()
+        transfer.drop()
         assert budget.used == 0
         assert not budget.transfers
         assert await task == "given up"
