@@ -130,7 +130,10 @@ def test_a_request_gets_the_answer_that_the_page_shows(fence: Fence, client: Fla
 
 @pytest.mark.parametrize("fence", CURLS, ids=str)
 def test_a_curl_command_gets_the_answer_that_the_page_shows(fence: Fence, client: FlaskClient) -> None:
-    """The command is ready to paste: a shell's words, a URL of the default address, a header curl would not send."""
+    """It is ready to paste: quoted for a shell, with the default address.
+
+    It has no header that curl sends by itself.
+    """
     words = shlex.split(fence.text)
     url = urlsplit(next(word for word in words if word.startswith("http")))
     default = next(setting.default for setting in SETTINGS if setting.name == "BIND")

@@ -1,4 +1,7 @@
-"""docs/frameworks.md, measured again: the same rows and words, and numbers that differ only by rounding."""
+"""docs/frameworks.md, measured again: the same rows and words, and numbers that differ only by rounding.
+
+Defaults and versions must be equal. Another processor rounds differently, so an error may be twice as large.
+"""
 
 import math
 import re

@@ -49,7 +49,9 @@ class _App:
 
     def __init__(self) -> None:
         self.settings = read_settings()
-        self.shared = SimpleNamespace(draining=False, come=lambda age: None, go=lambda pid: None)
+        self.shared = SimpleNamespace(
+            draining=False, register_worker=lambda age: None, unregister_worker=lambda pid: None
+        )
 
     def front(self) -> _Front:
         """The front."""
