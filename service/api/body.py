@@ -76,7 +76,7 @@ def _within_bounds(parts: Iterator[bytes], sent: int, announced: int | None) -> 
     """The parts of a decompressed body. Raises Refusal once decoding them takes too much memory for the bytes sent.
 
     A hundred kilobytes could expand to 32 MB, and refusing these would take half a second. This reserves memory for the
-    announced size first. If that is not enough, it reserves memory for the largest size allowed.
+    announced size first. If that is not enough, it reserves all the memory allowed.
     """
     allowed, taken = _EXPANSION + _EXPANSION_OF_A_BYTE * max(0, sent - _SHORT), 0
     reserved = allowed if announced is None else min(allowed, _EXPANDED * announced)

@@ -1,7 +1,7 @@
 """Decode and encode JSON, strictly as in RFC 8259. The only module that imports orjson; `number_lists` uses simdjson.
 
-Refused, with the place: text that is not JSON (NaN, trailing commas, comments) or not UTF-8, objects nested too deep,
-and a key given twice in one object. Every fast parser would silently keep the last of its values.
+Refused, with the place: text that is not JSON (NaN, trailing commas, comments), not UTF-8 or nested too deep, and a
+key given twice in one object. Every fast parser would silently keep the last of its values.
 """
 
 import json
