@@ -1,7 +1,7 @@
-"""Measure the constants of the cost model anew, and write chainrule/cost/rates.json: `make calibrate`.
+"""Measure the constants of the cost model, and write chainrule/cost/rates.json: `make calibrate`.
 
-Each constant is the least CPU time of several runs, as other processes only ever add to it. Bytes are those that
-tracemalloc sees.
+Each constant is the minimum CPU time of several runs, because other processes can only add to it. Bytes are measured
+with tracemalloc.
 """
 
 import os
@@ -40,7 +40,7 @@ TINY, ROWS, WIDE = (1, 2), (10_000, 2), (60, 1_500)
 
 
 def peak_bytes(run: Callable[[], Any]) -> tuple[int, int]:
-    """The bytes that a run has at most, and those that its result keeps."""
+    """The peak bytes of a run, and the bytes that its result keeps."""
     run()
     tracemalloc.start()
     result = run()
@@ -77,7 +77,10 @@ def by_shape(run_on: RunOn, *others: RunOn) -> Numbers:
 
 
 def pre_activations(shape: tuple[int, int], spread: float = 2.0) -> np.ndarray:
-    """Numbers as networks have them; with the usual spread some are far from 0, where functions take other ways."""
+    """Pre-activations as in networks.
+
+    With the usual spread some are far from 0, where functions take other branches.
+    """
     random = np.random.default_rng(5)
     a = random.normal(0.0, spread, shape)
     if spread == 2.0:
@@ -111,7 +114,7 @@ def _at_spreads(run: Callable[[ActivationSpec, float], RunOn], name: str) -> lis
 
 
 def targets_of(loss: LossSpec, shape: tuple[int, int]) -> np.ndarray:
-    """Targets that a loss takes."""
+    """Valid targets of a loss."""
     random = np.random.default_rng(6)
     if loss.loss.class_indices:
         return random.integers(0, shape[1], shape[0]).astype(float)
@@ -183,7 +186,7 @@ def _products() -> Iterator[tuple[str, Numbers]]:
 
 
 def _look() -> Numbers:
-    """A look at whether all numbers of an array are finite."""
+    """The check whether all numbers of an array are finite."""
     small, large = np.ones((1, 2)), np.ones((300, 300))
     call = least(lambda: np.count_nonzero(np.isfinite(small)) < small.size)
     return {
@@ -337,7 +340,7 @@ def least_of(tables: list[Table]) -> Table:
 
 
 def main() -> None:
-    """Write the file."""
+    """Measure, and write the file."""
     keep_freed()  # as the service
     np.seterr(all="ignore")  # some rows are given numbers that they have no values for
     table, times = least_of([measured() for _ in range(ROUNDS)]), min(coldness() for _ in range(ROUNDS))
@@ -345,7 +348,7 @@ def main() -> None:
 
 
 def _called_once(table: Table, times: float) -> Table:
-    """The same, with calls so many times longer as they take where each is made once a request, and not in a loop."""
+    """The same rates, with calls scaled up: a request makes each call once, while a loop has warm caches."""
     for rows in table.values():
         for row, numbers in rows.items():
             if "call" in numbers and row not in ("yardstick", "record", "line", "term", "evaluated", "added"):

@@ -1,4 +1,4 @@
-"""The constants of reading requests and writing answers, for benchmarks/calibrate.py."""
+"""The constants for reading requests and writing answers, for benchmarks/calibrate.py."""
 
 import json
 from collections.abc import Callable
@@ -24,7 +24,7 @@ LAYERS = 33
 
 
 def wire_rates() -> dict[str, Numbers]:
-    """All of them."""
+    """All constants of this module."""
     return {**_requests(), **_reading(), **_writing()}
 
 
@@ -46,7 +46,7 @@ def _body(layers: int, activation: Any = "tanh", units: int = 1) -> dict[str, An
 
 
 def _handled(document: dict[str, Any]) -> Callable[[], Any]:
-    """All but the arithmetic."""
+    """The time of a request without its arithmetic."""
     body = json.dumps(document).encode()
     asked = SCHEMA.load(decode(body))
     computed = compute(asked)

@@ -1,7 +1,7 @@
 """CPU time and memory of one worker, by the size of the request: `python -m benchmarks.capacity [seconds]`.
 
-One worker, as a replica has, and one client on a kept connection. The CPU time of a request tells how many of them a
-core answers in a second, also on a machine that is busy with something else. A row takes so many seconds.
+One worker, as in a replica, and one client on a kept connection. The CPU time of a request shows how many requests a
+core can answer in a second, even on a busy machine. Each row takes `seconds` seconds.
 """
 
 import platform
@@ -32,7 +32,7 @@ KINDS: dict[str, Callable[[], bytes]] = {
 
 
 def _measure(kind: str, duration: float) -> str:
-    """A row: in a service of its own, whose peak is that of these requests."""
+    """One row, measured in a new service, so that its peak is that of these requests."""
     body = KINDS[kind]()
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "log", WORKERS=1) as server:
         (worker,) = server.workers

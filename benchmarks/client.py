@@ -1,4 +1,4 @@
-"""A client that costs little: one thread, prepared bytes, as many connections at a time as are asked for."""
+"""A client with little overhead: one thread, prepared bytes, several connections at a time."""
 
 import re
 import selectors
@@ -13,14 +13,14 @@ _SECONDS = 60.0  # without an event after which a service has failed
 
 
 def post_of(body: bytes) -> bytes:
-    """A whole request."""
+    """The bytes of a whole POST request."""
     head = "POST /v1/gradients HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
 @dataclass
 class Exchange:
-    """One connection and the request that is on its way over it."""
+    """One connection with a request in flight."""
 
     port: int
     request: bytes
@@ -44,11 +44,11 @@ class Exchange:
 
     @property
     def events(self) -> int:
-        """What it waits for."""
+        """The events that the connection waits for."""
         return selectors.EVENT_WRITE | selectors.EVENT_READ if self._left else selectors.EVENT_READ
 
     def go_on(self) -> bool:
-        """Send and receive what can be; whether the answer is whole."""
+        """Send and receive what is possible now; return whether the answer is complete."""
         self._send()
         return self._receive()
 
@@ -75,7 +75,7 @@ class Exchange:
 
     @property
     def body(self) -> bytes:
-        """The answer without its head."""
+        """The body of the answer."""
         return bytes(self.answer).partition(_HEAD_ENDS)[2]
 
 

@@ -1,7 +1,7 @@
 """Chainrule, its alternatives and the floors on every workload: `python -m benchmarks.compare`.
 
-All services run at the same time and take turns, round by round, so that whatever else the machine does happens to all
-of them. CPU time is what a request costs; ratios are taken within a round.
+All services run at the same time and take turns, round by round, so that other load on the machine affects all of them
+alike. The cost of a request is its CPU time; ratios are computed within a round.
 """
 
 import argparse
@@ -30,7 +30,7 @@ _WARM_UP = 4 * WORKERS  # connections, so that every worker has seen every workl
 
 @dataclass
 class Cell:
-    """What was measured of one service on one workload at so many connections, round by round."""
+    """The measurements of one service on one workload with so many connections, round by round."""
 
     cpu_ms: list[float] = field(default_factory=list)
     per_second: list[float] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Cell:
 
     @property
     def p99(self) -> float:
-        """The latency that one answer in a hundred takes longer than."""
+        """The 99th percentile of the latency."""
         return sorted(self.latency_ms)[math.ceil(0.99 * len(self.latency_ms)) - 1]
 
 
@@ -47,7 +47,7 @@ Cells = dict[tuple[str, int, str], Cell]  # workload, connections, service
 
 @dataclass
 class Comparison:
-    """All cells, and what the services take at rest."""
+    """All cells, and the memory of the services at rest."""
 
     cells: Cells
     start_seconds: dict[str, float]
@@ -62,7 +62,7 @@ class Comparison:
 
 
 def compare(workloads: Sequence[Workload], names: Iterable[str], rounds: int, seconds: float) -> Comparison:
-    """Start the services, see that all answer alike, and measure them in turns."""
+    """Start the services, check that their answers agree, and measure them in turns."""
     wanted = [contender for contender in CONTENDERS if contender.name in names]
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         services = [
@@ -112,7 +112,7 @@ def _warm_up(workload: Workload, services: Iterable[Running]) -> int:
 
 
 def differences(first: Any, other: Any, place: str = "") -> Iterator[str]:
-    """Where two answers differ, in their members or their numbers; spellings of a loss's name may."""
+    """The differences between two answers, in members or numbers. The spelling of a loss's name may differ."""
     if isinstance(first, dict) and isinstance(other, dict):
         if first.keys() != other.keys():
             yield f"{place}: {sorted(first)} and {sorted(other)}"

@@ -1,4 +1,4 @@
-"""The services that are measured beside each other, each started as its documentation says, with two workers."""
+"""The compared services, each started as its documentation recommends, with two workers."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # as `chainrule serve` sets it for 
 
 @dataclass(frozen=True)
 class Contender:
-    """One service: what it is made of, and how it is started on a port."""
+    """One service: its libraries, and the command that starts it on a port."""
 
     name: str
     words: str
@@ -74,7 +74,7 @@ CONTENDERS: tuple[Contender, ...] = (
 
 @dataclass(frozen=True)
 class Running:
-    """A contender that listens."""
+    """A contender that accepts requests."""
 
     contender: Contender
     port: int
@@ -83,7 +83,7 @@ class Running:
 
     @property
     def processes(self) -> list[int]:
-        """It and all its descendants."""
+        """The contender's process and all its descendants."""
         found, left = [], [self.process.pid]
         while left:
             pid = left.pop()
@@ -93,11 +93,11 @@ class Running:
         return found
 
     def cpu_seconds(self) -> float:
-        """What all its processes have computed, to the nanosecond: clock 4·~pid + 2 of Linux is a process's own."""
+        """The CPU time of all its processes, to the nanosecond: clock 4·~pid + 2 of Linux is that of a process."""
         return sum(time.clock_gettime((~pid << 3) | 2) for pid in self.processes)
 
     def resident_megabytes(self) -> float:
-        """Memory in proportion: a page that processes share counts once in all."""
+        """The proportional memory (PSS): a page that processes share counts once in all."""
         lines = [
             line
             for pid in self.processes
@@ -109,7 +109,7 @@ class Running:
 
 @contextlib.contextmanager
 def running(contender: Contender, log: Path) -> Iterator[Running]:
-    """The contender as processes of its own, listening; all ended in any case."""
+    """Start a contender, wait until it answers, and stop all its processes at the end."""
     port, admin_port = free_port(), free_port()
     own = {
         "BIND": f"127.0.0.1:{port}",

@@ -80,7 +80,7 @@ def _products(parameters: Any, x: np.ndarray, _t: np.ndarray) -> Run:
 
 
 def _bare_numpy(parameters: Any, x: np.ndarray, t: np.ndarray) -> Run:
-    """As most would write it: the factors too, slopes from the outputs."""
+    """Backpropagation as most would write it: with the factors, and slopes from the outputs."""
     layers = [Given("tanh", weights, biases) for weights, biases in parameters]
     return lambda: [parts.dE_dw for parts in bare_gradients(layers, x, t)[0]]
 

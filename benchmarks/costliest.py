@@ -1,10 +1,10 @@
 """Search for the request that costs most for its predicted cost: `python -m benchmarks.costliest [ROUNDS] [SEED]`.
 
-A random walk over shapes, activations, losses, breakdowns, endpoints and kinds of numbers that keeps a change where it
-makes the ratio of measured and predicted larger. Prints the worst in time, the one that costs least for what is
-predicted, then the worst in memory. What is over 3, or under 1/3, shows that the model is wrong: mend it, and add the
-request to TIMES in tests/costs.py or MEMORY in tests/chainrule/test_cost.py. Of a check the most is predicted: it may
-cost less.
+A random walk over shapes, activations, losses, breakdowns, endpoints and kinds of numbers. It keeps a change if the
+ratio of measured to predicted cost grows. It prints the request with the largest ratio of time, the one with the
+smallest, then the one with the largest ratio of memory. A ratio over 3 or under 1/3 shows that the model is wrong:
+correct it, and add the request to TIMES in tests/costs.py or MEMORY in tests/chainrule/test_cost.py. For a check the
+largest possible cost is predicted, so it may cost less.
 """
 
 import sys
@@ -38,7 +38,7 @@ _SIZES = {GRADIENTS: 1e4, EXPLANATIONS: 100.0, CHECKS: 100.0}  # numbers in one 
 
 
 def changed(asked: Asked, random: np.random.Generator) -> Asked:
-    """The request with one thing changed."""
+    """The request with one random change."""
     changes = (_sizes, _samples, _activations, _loss, _answer, _numbers, _place, _depth)
     return changes[random.integers(0, len(changes))](asked, random)
 
@@ -85,7 +85,7 @@ def _depth(asked: Asked, _: np.random.Generator) -> Asked:
 def costliest(
     ratio: Callable[[Asked], float], random: np.random.Generator, rounds: int, endpoint: str = GRADIENTS
 ) -> Asked:
-    """The request with the largest ratio that so many rounds find."""
+    """The request with the largest ratio found in so many rounds."""
     best = here = random_request(random, endpoint, _SIZES[endpoint])
     highest = level = ratio(here)
     for _ in range(rounds):
@@ -100,7 +100,7 @@ def costliest(
 
 
 def in_time(asked: Asked) -> float:
-    """How many times longer a request takes than predicted; 0 for one that cannot be asked, or takes too long."""
+    """How many times longer a request takes than predicted; 0 if it is invalid or takes too long."""
     try:
         predicted = asked.predicted()
         allowed = predicted.seconds < _MOST_SECONDS and predicted.memory < DEFAULTS[MEMORY_BYTES]
@@ -110,7 +110,7 @@ def in_time(asked: Asked) -> float:
 
 
 def for_little(asked: Asked) -> float:
-    """How many times less time a request takes than predicted; 0 for one that takes next to nothing."""
+    """How many times less time a request takes than predicted; 0 if it takes next to nothing."""
     ratio = in_time(asked)
     return 1.0 / ratio if ratio and asked.predicted().seconds > _LEAST_SECONDS else 0.0
 

@@ -1,7 +1,8 @@
 """How the cost of a request grows over samples, width and depth: `python -m benchmarks.growth`.
 
-In process, through the whole application. The order is what the last doubling multiplied by, as a power of two: 1 is
-linear, 2 quadratic. In theory JSON has that of its numbers, and the products that of samples × width² × depth.
+Measured in process, through the whole application. The order is the binary logarithm of the factor of the last
+doubling: 1 is linear, 2 quadratic. In theory JSON grows like its numbers, and the products like samples × width² ×
+depth.
 """
 
 import os
@@ -40,7 +41,7 @@ SERIES = {
 
 
 def measured(client: FlaskClient, body: bytes) -> tuple[float, float, int]:
-    """CPU milliseconds and peak megabytes beyond what was held before, and the bytes of the answer."""
+    """The CPU milliseconds, the peak in megabytes above the memory before, and the bytes of the answer."""
     seconds = []
     for _ in range(_TIMES):
         start = time.process_time()

@@ -1,4 +1,4 @@
-"""CPU time of a function, as little as other processes let it take."""
+"""The CPU time of a function, with as little influence of other processes as possible."""
 
 import json
 import time
@@ -11,7 +11,7 @@ REPEATS = 9
 
 
 def least(run: Callable[[], Any], repeats: int = REPEATS) -> float:
-    """The least nanoseconds of CPU time of one run, of several."""
+    """The minimum CPU time of one run, in nanoseconds, over several runs."""
     times, best = 1, float("inf")
     for _ in range(repeats):
         start = time.thread_time_ns()
@@ -23,7 +23,10 @@ def least(run: Callable[[], Any], repeats: int = REPEATS) -> float:
 
 
 def cold(run: Callable[[], Any], repeats: int = 30) -> float:
-    """The least nanoseconds of one run that follows other work, as in a service: a loop of runs has all caches warm."""
+    """The minimum CPU time of a run that follows other work, in nanoseconds.
+
+    A loop of runs would have all caches warm.
+    """
     best = float("inf")
     for _ in range(repeats):
         yardstick()
@@ -34,12 +37,12 @@ def cold(run: Callable[[], Any], repeats: int = 30) -> float:
 
 
 def digits(number: float) -> float:
-    """Three significant digits, which is more than such a measurement has."""
+    """The number to three significant digits, which is more than such a measurement has."""
     return float(f"{number:.3g}")
 
 
 def yardstick() -> None:
-    """A fixed piece of work of the kinds that requests take: calls of Python and NumPy, exponentials, a product."""
+    """A fixed amount of work like that of requests: calls of Python and NumPy, exponentials, a matrix product."""
     small, large, square = np.ones(4), np.linspace(-3.0, 3.0, 20_000), np.ones((96, 96))
     for _ in range(200):
         small = small * 0.5 + small.max()

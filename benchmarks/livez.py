@@ -1,4 +1,4 @@
-"""How fast /livez answers while every worker computes the largest bodies: `python -m benchmarks.livez [seconds]`."""
+"""The latency of /livez while every worker computes the largest bodies: `python -m benchmarks.livez [seconds]`."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ def body() -> bytes:
 
 
 def _saturate(port: int, stop: Any, answers: Any) -> None:
-    """A process of its own, like the probe: threads of one would measure each other."""
+    """Load the service from a separate process, as the probe does: threads of one process would measure each other."""
     os.nice(10)  # clients are elsewhere, and would not take the service's cores
     content = body()
     connection = HTTPConnection("127.0.0.1", port, timeout=120)
@@ -42,7 +42,7 @@ def percentiles(seconds: list[float]) -> str:
 
 
 def _seconds_of_livez(port: int, duration: float) -> list[float]:
-    """How long each answer took, asked 20 times a second, each by a new connection as probes do."""
+    """The latencies of /livez, called 20 times a second, each on a new connection as probes do."""
     taken = []
     end = time.monotonic() + duration
     while time.monotonic() < end:
@@ -58,7 +58,7 @@ def _seconds_of_livez(port: int, duration: float) -> list[float]:
 
 
 def main() -> None:
-    """Print the figures of the admin address and of the workers' own /livez."""
+    """Print the figures of the admin address, and of the workers' own /livez."""
     duration = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
     stop, answers = Event(), SimpleQueue()
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "log", WORKERS=2) as server:

@@ -1,7 +1,7 @@
 """The memory that large requests of each kind take: `python -m benchmarks.memory`.
 
-Each is answered in a process of its own. The peak is what the process held at most while it did, above what it held
-before: body, numbers, answer and all between.
+Each request is answered in a separate process. The peak is the largest memory of the process minus its memory before
+the request: body, numbers, answer and everything in between.
 """
 
 import base64
@@ -52,7 +52,7 @@ def packed(array: list[Any]) -> dict[str, Any]:
 
 
 def in_base64(request: dict[str, Any]) -> dict[str, Any]:
-    """The same request with all arrays packed, both ways."""
+    """The same request with all arrays as base64, in the answer, too."""
     layers = [
         layer | {"weights": packed(layer["weights"]), "biases": packed(layer["biases"])}
         for layer in request["network"]["layers"]
@@ -84,7 +84,7 @@ KINDS: dict[str, Callable[[], bytes]] = {
 
 
 def _filled(piece: bytes) -> bytes:
-    """Almost 32 MB of inputs, of one piece over and over."""
+    """Inputs of almost 32 MB that repeat one piece."""
     return b'{"inputs": [' + piece * ((32 * MEGA - 100) // len(piece)) + b"1]}"
 
 
@@ -93,7 +93,7 @@ def _json(document: dict[str, Any]) -> bytes:
 
 
 def main() -> None:
-    """Print both tables; with words, the first of the kinds whose names have one of them."""
+    """Print both tables. With words, the first only has the kinds whose names contain one of them."""
     _one_by_one()
     if len(sys.argv) == 1:
         _together()
@@ -123,7 +123,7 @@ def _measure(kind: str) -> None:
 
 
 def _together() -> None:
-    """The whole service under clients that all ask for much, in a cgroup of 512 MiB where one can be made."""
+    """The memory of the whole service under clients with large requests, in a cgroup of 512 MiB if possible."""
     print("\n| clients | request | answers | MB at rest | MB peak |\n|---|---|---|---|---|")
     for kind in ("numbers as base64, no breakdown", "records of weights, 38 samples"):
         with tempfile.TemporaryDirectory() as folder, arena(Path(folder) / "log") as served:
@@ -135,7 +135,7 @@ def _together() -> None:
 
 
 def _post_all(server: Server, body: bytes, clients: int) -> list[int]:
-    """Statuses of as many answers as there are clients, three of each."""
+    """The statuses of all answers: three for each client."""
 
     def client(_: int) -> list[int]:
         with server.connection() as connection:

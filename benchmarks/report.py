@@ -1,4 +1,4 @@
-"""Writes docs/performance.md from what is measured: `python -m benchmarks.report`. No figure stands here."""
+"""Writes docs/performance.md from measurements: `python -m benchmarks.report`. It contains no figures itself."""
 
 import os
 import platform

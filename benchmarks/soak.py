@@ -1,4 +1,4 @@
-"""Many requests, each checked, and the memory of the service meanwhile: `python -m benchmarks.soak [requests]`."""
+"""Many requests, each checked, and the service's memory during the run: `python -m benchmarks.soak [requests]`."""
 
 import sys
 import tempfile

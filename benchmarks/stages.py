@@ -1,4 +1,4 @@
-"""Where the time of a request goes, as the service tells it in Server-Timing: `python -m benchmarks.stages`."""
+"""The time of each stage of a request, from Server-Timing: `python -m benchmarks.stages`."""
 
 import http.client
 import re
@@ -22,7 +22,7 @@ Stages = Mapping[str, float]  # milliseconds; "CPU" is that of the whole request
 
 
 def measured() -> dict[str, Stages]:
-    """The stages of each workload, medians, one request after the other."""
+    """The median times of the stages of each workload, one request after the other."""
     ours = next(contender for contender in CONTENDERS if contender.name == OURS)
     with tempfile.TemporaryDirectory() as folder, running(ours, Path(folder) / "log") as service:
         found = {}
@@ -38,7 +38,7 @@ def measured() -> dict[str, Stages]:
 
 
 def _look_ms(body: bytes) -> float:
-    """What it takes to look at a body before it is parsed: for its limits, for keys given twice and lists in lists."""
+    """The time of the checks of a body before it is parsed: limits, repeated keys, nested lists."""
     taken = []
     for _ in range(_TIMES):
         start = time.process_time()
@@ -48,7 +48,7 @@ def _look_ms(body: bytes) -> float:
 
 
 def _told(port: int, workload: Workload, times: int) -> Iterator[dict[str, float]]:
-    """What each of so many answers says of its stages."""
+    """The stages in Server-Timing of so many answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     body = workload.body()
     for _ in range(times):

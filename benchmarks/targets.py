@@ -1,6 +1,6 @@
-"""What was asked of the service, and what was reached: one table a target, from the figures of a comparison.
+"""The performance targets of the service and their results: one table a target, from the figures of a comparison.
 
-Beside each ratio stands what the floors reach, services that check nothing: what is below theirs is out of reach.
+Beside each ratio is that of the floors, which are services without any checks. A ratio below theirs is out of reach.
 """
 
 import statistics

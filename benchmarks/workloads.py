@@ -1,4 +1,4 @@
-"""The requests that are measured: from the smallest that anybody would send to megabytes of numbers."""
+"""The measured requests: from the smallest reasonable one to megabytes of numbers."""
 
 import base64
 import itertools
@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Workload:
-    """One kind of request, and at how many connections at a time it is sent."""
+    """One kind of request, and the numbers of connections that send it."""
 
     name: str
     widths: tuple[int, ...]  # units from the inputs to the outputs
@@ -28,7 +28,7 @@ class Workload:
         return f"{'-'.join(map(str, self.widths))}, {', '.join(self.activations)}"
 
     def request(self) -> dict[str, Any]:
-        """The document to be posted, always the same numbers."""
+        """The document of the request, always with the same numbers."""
         random = np.random.default_rng(7)
         write = _packed if self.encoding == "base64" else np.ndarray.tolist
         shape = () if self.samples is None else (self.samples,)
@@ -47,7 +47,7 @@ class Workload:
         return {"network": {"layers": layers}, **arrays, "breakdown": self.breakdown, "encoding": self.encoding}
 
     def body(self) -> bytes:
-        """The same, as JSON."""
+        """The document as JSON."""
         return json.dumps(self.request()).encode()
 
 

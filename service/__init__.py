@@ -1,1 +1,1 @@
-"""The HTTP face of Chainrule: Flask routes, JSON, problems, limits, and the server that runs them."""
+"""The HTTP service of Chainrule: Flask routes, JSON, problems, limits, and the server that runs them."""

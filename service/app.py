@@ -1,4 +1,4 @@
-"""The application factory: joins, decides nothing."""
+"""The application factory."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,18 +17,18 @@ from service.middleware import compression, context, cors, etags, keys, logs, se
 from service.pages import explorer, pages
 from service.resources.ledger import largest_body, largest_request
 
-# What is done before a request is done in this order, and what is done to its answer in the opposite one:
-#   requests     first, so that everything has an id; last, so that it sees the answer as it is sent
-#   logs         has no part in either: requests tells it
-#   cors         answers a preflight, which cannot have a key, before keys asks for one; opens refusals to other origins
-#   compression  works on what etags leaves: of a 304 nothing, of a document with a tag its compressed form
-#   problems     turns into an answer what any of these, or a view, raises
-AROUND = (context, logs, security, cors, keys, compression, etags, problems)
+# The middleware handles requests in this order, and answers in the reverse order:
+#   context      first for requests, so that every request has an id; last for answers, so that it logs what is sent
+#   logs         handles neither: context calls it
+#   cors         before keys, because a preflight cannot have a key; after keys for answers, so refusals get its headers
+#   compression  after etags for answers, so that a 304 stays empty and a document is compressed after it has its ETag
+#   problems     turns exceptions of the middleware and of the views into answers
+MIDDLEWARE = (context, logs, security, cors, keys, compression, etags, problems)
 
 
 class _Service(Flask):
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """As it is: no view is a coroutine here, and Flask would look anew at each view and hook of every request."""
+        """Return `func` unchanged: all views are synchronous, so skip Flask's check on every call."""
         return func
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
@@ -48,11 +48,11 @@ class _Service(Flask):
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The WSGI application, with the settings of the environment unless others are given. Raises BadSettings."""
+    """Create the WSGI application, by default with the settings of the environment. Raises BadSettings."""
     app = _Service(__name__, static_folder="pages/static", template_folder="pages/templates")
     app.url_map.merge_slashes = False  # a redirect to another path would lose the body of a request
     app.config["SETTINGS"] = _within_budget(settings or read_settings())
-    for part in AROUND:
+    for part in MIDDLEWARE:
         part.register(app)
     for blueprint in (routes.v1, routes.root, health, pages.pages, explorer.explorer, openapi.openapi):
         app.register_blueprint(blueprint)
@@ -60,7 +60,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _within_budget(settings: Settings) -> Settings:
-    """The settings, with limits that the memory budget of the service allows."""
+    """The settings, with limits no larger than the memory budget allows."""
     most = {BODY_BYTES: largest_body(settings.memory_bytes), MEMORY_BYTES: largest_request(settings.memory_bytes)}
     limits = {name: min(limit, most.get(name, limit)) for name, limit in settings.limits.items()}
     return replace(settings, limits=limits)

@@ -10,7 +10,7 @@ from types import FrameType
 from service.configuration.addresses import CannotStart, bind
 from service.probe import probe
 
-# Before NumPy is first imported: a second BLAS thread per worker costs more CPU than it saves time.
+# Must be set before NumPy is imported: a second BLAS thread in each worker costs more CPU time than it saves.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 COMMANDS = {
@@ -22,11 +22,11 @@ COMMANDS = {
 }
 
 
-BAD_SETTINGS = 2  # the exit code, as argparse has it for a command line that is wrong
+BAD_SETTINGS = 2  # exit code; the same as argparse's for a wrong command line
 
 
 def main() -> int:
-    """Run the command named on the command line; the result is the exit code."""
+    """Run the command of the command line, and return the exit code."""
     parser = argparse.ArgumentParser(prog="chainrule", description="Gradients of feed-forward networks, explained.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     subparsers = {name: commands.add_parser(name, help=text) for name, text in COMMANDS.items()}
@@ -39,10 +39,10 @@ def main() -> int:
         return 0 if ready else 1
     try:
         if command == "serve":
-            _end_at_a_signal()
+            _exit_on_signal()
             asked["listeners"] = bind(os.environ)
-        # Only now, and by name: a health check must not load NumPy and Flask every few seconds, nor a taken port wait
-        # for them to be refused.
+        # Imported this late because NumPy and Flask load slowly: health checks do not need them, and a taken port is
+        # refused without them.
         run = getattr(import_module("service.commands"), command)
         return int(run(**asked))
     except CannotStart as error:
@@ -52,8 +52,8 @@ def main() -> int:
         return BAD_SETTINGS
 
 
-def _end_at_a_signal() -> None:
-    """Until gunicorn has handlers of its own, a signal ends the process in order: as process 1 of a container too."""
+def _exit_on_signal() -> None:
+    """Let a signal end the process in order until gunicorn installs its handlers, also as process 1 of a container."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(number, _end)
 

@@ -1,6 +1,6 @@
-"""What the console command does, where it needs the service: each function's result is the exit code.
+"""The commands of the console script that need the service. Each function returns the exit code.
 
-A function raises CannotStart where the settings cannot be used.
+It raises CannotStart if the settings are invalid.
 """
 
 import os
@@ -16,17 +16,17 @@ from service.middleware.keys import BadKeys, new_key, read_keys
 
 
 def serve(listeners: Sequence[socket.socket]) -> int:
-    """Serve on these sockets, as from `addresses.bind`, until a signal ends it."""
+    """Serve on the sockets of `addresses.bind` until a signal."""
     settings = read_settings()
     if settings.api_keys_file:
         read_keys(Path(settings.api_keys_file))
-    # Only now, and by name: the server takes as long to load as all above, and bad settings are refused without it.
+    # Imported this late because it loads slowly, and bad settings are refused without it.
     import_module("service.server.server").serve(settings, listeners)
     return 0
 
 
 def config() -> int:
-    """The settings in force, as a shell could set them; those of the environment are marked."""
+    """Print the settings in force in shell syntax, each marked as set or default."""
     settings = read_settings()
     for row in SETTINGS:
         name = PREFIX + row.name
@@ -38,13 +38,13 @@ def config() -> int:
 
 
 def version() -> int:
-    """The version."""
+    """Print the version."""
     print(f"chainrule {__version__}")
     return 0
 
 
 def key(name: str) -> int:
-    """A new API key, which is shown this once, and its line for the file of keys."""
+    """Print a new API key, which is stored nowhere, and its line for the file of keys."""
     try:
         made, line = new_key(name)
     except BadKeys as error:

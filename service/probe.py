@@ -1,5 +1,7 @@
-"""`chainrule health`: whether the service on this machine is ready. It needs no library, so that a check every few
-seconds costs next to nothing."""
+"""`chainrule health`: whether the service on this machine is ready.
+
+It imports only the standard library, so that a check every few seconds costs little.
+"""
 
 import contextlib
 import os
@@ -12,7 +14,7 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "": "127.0.0.1"}  # noqa
 
 
 def probe(address: str | None = None) -> tuple[bool, str]:
-    """Whether /readyz says 200 on the admin address of the environment, and what was found in words."""
+    """Whether /readyz on the admin address answers 200, and its text or the reason of the failure."""
     address = address or os.environ.get("CHAINRULE_ADMIN_BIND", ADMIN_BIND)
     host, _, port = address.rpartition(":")
     called = f"{_EVERYWHERE.get(host, host)}:{port}"

@@ -194,9 +194,9 @@ PROBLEMS: Mapping[str, Problem] = {
         WORK_TIMED_OUT,
     )
 }
-_OURS = (MALFORMED_JSON, INVALID_REQUEST, LIMIT_EXCEEDED, NON_FINITE_RESULT, WORK_TIMED_OUT)
-_BY_STATUS = {  # what the errors of Flask and werkzeug are called here
-    problem.status: problem for problem in PROBLEMS.values() if problem not in _OURS
+_NEVER_FLASK = (MALFORMED_JSON, INVALID_REQUEST, LIMIT_EXCEEDED, NON_FINITE_RESULT, WORK_TIMED_OUT)
+_BY_STATUS = {  # the problems of Flask's and werkzeug's errors
+    problem.status: problem for problem in PROBLEMS.values() if problem not in _NEVER_FLASK
 }
 
 
@@ -204,8 +204,8 @@ _BY_STATUS = {  # what the errors of Flask and werkzeug are called here
 class Refusal(Exception):
     """A request refused with a problem.
 
-    `members` are further members of the document (RFC 9457, section 3.2), `headers` further headers of the answer.
-    The metrics count the refusal by its `reason`, or else by the name of the problem.
+    `members` are extension members of the document (RFC 9457, section 3.2), `headers` are added to the answer.
+    The metrics count the refusal under its `reason`, or else under the name of the problem.
     """
 
     problem: Problem
@@ -217,7 +217,7 @@ class Refusal(Exception):
 
 
 def register(app: Flask) -> None:
-    """Have every error of the app answered as a problem."""
+    """Make the app answer every error with a problem."""
     app.register_error_handler(Refusal, _releasing(_answer))
     app.register_error_handler(MalformedJSON, _releasing(_malformed))
     app.register_error_handler(ValidationError, _releasing(_invalid))
@@ -226,10 +226,10 @@ def register(app: Flask) -> None:
 
 
 def _releasing(handler: Callable[[Any], Response]) -> Callable[[Any], Response]:
-    """The handler, which afterwards frees what the frames of the exception hold.
+    """The handler, followed by `free_frames`.
 
-    marshmallow names the exception that it raises, so that its frame and the exception hold each other: both would stay
-    until the garbage collector came by, and half a gigabyte of a refused request with them.
+    marshmallow assigns the exception to a local variable, so the exception and its frame form a reference cycle. Until
+    the next garbage collection the cycle would keep the refused request, up to half a gigabyte.
     """
 
     def answer(error: BaseException) -> Response:
@@ -241,7 +241,7 @@ def _releasing(handler: Callable[[Any], Response]) -> Callable[[Any], Response]:
 
 
 def free_frames(error: BaseException) -> None:
-    """Free what the frames hold that an exception came through, the request with all its numbers."""
+    """Clear the frames of an exception's traceback, which hold the request with all its numbers."""
     link: BaseException | None = error
     while link is not None:
         clear_frames(link.__traceback__)
@@ -277,20 +277,20 @@ def _invalid(error: ValidationError) -> Response:
 
 
 def _http(error: HTTPException) -> Response:
-    """Flask's and werkzeug's own errors; what they put into headers (Allow, say) is kept."""
+    """Answer an error of Flask or werkzeug with a problem, and keep its headers, such as Allow."""
     if isinstance(error, InternalServerError) and isinstance(error.original_exception, Exception):
-        return _unexpected(error.original_exception)  # raised behind the views, in what is done to every answer
+        return _unexpected(error.original_exception)  # raised in an after_request function
     status = error.code or INTERNAL_ERROR.status
     problem = _BY_STATUS.get(status, BAD_REQUEST if status < INTERNAL_ERROR.status else INTERNAL_ERROR)
     answer = _answer(Refusal(problem, _words(error) or problem.explanation))
     for name, value in error.get_response().headers:
-        if name not in {"Content-Type", "Content-Length"}:  # those of the page that is not sent
+        if name not in {"Content-Type", "Content-Length"}:  # these belong to werkzeug's HTML page, which is not sent
             answer.headers[name] = value
     return answer
 
 
 def _words(error: HTTPException) -> str | None:
-    """What is wrong, in words that name the path and the method where werkzeug's do not."""
+    """The detail of the problem: werkzeug's text, or one with the path and the method for 404 and 405."""
     if isinstance(error, NotFound):
         return f"there is nothing at {shown(request.path)}; GET /v1 lists what there is"
     if isinstance(error, MethodNotAllowed):
@@ -300,6 +300,6 @@ def _words(error: HTTPException) -> str | None:
 
 
 def _unexpected(error: Exception) -> Response:
-    """A fault of ours: its trace is for who observes the requests, the log say, and not for the client."""
+    """Answer 500. The observers of requests, such as the log, get the exception; the client does not."""
     g.exception = error
     return _answer(Refusal(INTERNAL_ERROR, INTERNAL_ERROR.explanation))

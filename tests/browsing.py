@@ -1,4 +1,4 @@
-"""The explorer in a real browser, with nothing but the service to talk to: what it says, and what it complains of."""
+"""The explorer in a real browser without internet: its texts, and the errors of the console."""
 
 import contextlib
 import re
@@ -27,7 +27,7 @@ REFUSED = re.compile(r"Failed to load resource: the server responded with a stat
 
 @contextlib.contextmanager
 def served(settings: Settings | None = None) -> Iterator[str]:
-    """The address of the service, on a port of its own."""
+    """The address of a running service."""
     server = make_server("127.0.0.1", 0, create_app(settings), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -41,7 +41,7 @@ def served(settings: Settings | None = None) -> Iterator[str]:
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
-    """The browser of this machine; nothing is downloaded."""
+    """The installed browser; nothing is downloaded."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here")
     with sync_playwright() as playwright:
@@ -52,7 +52,7 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass
 class Visit:
-    """A page that is open. Whatever it complains of fails the test, but for the statuses that the test expects."""
+    """An open page. An error in its console fails the test, except for expected HTTP statuses."""
 
     page: Page
     address: str
@@ -77,29 +77,29 @@ class Visit:
             self.posted.append(request.post_data)
 
     def open(self, fragment: str = "") -> "Visit":
-        """Open the page, until the first result is there."""
+        """Open the page, and wait for the first result."""
         self.page.goto(f"{self.address}/{fragment}")
         self.settle()
         self.page.wait_for_load_state("networkidle")  # the curves, too
         return self
 
     def settle(self) -> None:
-        """Wait for the answer to what the form says now."""
+        """Wait for the answer to the current state of the form."""
         self.page.wait_for_timeout(50)  # until what was done is drawn
         self.page.wait_for_selector(FRESH)
 
     def take(self, example: str) -> None:
-        """Pick an example."""
+        """Choose an example."""
         self.page.select_option("#example", example)
         self.settle()
 
     def paste(self, text: str) -> None:
-        """Put a text into the JSON view."""
+        """Paste a text into the JSON view."""
         self.page.click("#view-json")
         self.page.fill("#json", text)
 
     def value(self, factor: str) -> str:
-        """The number on a card: of factor "one", "two", "three", or of the "product"."""
+        """The number on the card of a factor ("one", "two", "three") or of the "product"."""
         return self.page.inner_text(f".factor.{factor} .value")
 
     def chosen(self) -> str:
@@ -107,7 +107,7 @@ class Visit:
         return self.page.inner_text("section.chosen h2 strong")
 
     def module(self, name: str, body: str, given: Any = None) -> Any:
-        """What a function of a module of the page makes of something: `body` uses `m`, the module, and `given`."""
+        """The result of a JavaScript expression `body` that may use `m`, a module of the page, and `given`."""
         return self.page.evaluate(
             f"async (given) => {{ const m = await import('/static/explorer/{name}.js'); return {body}; }}", given
         )

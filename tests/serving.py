@@ -1,4 +1,4 @@
-"""`chainrule serve` as a process of its own, and clients that check every digit of what it answers."""
+"""`chainrule serve` as a subprocess, and clients that check every digit of its answers."""
 
 import contextlib
 import itertools
@@ -35,26 +35,26 @@ BODY = json.dumps(REQUEST).encode()  # E = ½ (6 - 1)² = 12.5
 
 
 def slow_body(samples: int) -> bytes:
-    """A request of 3 ms of work or more for each sample: every derivative of a 40-40 layer is verified."""
+    """A request that takes at least 3 ms for each sample: every derivative of a 40-40 layer is verified."""
     layer = {"activation": "tanh", "weights": [[0.01] * 40] * 40}
     batch = {"inputs": [[0.1] * 40] * samples, "targets": [[0.0] * 40] * samples}
     return json.dumps({"network": {"layers": [layer]}, **batch, "breakdown": "none", "verify": True}).encode()
 
 
 def environment(**settings: object) -> dict[str, str]:
-    """This environment, with these settings of the service and no others."""
+    """The current environment, with exactly these settings of the service."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CHAINRULE_")}
     return kept | {f"CHAINRULE_{name}": str(value) for name, value in settings.items()}
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
+    """A free port of the loopback interface."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 def wait_until(true: Callable[[], bool], what: str, seconds: float = 3 * SECONDS) -> None:
-    """Wait for something that is bound to come."""
+    """Wait until a condition holds that must come true."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
@@ -63,7 +63,7 @@ def wait_until(true: Callable[[], bool], what: str, seconds: float = 3 * SECONDS
 
 @dataclass(frozen=True)
 class Server:
-    """A running service: its process, its ports, and where its log goes."""
+    """A running service: its process, its ports, and its log file."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -71,15 +71,15 @@ class Server:
     log: Path
 
     def connection(self) -> contextlib.closing[HTTPConnection]:
-        """A connection that is closed at the end of the `with`."""
+        """A connection that is closed at the end of the `with` block."""
         return contextlib.closing(HTTPConnection("127.0.0.1", self.port, timeout=SECONDS))
 
     def socket(self) -> socket.socket:
-        """A bare connection, for what http.client would not send."""
+        """A raw socket, for requests that http.client would not send."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS)
 
     def admin(self, path: str) -> tuple[int, str]:
-        """Status and text of an answer of the admin address; 0 where nobody answers."""
+        """The status and text of an answer of the admin address; 0 if it does not answer."""
         connection = HTTPConnection("127.0.0.1", self.admin_port, timeout=SECONDS)
         with contextlib.suppress(OSError, HTTPException), contextlib.closing(connection):
             connection.request("GET", path)
@@ -97,13 +97,13 @@ class Server:
 
     @property
     def children(self) -> set[int]:
-        """The ids of the processes that the service has started."""
+        """The ids of the service's child processes."""
         pid = self.process.pid
         return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
     @property
     def workers(self) -> set[int]:
-        """Those of its workers: they say so when they start."""
+        """The ids of its workers, from the lines that they log when they start."""
         booted = {int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", self.log.read_text())}
         return booted & self.children
 
@@ -114,7 +114,7 @@ class Server:
 
 @contextlib.contextmanager
 def serving(log: Path, command: Sequence[str] = COMMAND, **settings: object) -> Iterator[Server]:
-    """A service of its own, ready; ended in any case, and waited for. A setting that is None keeps its default."""
+    """Start a service, wait until it is ready, and stop it at the end. A setting that is None keeps its default."""
     ports = {"BIND": f"127.0.0.1:{free_port()}", "ADMIN_BIND": f"127.0.0.1:{free_port()}"}
     asked = ports | {"WORKERS": 1, "DRAIN_SECONDS": 0} | settings
     given = {name: value for name, value in asked.items() if value is not None}
@@ -137,7 +137,7 @@ def _is_up(server: Server, workers: int) -> bool:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a process, whatever it is doing."""
+    """Kill the process."""
     process.terminate()
     try:
         process.wait(SECONDS)
@@ -146,14 +146,14 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def post(connection: HTTPConnection, body: bytes | Iterator[bytes], path: str = "/v1/gradients") -> tuple[int, dict]:
-    """Status and document of an answer. An iterator is sent in chunks, one for each of its pieces."""
+    """The status and document of the answer. An iterator is sent in chunks, one for each piece."""
     connection.request("POST", path, body, JSON)
     response = connection.getresponse()
     return response.status, json.loads(response.read())
 
 
 def received(sock: socket.socket) -> tuple[int, dict]:
-    """Status and document of the answer on a bare connection."""
+    """The status and document of the answer on a raw socket."""
     with contextlib.closing(HTTPResponse(sock)) as response:
         response.begin()
         return response.status, json.loads(response.read())
@@ -195,7 +195,7 @@ class Load:
             assert not thread.is_alive()
 
     def wait_for(self, more: int) -> None:
-        """Wait for so many further answers."""
+        """Wait for `count` further answers."""
         enough = self.answered + more
         wait_until(lambda: self.answered >= enough or bool(self.failures), f"{more} answers", 6 * SECONDS)
 

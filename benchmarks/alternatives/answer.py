@@ -1,4 +1,4 @@
-"""The fields of the answer, put together from what a framework has computed."""
+"""Builds the answer from what a framework has computed."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass
 class LayerParts:
-    """One layer's arrays, in the framework's own type: (samples, units), but dE_dw and dE_db."""
+    """One layer's arrays, in the framework's own type: (samples, units), except dE_dw and dE_db."""
 
     activation: str
     weights: Any
@@ -24,7 +24,7 @@ class LayerParts:
 def document(
     layers: Iterable[LayerParts], losses: Any, dE_dx: Any, breakdown: str, one_sample: bool, write: Callable[[Any], Any]
 ) -> dict[str, Any]:
-    """The answer; `losses` are (samples,), and `write` makes of an array what the service's JSON takes."""
+    """The answer. `losses` has the shape (samples,); `write` turns an array into what the service's JSON accepts."""
 
     def over_samples(array: Any) -> Any:
         return write(array[0] if one_sample else array)
@@ -50,7 +50,7 @@ def document(
 
 
 def _records(parts: LayerParts) -> list[dict[str, Any]]:
-    """One for each weight, of one sample: no workload asks for them of a batch."""
+    """One record for each weight, for one sample: no workload asks for records of a batch."""
     dE_do, do_da, da_dw = (array[0].tolist() for array in (parts.dE_do, parts.do_da, parts.da_dw))
     weights, derivatives = parts.weights.tolist(), parts.dE_dw.tolist()
     return [

@@ -1,4 +1,4 @@
-"""Backpropagation as most would write it in NumPy: nothing checked, and no care taken where a unit saturates."""
+"""Backpropagation as most would write it in NumPy: without checks, and without care for saturated units."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the tuned services take, as pydantic models."""
+"""The request of the tuned services, as pydantic models."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""The floor of a framework: Flask around the least that the work takes, nothing checked."""
+"""The floor of a framework: Flask around the minimal work, without checks."""
 
 from flask import Flask, Response, request
 

@@ -31,7 +31,7 @@ class _Texts:
 
 
 def answer(body: bytes) -> bytes:
-    """The answer to a request, which had better be right."""
+    """The answer to a request, which must be valid: nothing is checked."""
     if len(body) < _SMALL:
         asked, read = orjson.loads(body), np.array
     else:

@@ -1,4 +1,4 @@
-"""The JSON Schemas of the answers that the service itself makes: limits, examples, links, problems."""
+"""The JSON Schemas of the service's own answers: limits, examples, links, problems."""
 
 from collections.abc import Iterator, Mapping
 
@@ -23,9 +23,9 @@ _WITH_ERRORS = {INVALID_REQUEST, LIMIT_EXCEEDED, NON_FINITE_RESULT}
 
 _COMPLAINTS: JSONSchema = listed(ref("Complaint"), 1, MOST_COMPLAINTS)
 
-# The further members of a problem (RFC 9457, section 3.2): those that it always has, and those that it may have.
+# The extension members of a problem (RFC 9457, section 3.2): the required ones, then the optional ones.
 _MEMBERS: Mapping[str, tuple[dict[str, JSONSchema], dict[str, JSONSchema]]] = {
-    MALFORMED_JSON.name: ({}, {"errors": _COMPLAINTS}),  # there where it is nested too deep
+    MALFORMED_JSON.name: ({}, {"errors": _COMPLAINTS}),  # present if the body is nested too deep
     TOO_LARGE.name: ({}, {"limit": COUNT}),
     NON_FINITE_RESULT.name: (
         {"quantity": word(QUANTITIES)},
@@ -57,13 +57,13 @@ def _known_cost() -> JSONSchema:
             "verify": BOOLEAN,
             "work_seconds": NUMBER | {"minimum": 0, "description": "seconds of the reference core"},
             "memory_bytes": COUNT | {"description": "at the peak, body and answer included"},
-            "most_samples": COUNT | {"description": "the largest batch that the limits allow for a request like it"},
+            "most_samples": COUNT | {"description": "the largest batch that the limits allow for such a request"},
         }
     )
 
 
 def problem_name(problem: Problem) -> str:
-    """The name of its schema: "InvalidRequestProblem"."""
+    """The name of a problem's schema: "InvalidRequestProblem"."""
     return "".join(part.capitalize() for part in problem.name.split("-")) + "Problem"
 
 
@@ -79,7 +79,7 @@ def _service(links: Mapping[str, str]) -> JSONSchema:
 
 
 def _problem(problem: Problem) -> JSONSchema:
-    """Its type and status are constants; what was wrong is in `detail`, and where, in `errors`."""
+    """The schema of a problem: its type and status are constants, `detail` and `errors` say what is wrong and where."""
     always, sometimes = _MEMBERS.get(problem.name, ({}, {}))
     errors = {"errors": _COMPLAINTS} if problem in _WITH_ERRORS else {}
     members: dict[str, JSONSchema] = {

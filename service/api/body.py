@@ -1,4 +1,4 @@
-"""The body of a request, whole, decompressed, and within the limit."""
+"""Reads the body of a request: complete, decompressed, and within the limit."""
 
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -15,22 +15,22 @@ from service.resources.admission import reserve
 
 _LIMIT = next(limit for limit in LIMITS if limit.name == BODY_BYTES)
 
-# What a compressed body may expand to, in bytes of memory to decode it. JSON of random numbers takes 10 times the
-# bytes of its gzip, handwritten digits (MNIST, as whole numbers) some 250 times, zeros 35,000 times.
-_EXPANSION = 28 * 2**20  # bytes, for a body that was sent as 100 kB or less: what is wrong with it is found in 50 ms
+# How far a compressed body may expand, in bytes of memory that decoding it takes. JSON of random numbers takes 10 times
+# the bytes of its gzip, handwritten digits (MNIST, as whole numbers) some 250 times, zeros 35,000 times.
+_EXPANSION = 28 * 2**20  # bytes, for a body of 100 kB or less as sent: its mistakes are found within 50 ms
 _SHORT = 100_000  # bytes
-_EXPANSION_OF_A_BYTE = 600  # bytes more for each that is sent beyond
+_EXPANSION_OF_A_BYTE = 600  # more bytes for each byte sent beyond 100 kB
 
-# Bytes beside its memory that count for what takes longer to read and to check than as much memory of numbers does.
+# Bytes that count beside the memory, because these parts take longer to read and check than numbers of equal memory.
 _PER_LIST, _PER_STRING, _PER_OBJECT, _PER_MEMBER = 300, 60, 8000, 1200
 
-_EXPANDED = 8  # bytes reserved for each that is announced to come out: itself, its piece, what decoding mostly takes
+_EXPANDED = 8  # bytes reserved for each announced decompressed byte: itself, its piece, and decoding in most cases
 
 
 def read_body(request: Request, allowed: int) -> bytes:
-    """The bytes of a JSON body. Raises Refusal: another type or coding (415), over the limit (413), cut short (400).
+    """The bytes of a JSON body. Raises Refusal: wrong type or coding (415), over the limit (413), cut short (400).
 
-    The limit holds for what is sent, and for what comes out where that is compressed.
+    The limit applies to the body as sent, and to the decompressed body.
     """
     environ = request.environ
     if environ.get("CONTENT_TYPE") != "application/json" and request.mimetype != "application/json":
@@ -47,12 +47,12 @@ def read_body(request: Request, allowed: int) -> bytes:
 
 
 def over_limit(asked: int, allowed: int) -> Refusal:
-    """The refusal of a body of so many bytes."""
+    """The refusal of a body of `asked` bytes."""
     return Refusal(TOO_LARGE, words(_LIMIT, asked, allowed), members={"limit": allowed})
 
 
 def _coding(given: str | None) -> str:
-    """How the body is compressed. One coding at most: a bomb within a bomb would be twice as hard to bound."""
+    """The Content-Encoding of the body. One coding at most: a bomb within a bomb would be twice as hard to bound."""
     if given is None:
         return IDENTITY
     coding = given.strip().lower()
@@ -77,10 +77,10 @@ def _expanded(coding: str, body: bytes, allowed: int) -> bytes:
 
 
 def _within_bounds(parts: Iterator[bytes], sent: int, announced: int | None) -> Iterator[bytes]:
-    """The parts of a decompressed body. Raises Refusal as soon as decoding them takes too much for what was sent.
+    """The parts of a decompressed body. Raises Refusal once decoding them takes too much memory for the bytes sent.
 
-    A hundred kilobytes could stand for 32 MB, of which half a second goes by until they are refused. Memory is reserved
-    for as much as is announced to come out, and for the most that is allowed as soon as that is not enough.
+    A hundred kilobytes could expand to 32 MB, and refusing these would take half a second. This reserves memory for the
+    announced size first. If that is not enough, it reserves all the memory allowed.
     """
     allowed, taken = _EXPANSION + _EXPANSION_OF_A_BYTE * max(0, sent - _SHORT), 0
     reserved = allowed if announced is None else min(allowed, _EXPANDED * announced)
@@ -100,7 +100,7 @@ def _within_bounds(parts: Iterator[bytes], sent: int, announced: int | None) -> 
 
 
 def _weight(outline: Outline) -> int:
-    """The bytes that decoding a text takes, with more for what takes longer."""
+    """The bytes that decoding a text takes, with extra bytes for parts that take long to decode."""
     return (
         outline.memory
         + _PER_LIST * outline.lists
@@ -111,9 +111,9 @@ def _weight(outline: Outline) -> int:
 
 
 def _read_up_to(stream: BinaryIO, left: int) -> bytes:
-    """At most so many bytes, from the server's own stream: Flask's cuts a chunked body at the limit without a word."""
+    """At most `left` bytes of the server's stream. Flask's own stream silently cuts a chunked body at the limit."""
     parts = []
-    while left > 0 and (part := stream.read(left)):  # all at once: of a body that is there whole, nothing is copied
+    while left > 0 and (part := stream.read(left)):  # one read, because then a complete body is not copied
         parts.append(part)
         left -= len(part)
     return b"".join(parts)

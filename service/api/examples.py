@@ -1,4 +1,4 @@
-"""Requests that are ready to post: files of two folders of the service, in the order of their names."""
+"""Example requests, ready to post: the JSON files of two folders, sorted by file name."""
 
 import json
 from importlib.resources import files
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def _read(folder: str) -> list[dict[str, Any]]:
-    """`{"name", "title", "request"}` of each file."""
+    """The examples of a folder: `{"name", "title", "request"}` of each file."""
     entries = sorted((files("service.api") / folder).iterdir(), key=lambda entry: entry.name)
     return [json.loads(entry.read_text("utf-8")) for entry in entries if entry.name.endswith(".json")]
 

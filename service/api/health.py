@@ -1,4 +1,4 @@
-"""Whether the service lives, and whether requests should be sent to it."""
+"""The health endpoints: liveness and readiness."""
 
 from flask import Blueprint, Response, current_app
 
@@ -9,13 +9,13 @@ health = Blueprint("health", __name__)
 
 @health.get("/livez")
 def get_livez() -> Response:
-    """200 as long as there is somebody to answer."""
+    """200 while the process is alive."""
     return _text("ok", 200)
 
 
 @health.get("/readyz")
 def get_readyz() -> Response:
-    """200 while requests should be sent here; 503 before the first worker serves, and from SIGTERM on."""
+    """200 while the service accepts requests; 503 before the first worker is ready, and after SIGTERM."""
     shared: Shared | None = current_app.extensions.get("chainrule.shared")
     if shared is None or shared.ready:
         return _text("ok", 200)

@@ -1,8 +1,8 @@
-"""GET /openapi.json: the OpenAPI 3.1 document, put together from what the service itself is made of.
+"""GET /openapi.json: the OpenAPI 3.1 document, generated from the code of the service.
 
-Paths and methods are those of the routes, summaries and descriptions the docstrings of the views, requests the
-marshmallow schemas, activations, losses and parameters the core's tables, errors the table of problems, examples what
-the service answers. The only module that knows apispec.
+Paths and methods come from the routes, summaries and descriptions from the docstrings of the views. Request bodies come
+from the marshmallow schemas; activations, losses and parameters from the core's tables; errors from the table of
+problems. Examples are real answers of the service. This is the only module that imports apispec.
 """
 
 import inspect
@@ -48,15 +48,15 @@ from service.encoding.codec import decode, encode
 
 openapi = Blueprint("openapi", __name__)
 
-_BUILT = "chainrule.openapi"  # where an app keeps its document
-_LISTS = ("activations", "losses")  # of which an example shows the first entry
+_BUILT = "chainrule.openapi"  # key of an app's extensions: the encoded document
+_LISTS = ("activations", "losses")  # lists of which an example shows only the first entry
 
 _ABOUT = f"""{DESCRIPTION}.
 
-Arrays are float64; numbers are written so that they read back to the same float64. Keys that are not known are refused.
-Every error is `application/problem+json` (RFC 9457), with a JSON Pointer to each mistake of a request. Where no form
-that the service has is acceptable (`Accept`), that is an error too. A client has to put up with further members in
-answers, and with further words where a member is one of a few.
+Arrays are float64; numbers are written so that they read back to the same float64. Unknown keys are refused. Every
+error is `application/problem+json` (RFC 9457), with a JSON Pointer to each mistake of a request. If `Accept` excludes
+every media type of the answer, that is an error, too. Clients must tolerate new members in answers, and new values of
+enumerated members.
 """
 
 _PARAMETERS: dict[str, JSONSchema] = {
@@ -64,20 +64,20 @@ _PARAMETERS: dict[str, JSONSchema] = {
         "description": "an id of your own: 1 to 128 of A-Z a-z 0-9 . _ : -; anything else is replaced",
         "example": "lesson-7",
     },
-    "If-None-Match": {"description": "the ETag of an answer at hand; 304 where that is still right"},
+    "If-None-Match": {"description": "the ETag of a stored answer; 304 if that is still valid"},
 }
-_READ = (  # what is nested comes first
+_READ = (  # nested schemas first
     *(StepSchema, LayerSchema, NetworkSchema, GradientRequestSchema),
     *(WeightPlaceSchema, BiasPlaceSchema, ExplanationRequestSchema),
     *(CandidateLayerSchema, CandidateSchema, ToleranceSchema, CheckRequestSchema),
 )
 _SECURITY: dict[str, JSONSchema] = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "where the deployment asks for a key"},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "if the deployment requires a key"},
     "apiKey": {
         "type": "apiKey",
         "in": "header",
         "name": "X-API-Key",
-        "description": "where the deployment asks for a key",
+        "description": "if the deployment requires a key",
     },
 }
 
@@ -92,7 +92,7 @@ def get_openapi() -> Response:
 
 
 def _own_schema(_converter: OpenAPIConverter, field: Any, **_: Any) -> JSONSchema:
-    """What apispec cannot know: the form of a field of our own."""
+    """The JSON Schema of a field class of our own, which apispec does not know."""
     schema: JSONSchema = getattr(field, "json_schema", {})
     return schema
 
@@ -108,7 +108,7 @@ class _Marshmallow(MarshmallowPlugin):
 
 
 def openapi_document(app: Flask) -> dict[str, Any]:
-    """The document of an app, with the limits that are in force there."""
+    """The OpenAPI document of an app, with the limits in force there."""
     spec = APISpec(
         title="Chainrule",
         version=__version__,
@@ -176,19 +176,19 @@ def _request_body(operation: Operation) -> JSONSchema:
 
 
 def _posted(operation: Operation) -> Iterator[tuple[str, str, Any]]:
-    """Name, title and body of each example that the operation can be asked with."""
+    """Name, title and body of each example request of an operation."""
     for entry in _POSTED[operation.body]:
         yield entry["name"], entry["title"], entry["request"]
 
 
 def _answer_examples(app: Flask, operation: Operation) -> dict[str, Any]:
-    """What the service answers: to each example request, or at the example's path."""
+    """The service's answers to the example requests of an operation, or to GET of its example path."""
     if operation.body:
         answered = _ANSWERS[operation.body]
         return {name: {"summary": title, "value": answered(request)} for name, title, request in _posted(operation)}
     if not operation.example:
         return {}
-    with app.test_request_context(operation.example):  # the view alone: no key, no log
+    with app.test_request_context(operation.example):  # runs the view only: no API key, no log line
         document = decode(app.make_response(app.dispatch_request()).get_data())
     value = {key: entries[:1] if key in _LISTS else entries for key, entries in document.items()}
     return {"shown": {"summary": operation.example, "value": value}}
@@ -210,7 +210,7 @@ def _check(request: Any) -> Any:
 
 
 _WEIGHT = {"weight": {"layer": 0, "from": 0, "to": 1}}
-_POSTED: Mapping[str, list[dict[str, Any]]] = {  # to each body: the examples
+_POSTED: Mapping[str, list[dict[str, Any]]] = {  # schema of the body: examples
     "GradientRequest": EXAMPLES,
     "ExplanationRequest": [entry | {"request": entry["request"] | _WEIGHT} for entry in EXAMPLES[:1]],
     "CheckRequest": CHECK_EXAMPLES,

@@ -1,7 +1,7 @@
-"""The operations of the HTTP interface, one row each: what the OpenAPI document says of a view beside its docstring.
+"""The operations of the HTTP interface, one row each: what the OpenAPI document needs beside routes and docstrings.
 
-A row is found by the endpoint of its view. Path and methods are those of the route, summary and description the
-docstring's, the errors those of the table of problems.
+The key of a row is the endpoint of its view. Path and methods come from the route, summary and description from the
+docstring, errors from the table of problems.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,37 +29,37 @@ TAGS: Mapping[str, str] = {
     "gradients": "Outputs, loss and every derivative in its factors.",
     "catalogue": "Activations and losses: formulas, parameters, kinks, references.",
     "service": "Limits, examples, links, this document.",
-    "problems": "Pages that explain the types of errors, and what troubles whoever runs the service.",
+    "problems": "Pages that explain the types of errors, and troubleshooting for operators.",
     "health": "For probes.",
 }
 
-_OF_A_BODY = {MALFORMED_JSON, REQUEST_TIMEOUT, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, LIMIT_EXCEEDED, NON_FINITE_RESULT}
+_BODY_PROBLEMS = {MALFORMED_JSON, REQUEST_TIMEOUT, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, LIMIT_EXCEEDED, NON_FINITE_RESULT}
 
-_ANYWHERE = {400, 405, 406, 414, 431, 500, 501}  # of a request that HTTP itself, or this server, does not have so
+_ANYWHERE = {400, 405, 406, 414, 431, 500, 501}  # every operation can answer these: invalid HTTP, faults of the server
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One row. `example` is a path whose answer is shown; where there is a body, that of each example request is."""
+    """One row. `example` is a path; the document shows its answer. With a `body`, it shows those of its examples."""
 
     tag: str
     answer: JSONSchema
     example: str = ""
     media_type: str = "application/json"
     parameters: tuple[JSONSchema, ...] = ()
-    also_as: Mapping[str, JSONSchema] = field(default_factory=dict)  # other forms of the answer, by their media types
-    body: str = ""  # the schema of the request's body, by name
-    of_the_contract: bool = True  # what is not, only browsers and probes ask for: no key, no negotiation
-    also: Mapping[int, str] | None = None  # further answers, in the same form
+    also_as: Mapping[str, JSONSchema] = field(default_factory=dict)  # alternative forms of the answer by media type
+    body: str = ""  # the name of the request body's schema
+    of_the_contract: bool = True  # False for pages and probes: no API key, no content negotiation
+    also: Mapping[int, str] | None = None  # descriptions of other statuses with the same form
 
     @property
     def cached(self) -> bool:
-        """Whether the answer has an ETag, and may be a 304: not what is computed, nor the state of health."""
+        """Whether the answer has an ETag and may be a 304. Computed answers and health have none."""
         return not self.body and self.tag != "health"
 
     def may_answer(self, problem: Problem) -> bool:
-        """Whether a problem can occur here; one that is not told apart below can occur everywhere in the contract."""
-        if problem in _OF_A_BODY:
+        """Whether a problem can occur here. By default it can occur in every operation of the contract."""
+        if problem in _BODY_PROBLEMS:
             return bool(self.body)
         if problem is INVALID_REQUEST:
             return bool(self.body) or any(parameter["in"] == "query" for parameter in self.parameters)
@@ -85,7 +85,7 @@ def _query(name: str, schema: JSONSchema) -> JSONSchema:
 
 
 def _curve_query() -> Iterable[JSONSchema]:
-    """Where the curve begins and ends, and the parameters of every activation that has a curve."""
+    """The query parameters of a curve: its range, and the parameters of every elementwise activation."""
     for parameter in RANGE:
         yield _query(parameter.name, parameter_schema(parameter))
     drawn = [row for row in ACTIVATIONS.values() if row.elementwise]
@@ -98,7 +98,7 @@ _CONTENT_ENCODING: JSONSchema = {
     "name": "Content-Encoding",
     "in": "header",
     "schema": word(("gzip", "zstd")),
-    "description": "how the body is compressed, where it is",
+    "description": "how the body is compressed, if it is",
 }
 HTML: JSONSchema = {"type": "string", "contentMediaType": "text/html"}
 _LINKS = ref("Service")

@@ -1,4 +1,4 @@
-"""What an operation answers, as OpenAPI has it: every status with its headers and the schema of its body."""
+"""The OpenAPI responses of an operation: every status with its headers and the schema of its body."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,27 +9,27 @@ from service.api.operations import Operation
 from service.problems import MEDIA_TYPE, Problem
 
 HEADERS: Mapping[str, JSONSchema] = {
-    "X-Request-ID": {"description": "the id of the request: the client's own, if it sent a sane one", "required": True},
+    "X-Request-ID": {"description": "the id of the request: the client's own, if that is valid", "required": True},
     "Server-Timing": {"description": "milliseconds of the stages decode, validate, compute, encode"},
     "Retry-After": {"description": "seconds to wait before the next attempt"},
-    "ETag": {"description": "names this state of the answer, for If-None-Match"},
+    "ETag": {"description": "identifies this version of the answer, for If-None-Match"},
     "Allow": {"description": "the methods that the path takes", "required": True},
-    "WWW-Authenticate": {"description": "how to give a key", "required": True},
+    "WWW-Authenticate": {"description": "how to send a key", "required": True},
 }
 _HEADERS_OF_STATUS = {401: ("WWW-Authenticate",), 405: ("Allow",), 503: ("Retry-After",)}
 _TEXT: JSONSchema = {"schema": {"type": "string"}}
 
 
 def header_components() -> dict[str, JSONSchema]:
-    """Every header, by name."""
+    """The header components of the OpenAPI document, by name."""
     return {name: header | _TEXT for name, header in HEADERS.items()}
 
 
 def responses(operation: Operation, examples: Mapping[str, Any]) -> dict[str, JSONSchema]:
-    """All answers of an operation, by status; `examples` are those of the 200."""
+    """The responses of an operation, by status; `examples` belong to the 200."""
     found: dict[str, JSONSchema] = {"200": _right(operation, examples)}
     if operation.cached:
-        found["304"] = {"description": "What the client has is still right.", **_headers("ETag")}
+        found["304"] = {"description": "The stored answer is still valid.", **_headers("ETag")}
     for status, problems in operation.problems().items():
         found[str(status)] = {"$ref": f"#/components/responses/{response_name(problems)}"}
     for status, words in (operation.also or {}).items():
@@ -38,13 +38,13 @@ def responses(operation: Operation, examples: Mapping[str, Any]) -> dict[str, JS
 
 
 def problem_responses(operations: Sequence[Operation]) -> dict[str, JSONSchema]:
-    """Every answer that is a problem, by name, each once."""
+    """The responses that are problems, by name."""
     kinds = [problems for operation in operations for problems in operation.problems().values()]
     return {response_name(problems): _wrong(problems) for problems in kinds}
 
 
 def response_name(problems: Sequence[Problem]) -> str:
-    """The name of the answer with one of these problems: "MalformedJsonOrBadRequest"."""
+    """The name of the response with one of these problems: "MalformedJsonOrBadRequest"."""
     return "Or".join(problem_name(problem).removesuffix("Problem") for problem in problems)
 
 

@@ -45,9 +45,9 @@ from service.resources.stages import Current
 GRADIENT_REQUEST = GradientRequestSchema()
 EXPLANATION_REQUEST = ExplanationRequestSchema()
 CHECK_REQUEST = CheckRequestSchema()
-ARRAYS = array_members(CHECK_REQUEST)  # which has those of the others too
+ARRAYS = array_members(CHECK_REQUEST)  # includes the array members of the other requests
 
-_KNOWN_COSTS = "chainrule.known_costs"  # where an app keeps what it tells of them
+_KNOWN_COSTS = "chainrule.known_costs"  # key of an app's extensions: the document of known costs
 
 MARKDOWN = "text/markdown; charset=utf-8; variant=GFM"  # RFC 7763, RFC 7764
 
@@ -75,10 +75,10 @@ root = Blueprint("root", __name__)
 def post_gradients() -> Response:
     """Outputs, loss, and every derivative in its three factors.
 
-    dE/dw_ij = dE/do_j · do_j/da_j · da_j/dw_ij, with E the loss over all samples. The answer mirrors the request: for
-    one sample its arrays have no axis of the samples, matrices are laid out as they were posted. `breakdown` says how
-    far the derivatives are broken down, `encoding` how arrays are written. A request that fits this schema can still be
-    refused, where shapes do not fit each other.
+    dE/dw_ij = dE/do_j · do_j/da_j · da_j/dw_ij, with E the loss over all samples. For one sample the arrays of the
+    answer have no sample axis; matrices have the layout of the posted ones. `breakdown` sets how far the derivatives
+    are broken down, `encoding` how arrays are written. A request that matches this schema is still refused if shapes
+    do not fit each other.
     """
     current = Current()
     asked, cost = _read(current, GRADIENT_REQUEST, gradients_cost)
@@ -93,9 +93,9 @@ def post_gradients() -> Response:
 def post_explanations() -> Response:
     """The derivation of one derivative, step by step.
 
-    Of a weight or a bias, for one sample or the whole batch: the forward values, the loss, its derivative, and the way
-    back through every unit, each line with symbols, with the numbers put in, and its value. LaTeX in JSON, or with
-    `Accept: text/markdown` one page of Markdown.
+    The derivative is with respect to a weight or a bias, for one sample or the whole batch. The steps are the forward
+    values, the loss, its derivative, and the way back through every unit. Each line has the formula in symbols, the
+    formula in numbers, and the value. LaTeX in JSON, or with `Accept: text/markdown` one page of Markdown.
     """
     current = Current()
     asked, cost = _read(current, EXPLANATION_REQUEST, explanation_cost)
@@ -114,11 +114,11 @@ def post_explanations() -> Response:
 
 @v1.post("/gradient-checks")
 def post_gradient_checks() -> Response:
-    """Gradients of your own, checked: where they are wrong, and which known mistake reproduces them.
+    """A check of your own gradients: where they are wrong, and which known mistake reproduces them.
 
-    Every number is held against the right one. Where they disagree, each known mistake is replayed in the backward
-    pass, alone and then in pairs; what reproduces the numbers is named. `blind_to` are the mistakes that this request
-    could not reveal, `better_probe` is a request that can.
+    Every number is compared with the correct one. If some disagree, each known mistake is replayed in the backward
+    pass, alone and then in pairs. The answer names the mistakes that reproduce your numbers. `blind_to` lists the
+    mistakes that this request could not reveal, `better_probe` is a request that can.
     """
     current = Current()
     asked, cost = _read(current, CHECK_REQUEST, check_cost)
@@ -143,9 +143,9 @@ def get_activation(name: str) -> Response:
 
 @v1.get("/activations/<name>/curve")
 def get_curve(name: str) -> Response:
-    """One activation of single units, drawn.
+    """Points on the curve of an elementwise activation.
 
-    The query takes the parameters of the activation beside the range. Each is given at most once.
+    The query takes the range and the parameters of the activation, each at most once.
     """
     return _json(curve(read_curve(_row(ACTIVATIONS, name, "activation"), request.args.to_dict(flat=False))))
 
@@ -164,10 +164,10 @@ def get_loss(name: str) -> Response:
 
 @v1.get("/limits")
 def get_limits() -> Response:
-    """The limits in force, and what requests of known shapes cost, as far as it is predicted from their shapes.
+    """The limits in force, and the predicted cost of requests of some shapes.
 
-    Seconds are those of a reference core. `most_samples` is the largest batch that the limits allow for a request like
-    it, with its numbers written in full as JSON.
+    Seconds are those of a reference core. `most_samples` is the largest batch that the limits allow for such a request,
+    with its numbers written in full as JSON.
     """
     limits = _limits()
     rows = [
@@ -177,7 +177,7 @@ def get_limits() -> Response:
 
 
 def known_costs(app: Flask) -> Any:
-    """What requests of known shapes cost under the limits of an app. Made once: it takes 20 to 60 ms."""
+    """The costs of requests of known shapes, with the limits of an app. Cached: computing them takes 20 to 60 ms."""
     if _KNOWN_COSTS not in app.extensions:
         app.extensions[_KNOWN_COSTS] = endpoints_document(partial(allows, app.config["SETTINGS"].limits))
     return app.extensions[_KNOWN_COSTS]
@@ -204,7 +204,7 @@ def get_v1() -> Response:
 
 @root.get("/")
 def get_root() -> Response:
-    """What /v1 says, for who begins at the beginning; a browser gets the explorer, a page to see gradients on."""
+    """The same as GET /v1; a browser gets the explorer page."""
     answer = explorer.page() if explorer.wants_page() else get_v1()
     answer.vary.add("Accept")
     return answer
@@ -215,9 +215,9 @@ def _limits() -> Any:
 
 
 def _read(current: Current, schema: StrictSchema, cost_of: Callable[[Any, Posted], Cost]) -> tuple[Any, Cost]:
-    """The body of the request in core values, and its cost; both within the limits.
+    """Read the body into core values, predict its cost, and wait for admission. Raises Refusal if over a limit.
 
-    The document is dropped here: its numbers are objects of Python where they came as lists.
+    The parsed document ends with this function: numbers in lists are Python objects, which take much memory.
     """
     limits = _limits()
     with current.stage("decode"):
@@ -235,7 +235,7 @@ def _read(current: Current, schema: StrictSchema, cost_of: Callable[[Any, Posted
 
 
 def _account(current: Current, asked: GradientRequest, cost: Cost) -> None:
-    """Tell the log and the metrics how much is asked for."""
+    """Record the size of the request, for the log and the metrics."""
     known = current.known
     known.parameters, known.work_seconds = parameters(asked.network), cost.seconds
     known.multiply_adds = multiply_adds(asked.network, len(asked.inputs))
@@ -252,7 +252,7 @@ def _row(table: Table[Any], name: str, noun: str) -> Any:
 
 
 def compute(asked: GradientRequest, look: Checkpoint = unlimited) -> Computed:
-    """The gradients, and what else was asked for; all of it finite."""
+    """The gradients, with the step and the verification if requested. Raises Refusal if a result is not finite."""
     result = gradients(asked.network, asked.inputs, asked.targets, asked.loss, checkpoint=look)
     _refuse_non_finite(first_non_finite(result), asked)
     stepped = None
@@ -266,7 +266,7 @@ def compute(asked: GradientRequest, look: Checkpoint = unlimited) -> Computed:
 
 
 def compute_explanation(asked: ExplanationRequest, look: Checkpoint = unlimited) -> tuple[Gradients, Derivation]:
-    """The gradients, all of them finite, and the derivation of the one that was asked for."""
+    """The gradients, and the derivation of the requested one. Raises Refusal if a result is not finite."""
     request = asked.gradients
     result = compute(request, look).result
     return result, explain(
@@ -275,7 +275,7 @@ def compute_explanation(asked: ExplanationRequest, look: Checkpoint = unlimited)
 
 
 def checked_gradients(asked: CheckRequest, look: Checkpoint = unlimited) -> Check:
-    """What is to be said of the client's gradients, where the right ones are finite."""
+    """The check of the client's gradients. Raises Refusal if the correct ones are not finite."""
     right = compute(asked, look).result
     return check(asked.network, right, asked.targets, asked.loss, asked.given, asked.tolerance, checkpoint=look)
 

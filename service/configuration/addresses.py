@@ -1,6 +1,7 @@
-"""The two addresses that the service listens on, bound before anything else is loaded: a bad one is refused at once.
+"""Binds the two addresses of the service before anything else is loaded, so that a bad address is refused at once.
 
-Needs the standard library alone. NumPy and Flask take most of a second to load, in which a taken port would be silent.
+This module imports only the standard library. NumPy and Flask take most of a second to load: with them, the refusal of
+a taken port would come that much later.
 """
 
 import errno
@@ -22,11 +23,11 @@ _REASONS = {
 
 
 class CannotStart(ValueError):
-    """Why the service does not start: one sentence for each reason, a line each."""
+    """The service cannot start; the message has one line for each reason."""
 
 
 class BadAddress(CannotStart):
-    """An address that cannot be listened on."""
+    """An address cannot be bound."""
 
 
 def split(address: str) -> tuple[str, int]:
@@ -41,9 +42,9 @@ def split(address: str) -> tuple[str, int]:
 
 
 def bind(environment: Mapping[str, str]) -> list[socket.socket]:
-    """A socket for each of the two addresses, bound. Raises BadAddress with all that is wrong.
+    """Bind a socket to each of the two addresses. Raises BadAddress with every reason.
 
-    An address that is malformed has no socket: `read_settings` refuses it, together with every other bad setting.
+    A malformed address gets no socket: `read_settings` refuses it later, together with all other bad settings.
     """
     bound, reasons = [], []
     for name, default in DEFAULTS.items():
@@ -64,7 +65,7 @@ def bind(environment: Mapping[str, str]) -> list[socket.socket]:
 
 
 def listen(listeners: Sequence[socket.socket], backlog: int) -> None:
-    """Open the ports of bound sockets. Raises BadAddress where another process has opened one since they were bound."""
+    """Listen on bound sockets. Raises BadAddress if another process has opened one of the ports meanwhile."""
     for name, listener in zip(DEFAULTS, listeners, strict=True):
         try:
             listener.listen(backlog)
@@ -74,12 +75,12 @@ def listen(listeners: Sequence[socket.socket], backlog: int) -> None:
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """A socket with this address, which takes no connections yet. Names are looked up in IPv4."""
+    """A socket bound to this address, not listening yet. Host names are looked up in IPv4."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     *_, address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0]
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # right after another service has ended
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else a restart can find the port in use
         listener.bind(address)
     except OSError:
         listener.close()
@@ -97,7 +98,7 @@ def _sentence(name: str, address: str, error: OSError | UnicodeError) -> str:
 
 
 def _overlap(service: tuple[str, int], admin: tuple[str, int]) -> Iterator[str]:
-    """A sentence where both sockets would take the same connections. Both can be bound as long as neither listens."""
+    """A sentence if both sockets have the same address and port. Binding does not detect this before they listen."""
     (host, port, *_), (other, other_port, *_) = service, admin
     hosts = {host, other}
     same = len(hosts) == 1 or _ALL_IPV6 in hosts or (_ALL_IPV4 in hosts and not any(":" in host for host in hosts))

@@ -1,7 +1,7 @@
-"""How much one request may ask of this deployment: one row a limit, checked before the work is done.
+"""The limits of one request, one row each, checked before the work is done.
 
-Time and memory are limited as what they are: seconds of a reference core and bytes, which the cost model predicts from
-the shapes of a request. The same request is within the limits, or over them, on every machine with the same settings.
+Time is limited in seconds of a reference core, memory in bytes. The cost model predicts both from the shapes of a
+request. So with the same settings, a request is within the limits on every machine, or on none.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ BODY_BYTES, MEMORY_BYTES = "body_bytes", "memory_bytes"
 
 @dataclass(frozen=True)
 class Limit:
-    """One limit: its default, in which unit, what of a request it measures, and the way out."""
+    """One limit: its default, its unit, what it measures of a request, and what a client can do."""
 
     name: str
     default: int
@@ -30,7 +30,7 @@ class Limit:
     measure_body: Callable[[Outline], int] | None = None  # of the body, before it is parsed
     bound_body: Callable[[Outline], int] | None = None  # what measure_body gives at most, for less work
     measure: Callable[[Cost], float] | None = None
-    part: Callable[[Part], float] = lambda part: 0.0  # how much of it one part of the request takes
+    part: Callable[[Part], float] = lambda part: 0.0  # the measure of one part of the request
     problem: Problem = LIMIT_EXCEEDED
 
     @property
@@ -56,7 +56,7 @@ LIMITS: tuple[Limit, ...] = (
         part=lambda part: part.seconds,
     ),
     Limit(
-        MEMORY_BYTES,  # of a body before its depth, which takes longer to find
+        MEMORY_BYTES,  # before json_depth: the depth of a body takes longer to find than its memory
         256 * 2**20,
         "byte",
         "the memory that one request takes, body and answer included",
@@ -73,7 +73,7 @@ LIMITS: tuple[Limit, ...] = (
         "send a request as docs/request.md has it: none needs more than six",
         measure_body=lambda outline: outline.depth,
         bound_body=lambda outline: outline.most_depth,
-        problem=MALFORMED_JSON,  # as from every parser, each of which has a depth of its own
+        problem=MALFORMED_JSON,  # as with any JSON parser: each has a maximum depth
     ),
 )
 
@@ -81,7 +81,7 @@ DEFAULTS: Mapping[str, int] = {limit.name: limit.default for limit in LIMITS}
 
 
 def enforce_on_body(limits: Mapping[str, float], outline: Outline) -> None:
-    """Refuse a body that would take too much memory when it is parsed, by the first limit that it is over."""
+    """Raise Refusal, with the first limit exceeded, if parsing the body would take too much memory or is too deep."""
     for limit in LIMITS:
         allowed = limits[limit.name]
         if limit.measure_body is None or (limit.bound_body and limit.bound_body(outline) <= allowed):
@@ -93,7 +93,7 @@ def enforce_on_body(limits: Mapping[str, float], outline: Outline) -> None:
 
 
 def enforce(limits: Mapping[str, float], cost: Cost) -> Cost:
-    """The cost of a request, if it is within all limits. Raises Refusal with every limit that it is over."""
+    """Return the cost of a request if it is within all limits. Raises Refusal with every limit exceeded."""
     over = [limit for limit in LIMITS if limit.measure and limit.measure(cost) > limits[limit.name]]
     if over:
         errors = [_complaint(limit, limits[limit.name], cost) for limit in over]
@@ -102,13 +102,13 @@ def enforce(limits: Mapping[str, float], cost: Cost) -> Cost:
 
 
 def allows(limits: Mapping[str, float], cost: Cost, body: Text) -> bool:
-    """Whether a request of this cost, with such a body, is within all limits."""
+    """Whether a request with this cost and this body is within all limits."""
     within = all(limit.measure(cost) <= limits[limit.name] for limit in LIMITS if limit.measure)
     return within and body.size <= limits[BODY_BYTES] and memory_of_numbers(*body) <= limits[MEMORY_BYTES]
 
 
 def _complaint(limit: Limit, allowed: float, cost: Cost) -> dict[str, str]:
-    """Where the part stands that takes most of what is limited, and the limit in words, with the way out."""
+    """The entry of `errors` for one limit: a pointer to the costliest part, and the limit with the way out in words."""
     assert limit.measure is not None, "a limit of the body"  # noqa: S101
     most = max(cost.parts, key=limit.part)
     detail = (
@@ -128,7 +128,7 @@ def _shown(amount: float, limit: Limit) -> str:
 
 
 def words(limit: Limit, asked: int, allowed: float) -> str:
-    """The limit of a body, its value, what was asked, the setting, and the way out, in one sentence."""
+    """One sentence about a limit of the body: what was asked, what is allowed, the setting, and the way out."""
     return (
         f"{counted(asked, limit.noun)} asked, {allowed} allowed ({limit.meaning}; the limit {limit.name}, "
         f"set by {limit.setting}): {limit.way_out}"

@@ -1,6 +1,6 @@
-"""What the container, or the machine where there is none, lets the service use: cores, memory, open files.
+"""Detects the resources that the container, or else the machine, gives the service: cores, memory, open files.
 
-Limits of control groups are read in both versions, and from every group up to the top: the tightest is in force.
+It reads the limits of control groups, versions 1 and 2, from every group up to the root. The lowest limit applies.
 """
 
 import math
@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 _TOP = Path("/")
-_MOST_FILES = 2**20  # counted where the number of open files has no limit
+_MOST_FILES = 2**20  # if the number of open files is unlimited
 
 
 def cores(top: Path = _TOP) -> int:
-    """The cores that this process may use: those of its affinity, or fewer where a CPU quota allows fewer."""
+    """The number of cores that this process may use: those of its affinity, or fewer if a CPU quota allows fewer."""
     own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min([own, *(math.ceil(quota) for quota in _cpu_quotas(top))])
 
@@ -32,7 +32,7 @@ def open_files() -> int:
 
 
 def _cpu_quotas(top: Path) -> Iterator[float]:
-    """Cores allowed by each control group, in those that have a quota."""
+    """The cores allowed by each control group that has a quota."""
     for group in _groups(top, "cpu"):
         quota, _, period = _text(group / "cpu.max").partition(" ")  # version 2: "150000 100000", or "max 100000"
         quota = quota or _text(group / "cpu.cfs_quota_us")  # version 1: -1 without a quota
@@ -42,7 +42,7 @@ def _cpu_quotas(top: Path) -> Iterator[float]:
 
 
 def _memory_limits(top: Path) -> Iterator[int]:
-    """Bytes allowed by each control group, in those that have a limit."""
+    """The bytes allowed by each control group that has a limit."""
     for group in _groups(top, "memory"):
         # "max" in version 2 and 2⁶³ less a page in version 1 stand for no limit.
         for text in (_text(group / "memory.max"), _text(group / "memory.limit_in_bytes")):
@@ -51,10 +51,10 @@ def _memory_limits(top: Path) -> Iterator[int]:
 
 
 def _groups(top: Path, controller: str) -> Iterator[Path]:
-    """The folders of this process's control group and of all above it.
+    """The folders of this process's control group and of all its ancestors.
 
-    A container may see its own group as the top of the tree, though /proc/self/cgroup shows the path outside: folders
-    that do not exist are yielded too, and hold no file.
+    Some of them may not exist: a container can see its own group as the root of the tree, while /proc/self/cgroup shows
+    the path outside of the container.
     """
     mounted = top / "sys" / "fs" / "cgroup"
     for line in _text(top / "proc" / "self" / "cgroup").splitlines():
@@ -66,7 +66,7 @@ def _groups(top: Path, controller: str) -> Iterator[Path]:
 
 
 def _text(file: Path) -> str:
-    """What a file says; nothing where it cannot be read."""
+    """The text of a file; "" if it cannot be read."""
     try:
         return file.read_text("ascii").strip()
     except OSError:

@@ -1,7 +1,7 @@
-"""Settings, from the environment alone: one row each. A bad value or an unknown name refuses to start.
+"""Settings, read from environment variables, one row each. The service does not start with a bad or unknown setting.
 
-The rows are the fields of `Settings` and the table of limits. The table of docs/configuration.md, `chainrule config`
-and GET /v1/limits follow from them.
+The rows are the fields of `Settings` and the table of limits. The table in docs/configuration.md, `chainrule config`
+and GET /v1/limits are made from them.
 """
 
 import math
@@ -26,18 +26,18 @@ _MIB = 2**20
 _DAY = 86400  # seconds
 _MOST_WORKERS = 128
 _BUDGET = 0.6  # of the memory: the default of CHAINRULE_MEMORY_BYTES
-_LEAST_BUDGET = 64 * _MIB  # with 48, not every example of GET /v1/limits is allowed, not even for one sample
-# What the processes take beside the budget. Measured in a control group on Python 3.11: 51 MiB for master and admin, 21
+_LEAST_BUDGET = 64 * _MIB  # with 48, some examples of GET /v1/limits would be refused even with one sample
+# Memory of the processes beside the budget. Measured in a control group on Python 3.11: 51 MiB for master and admin, 21
 # MiB for each worker that has answered requests of every kind, 17 more while all its connections have large heads.
 _MASTER_BYTES, _WORKER_BYTES = 52 * _MIB, 38 * _MIB
-_OWN_FILES = 100  # files and sockets of a process that are no client's connection
+_OWN_FILES = 100  # files and sockets of a process beside the connections of clients
 
 _WORK_AND_MEMORY = "CHAINRULE_MAX_WORK_SECONDS and CHAINRULE_MAX_MEMORY_BYTES bound what a request costs"
 _RETIRED_LIMITS = (
     *("JSON_PARTS", "LAYERS", "UNITS", "PARAMETERS", "SAMPLES", "ACTIVITY_NUMBERS", "MULTIPLY_ADDS"),
     *("VERIFIED_PARAMETERS", "ANSWER_NUMBERS", "EXPLANATION_LINES"),
 )
-# Settings of earlier versions, accepted without effect until the next minor version: name, and what to set instead.
+# Settings of earlier versions, accepted without effect until the next minor version: name, and what replaces it.
 RETIRED: Mapping[str, str] = {
     "HELD_BYTES": "CHAINRULE_MEMORY_BYTES bounds the memory of all processes together",
     **{f"MAX_{name}": _WORK_AND_MEMORY for name in _RETIRED_LIMITS},
@@ -45,38 +45,38 @@ RETIRED: Mapping[str, str] = {
 
 
 class BadSettings(CannotStart):
-    """The environment holds settings that cannot be used; the text names each, and what was expected."""
+    """The environment contains invalid settings; the message names each, and what was expected."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a setting must be, in words, and how its text is read: ValueError where it is something else."""
+    """A type of settings: what is expected, in words, and a function that parses the text or raises ValueError."""
 
     expects: str
     read: Callable[[str], Any]
-    allowed: str  # in docs/configuration.md, where numbers of this machine are named instead
+    allowed: str  # the words of docs/configuration.md, without numbers of this machine
     most: float = math.inf
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One row: its name without the prefix, its default, what it must be, what it is for."""
+    """One setting: its name without the prefix, its type, its default, what it is for."""
 
     name: str
     kind: Kind
     default: Any
     meaning: str
-    default_words: str = ""  # in docs/configuration.md, where the default depends on the machine
+    default_words: str = ""  # for docs/configuration.md, if the default depends on the machine
 
 
 def default_workers(cores: int, memory: int) -> int:
-    """One worker for each core, fewer where the memory beside the budget is not enough for so many."""
+    """One worker for each core, or fewer if the memory beside the budget is not enough for them."""
     beside_budget = (1 - _BUDGET) * memory - _MASTER_BYTES
     return max(1, min(cores, _MOST_WORKERS, int(beside_budget / _WORKER_BYTES)))
 
 
 def whole(least: int, most: int, of: str = "") -> Kind:
-    """Whole numbers in ASCII digits alone. `of` says what the upper bound is where it is this machine's."""
+    """Whole numbers in ASCII digits. `of` explains the upper bound if it depends on the machine."""
 
     def read(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,20}", text) or not least <= int(text) <= most:
@@ -88,7 +88,7 @@ def whole(least: int, most: int, of: str = "") -> Kind:
 
 
 def seconds(least: float) -> Kind:
-    """Seconds up to a day, in digits and a point: no exponent, no infinity."""
+    """Seconds up to a day, as a decimal number: no exponent, no infinity."""
 
     def read(text: str) -> float:
         if not re.fullmatch(r"[0-9]{1,20}(\.[0-9]{1,20})?", text) or not least <= float(text) <= _DAY:
@@ -112,7 +112,7 @@ def _level(text: str) -> str:
 def _file(text: str) -> str:
     try:
         readable = not text or (Path(text).is_file() and os.access(text, os.R_OK))
-    except OSError as error:  # such as a folder that may not be entered, or a name that is too long
+    except OSError as error:  # a folder without permission, a name that is too long
         raise ValueError(f"{text!r} cannot be looked at") from error
     if not readable:
         raise ValueError(f"{text!r} is no file that can be read")
@@ -146,7 +146,7 @@ FILE = Kind("the path of a file that can be read", _file, "a file that can be re
 SWITCH = Kind("on or off", _switch, "on or off")
 ORIGINS = Kind('"*", or origins such as https://example.org, with commas between', _origins, "*, or origins")
 
-# A limit's unit is the last word of its name.
+# The last word of a limit's name is its unit.
 _KINDS_OF_LIMITS = {
     "bytes": BYTES,
     "seconds": TIMEOUT,
@@ -161,23 +161,23 @@ def _row(kind: Kind, default: Any, meaning: str, default_words: str = "") -> Any
 
 @dataclass(frozen=True)
 class Settings:
-    """What a deployment decides. Each field but the limits is a row; `bind` is read from CHAINRULE_BIND."""
+    """The settings of a deployment. Each field except `limits` is a row; `bind` is read from CHAINRULE_BIND."""
 
     bind: str = _row(ADDRESS, addresses.BIND, "address and port of the service")
     admin_bind: str = _row(ADDRESS, addresses.ADMIN_BIND, "address and port of health and metrics")
     workers: int = _row(
         whole(1, _MOST_WORKERS),
         default_workers(machine.cores(), _MEMORY),
-        "processes that compute; by default one for each core, fewer where memory is short",
+        "processes that compute; by default one for each core, fewer if memory is short",
         "the cores",
     )
     concurrency: int = _row(whole(1, 64), 4, "requests that one process computes at a time, each in a thread")
-    queue: int = _row(whole(1, 10_000), 32, "further requests that wait in one process; beyond, 503")
-    queue_seconds: float = _row(WAIT, 1, "how long a request waits for a slot; then 503")
+    queue: int = _row(whole(1, 10_000), 32, "requests that may wait for a slot in one process; further ones get 503")
+    queue_seconds: float = _row(WAIT, 1, "how long a request may wait for a slot; then 503")
     connections: int = _row(
         whole(1, _FILES, f"the open files allowed, less {_OWN_FILES}"),
         min(1000, _FILES),
-        "open connections of one process; beyond, the one that has sent nothing for longest is closed",
+        "open connections of one process; with more, the one silent for longest is closed",
         "1000",
     )
     memory_bytes: int = _row(
@@ -187,26 +187,26 @@ class Settings:
         "60 % of the memory available",
     )
     read_seconds: float = _row(TIMEOUT, 60, "how long the head, and then the body, of a request may take to arrive")
-    work_seconds: float = _row(TIMEOUT, 60, "how long a request may be worked on; then 503")
-    write_seconds: float = _row(TIMEOUT, 120, "how long an answer may take to be received")
-    keepalive_seconds: float = _row(WAIT, 75, "how long an idle connection stays open; longer than a proxy's")
-    drain_seconds: float = _row(WAIT, 5, "how long SIGTERM leaves the service open while /readyz says 503")
-    stop_seconds: float = _row(WAIT, 30, "how long requests in flight have to finish after that")
-    api_keys_file: str = _row(FILE, "", "names and hashes of API keys; without it, none is asked for")
+    work_seconds: float = _row(TIMEOUT, 60, "how long the work on a request may take; then 503")
+    write_seconds: float = _row(TIMEOUT, 120, "how long a client may take to read an answer")
+    keepalive_seconds: float = _row(WAIT, 75, "how long an idle connection stays open; set it longer than a proxy's")
+    drain_seconds: float = _row(WAIT, 5, "how long the service serves on after SIGTERM, while /readyz answers 503")
+    stop_seconds: float = _row(WAIT, 30, "how long requests in flight may take to finish after that")
+    api_keys_file: str = _row(FILE, "", "file with names and hashes of API keys; without it, no key is required")
     cors_origins: tuple[str, ...] = _row(ORIGINS, (), "origins whose pages may call the service from a browser")
     explorer: bool = _row(SWITCH, True, "on or off: whether a browser gets the explorer page at /")
     log_level: str = _row(LEVEL, "info", "how much is logged: debug, info, warning or error")
     limits: Mapping[str, Any] = field(default_factory=dict)
 
     def value(self, row: Setting) -> Any:
-        """The value of one row. MAX_WORK_SECONDS is a limit, WORK_SECONDS is not."""
+        """The value of a setting. MAX_WORK_SECONDS is a limit, WORK_SECONDS is not."""
         limit = row.name.removeprefix("MAX_").lower()
         return self.limits[limit] if row.name.startswith("MAX_") else getattr(self, row.name.lower())
 
 
 def _of_limit(limit: Limit) -> Setting:
     kind = _KINDS_OF_LIMITS.get(limit.name.rpartition("_")[2], _OTHER_LIMIT)
-    # On a machine with less memory than a limit's default, the default is all there is.
+    # On a machine with less memory than a limit's default, the default is the whole memory.
     default = limit.default if limit.default <= kind.most else kind.most
     words = "" if default == limit.default else str(limit.default)
     return Setting(f"MAX_{limit.name.upper()}", kind, default, f"limit: {limit.meaning}", words)
@@ -219,7 +219,7 @@ SETTINGS: tuple[Setting, ...] = (
 
 
 def read_settings() -> Settings:
-    """The settings of this environment, defaults filled in. Raises BadSettings with everything that is wrong."""
+    """The settings from the environment, defaults filled in. Raises BadSettings with every mistake."""
     complaints = list(_unknown_names())
     values = {}
     for row in SETTINGS:
@@ -235,7 +235,7 @@ def read_settings() -> Settings:
 
 
 def retired_settings() -> Iterator[str]:
-    """A sentence for each setting of this environment that is accepted without effect."""
+    """A sentence for each retired setting in the environment."""
     known = {row.name for row in SETTINGS}
     for name, instead in RETIRED.items():
         if PREFIX + name in os.environ and name not in known:
@@ -247,4 +247,4 @@ def _unknown_names() -> Iterator[str]:
     accepted = {*known, *(PREFIX + name for name in RETIRED)}
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in accepted and not _SERVICE_LINK.fullmatch(name):
-            yield f"{name} is not a setting{did_you_mean(name, known, likeness=0.85)}"  # they begin alike
+            yield f"{name} is not a setting{did_you_mean(name, known, likeness=0.85)}"  # all names have the same prefix

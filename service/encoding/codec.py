@@ -1,7 +1,7 @@
-"""JSON in and out, strictly as RFC 8259 has it. The only module that knows orjson; `number_lists` knows simdjson.
+"""Decode and encode JSON, strictly as in RFC 8259. The only module that imports orjson; `number_lists` uses simdjson.
 
-Refused, with the place: what is not JSON (NaN, trailing commas, comments), what is not UTF-8, what is nested too deep,
-and a key given twice in one object, of which every fast parser would keep the last without a word.
+Refused, with the place: text that is not JSON (NaN, trailing commas, comments), not UTF-8 or nested too deep, and a
+key given twice in one object. Every fast parser would silently keep the last of its values.
 """
 
 import json
@@ -29,41 +29,41 @@ from service.encoding.structure import Structure
 
 __all__ = ["DEEPEST", "ORJSON_DEEPEST", "MalformedJSON", "Outline", "decode", "encode"]
 
-DEEPEST = 32  # objects within each other; the contract's own requests need 5
+DEEPEST = 32  # levels of nested objects; the contract's own requests need 5
 
-ORJSON_DEEPEST = 1024  # lists and objects within each other
+ORJSON_DEEPEST = 1024  # levels of nested lists and objects
 
 _TOO_DEEP = "lists and objects are nested too deep"
-_LARGE = 4096  # bytes of a body, or numbers of an array; below, what is saved is not worth the look
+_LARGE = 4096  # bytes of a body, or numbers of an array; below, the fast ways save less time than they cost
 _MANY = 20_000  # values of a document that the standard library reads in some 10 ms
 _NOT_JSON = re.compile(r"NaN|-?Infinity")
 _BEFORE_KEYS = {dict, str}
 _HOLD_KEYS = {dict, list}
-_GAP = b"\0"  # stands for a part that is written apart; no JSON text has this byte
+_GAP = b"\0"  # placeholder for a part that is written separately; no JSON text contains this byte
 _AT_ONCE = 256 * 1024  # numbers of an answer that is written at once: some 10 ms
 _PIECE = 42_000  # numbers written at a time: a megabyte of text at most, which orjson keeps in a block of that size
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATACLASS
-_OVERFLOW = "number is infinity when parsed as double"  # orjson's words for 1e400
-_LONGEST_INTEGER = 310  # characters; beyond, float64 has no number for it, and Python takes long to read it
+_OVERFLOW = "number is infinity when parsed as double"  # orjson's message for 1e400
+_LONGEST_INTEGER = 310  # characters; a longer integer is beyond float64, and Python takes long to parse it
 
 
 class MalformedJSON(ValueError):
-    """A body that is not JSON; its text says why, and where."""
+    """The body is not JSON; the message says why, and where."""
 
 
 @dataclass(frozen=True)
 class _Refused:
-    """Stands in a parsed document for what must not be in one."""
+    """A placeholder in a parsed document for a value that is refused."""
 
     why: str
 
 
 def decode(body: bytes, arrays: frozenset[str] = frozenset(), outline: Outline | None = None) -> Any:
-    """The JSON document in `body`. A number beyond float64 (1e400) is read as infinity, for the schema to point at.
+    """The JSON document in `body`. A number beyond float64 (1e400) becomes infinity, which the schema then refuses.
 
-    Members with one of the names in `arrays` come as NumPy arrays, where they are lists or matrices of numbers in a
-    large body. The `outline` is that of the body, where it is at hand. Raises MalformedJSON; and ValidationError for
-    the first number beyond float64 in a document of many values, which only a slow parser would read.
+    In a large body, members named in `arrays` become NumPy arrays if they are lists or matrices of numbers. Pass the
+    `outline` of the body if it is already computed. Raises MalformedJSON. Raises ValidationError at the first number
+    beyond float64 if the document has many values: the parser that reads it as infinity is slow.
     """
     outline = outline or Outline(body)
     if arrays and len(body) >= _LARGE:
@@ -75,13 +75,13 @@ def decode(body: bytes, arrays: frozenset[str] = frozenset(), outline: Outline |
 
 
 def _decode_lists(body: bytes, outline: Outline) -> Any:
-    """As `decode`, with lists for lists."""
+    """As `decode`, but without NumPy arrays."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         if error.msg != _OVERFLOW:
             raise MalformedJSON(_explanation(body, error)) from error
-        if nesting(body) > ORJSON_DEEPEST:  # how deep the standard library goes differs from one Python to the next
+        if nesting(body) > ORJSON_DEEPEST:  # the standard library's own limit differs between versions of Python
             raise MalformedJSON(_TOO_DEEP) from error
         if outline.values <= _MANY:
             return _decode_with_care(body, error.doc)
@@ -92,14 +92,14 @@ def _decode_lists(body: bytes, outline: Outline) -> Any:
 
 
 def _beyond_float64(body: bytes, error: json.JSONDecodeError) -> ValidationError:
-    """The refusal of the number that orjson stopped at, in front of which all is JSON."""
+    """The error for the number at which orjson stopped; the text before it is valid JSON."""
     number = len(error.doc[: error.pos].encode())
     path = Structure(body[:number], orjson.loads).path_to(number)
     return ValidationError(as_messages([(path, BEYOND_FLOAT64)]))
 
 
 def _refuse_keys_twice(body: bytes) -> None:
-    """Raise MalformedJSON where a key is given twice: other colons stand in strings, other keys in lists of lists."""
+    """Raise MalformedJSON if a key is given twice. Else the surplus colons are in strings or in lists of lists."""
     twice = Structure(body, orjson.loads).key_twice()
     if twice is not None:
         path, key = twice
@@ -109,8 +109,8 @@ def _refuse_keys_twice(body: bytes) -> None:
 def encode(document: Any, checkpoint: Checkpoint = unlimited) -> bytes:
     """`document` as JSON, NumPy arrays included. A number that is not finite becomes null: check beforehand.
 
-    An array that stands in the document twice, as the o of one layer and the da_dw of the next, is written once. What
-    is very large is written in pieces, with a look at the checkpoint between: one piece keeps other threads waiting.
+    An array that occurs twice, as the o of one layer and the da_dw of the next, is converted once. Very large parts are
+    written in pieces, with the checkpoint called in between: orjson blocks all other threads during a piece.
     """
     large = _large_parts((document,))
     if not large:
@@ -123,7 +123,7 @@ def encode(document: Any, checkpoint: Checkpoint = unlimited) -> bytes:
 
 
 def _encode_in_pieces(document: Any, large: list[Any], checkpoint: Checkpoint) -> bytes:
-    """Large parts are written apart, and copied once, into the answer."""
+    """Encode large parts separately, and copy each once, into the answer."""
     gaps = {id(part): orjson.Fragment(_GAP) for part in large}
     outline = _dumps(_with_texts(document, gaps), orjson.OPT_APPEND_NEWLINE).split(_GAP)
     texts: dict[int, list[bytes | memoryview]] = {}
@@ -137,7 +137,7 @@ def _encode_in_pieces(document: Any, large: list[Any], checkpoint: Checkpoint) -
 
 
 def _pieces(part: Any, checkpoint: Checkpoint) -> Iterator[bytes | memoryview]:
-    """The text of an array or of records."""
+    """The JSON of an array or of records, in pieces."""
 
     def write(value: Any) -> bytes:
         checkpoint()
@@ -162,16 +162,16 @@ def _dumps(document: Any, option: int = 0) -> bytes:
 
 
 def _written(value: Any) -> Any:
-    """What orjson does not write by itself; it asks for a transposed or strided array in another form."""
+    """A form that orjson can encode, for values that it cannot encode itself, such as a transposed or strided array."""
     if isinstance(value, np.ndarray):
         return np.ascontiguousarray(value)
-    if isinstance(value, WeightRecords):  # few: without a look at the checkpoint, as orjson would wrap what it raises
+    if isinstance(value, WeightRecords):  # few: no checkpoint, as orjson would wrap its exception
         return orjson.Fragment(value.as_json(_dumps))
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def _large_parts(values: Iterable[Any]) -> list[Any]:
-    """The arrays and records among values that are worth a look; lists are entered that begin with an object."""
+    """The large arrays and records among values. Lists are searched only if they begin with an object."""
     found: list[Any] = []
     for value in values:
         kind = type(value)
@@ -189,12 +189,12 @@ def _large_parts(values: Iterable[Any]) -> list[Any]:
 
 
 def _size(part: Any) -> int:
-    """The numbers of an array; those of records, roughly."""
+    """How many numbers an array has, or roughly how many records have."""
     return int(part.size if type(part) is np.ndarray else 8 * part.gradient.dE_dw.size)
 
 
 def _with_texts(document: Any, texts: dict[int, orjson.Fragment]) -> Any:
-    """The document with a text in the place of each part that has one."""
+    """The document, with the parts that are keys of `texts` (by their ids) replaced."""
     if type(document) is dict:
         return {key: _with_texts(value, texts) for key, value in document.items()}
     if type(document) is list and document and type(document[0]) is dict:
@@ -203,9 +203,9 @@ def _with_texts(document: Any, texts: dict[int, orjson.Fragment]) -> Any:
 
 
 def _number_of_keys(document: Any, depth: int = 0) -> int:
-    """How many keys the objects of a document have, as far as objects stand where the contract has them.
+    """How many keys the objects of a document have, in the places where the contract has objects.
 
-    Only lists are entered that begin with an object or a string: a long list of numbers costs nothing.
+    Lists are searched only if they begin with an object or a string, so a long list of numbers costs nothing.
     """
     if type(document) is dict:
         inner: Iterable[Any] = document.values()
@@ -223,7 +223,7 @@ def _number_of_keys(document: Any, depth: int = 0) -> int:
 
 
 def _decode_with_care(body: bytes, text: str) -> Any:
-    """As `decode`, by the standard library: slow, but it sees a key that is given twice, and reads 1e400."""
+    """As `decode`, with the standard library: slow, but it detects a key that is given twice, and reads 1e400."""
     refused: list[_Refused] = []
 
     def refuse(why: str) -> _Refused:
@@ -269,8 +269,8 @@ def _given_twice(key: str) -> str:
 
 
 def _places(document: Any) -> Iterator[tuple[Path, _Refused]]:
-    """What was refused in a document, with the path to it."""
-    remaining: list[tuple[Any, Path]] = [(document, ())]  # our own stack: a document may be deeper than Python recurses
+    """The refused values of a document, with their paths."""
+    remaining: list[tuple[Any, Path]] = [(document, ())]  # no recursion: Python's stack may be too small
     while remaining:
         document, path = remaining.pop()
         if isinstance(document, _Refused):
@@ -280,9 +280,9 @@ def _places(document: Any) -> Iterator[tuple[Path, _Refused]]:
 
 
 def _explanation(body: bytes, error: json.JSONDecodeError) -> str:
-    """orjson's or the standard library's complaint, with the place, and in plainer words where there are some."""
+    """The message of orjson or the standard library, with the place, and in plainer words for common mistakes."""
     try:
-        text = error.doc or body.decode("utf-8")  # orjson gives no text where it is not UTF-8
+        text = error.doc or body.decode("utf-8")  # orjson gives no text if it is not UTF-8
     except UnicodeDecodeError as not_utf8:
         return _not_utf8(body, not_utf8)
     if not text or text.isspace():

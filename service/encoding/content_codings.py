@@ -1,7 +1,7 @@
-"""Content codings (RFC 9110, section 8.4.1): zstd and gzip, there and back. The only module that knows zlib and zstd.
+"""Content codings (RFC 9110, section 8.4.1): compress and decompress zstd and gzip. Only this module imports them.
 
-What a client has compressed is expanded piece by piece, and never beyond what may come out: ten megabytes of gzip can
-hold ten gigabytes of zeros, and a few hundred bytes of zstd as much.
+Bodies are decompressed piece by piece, and never beyond a limit: ten megabytes of gzip can expand to ten gigabytes of
+zeros, and so can a few hundred bytes of zstd.
 """
 
 import sys
@@ -18,14 +18,14 @@ else:
 IDENTITY = "identity"
 
 _LEVEL = 1  # of both: for 1.25 MB of JSON, zstd takes 1.6 ms (to 158 kB), gzip 6.6 ms (234 kB), gzip 6 25 ms (172 kB)
-_GZIP = 31  # zlib's way to say: gzip's head and checksum, and the largest window
+_GZIP = 31  # the wbits of zlib for gzip's header and checksum, and the largest window
 _WINDOW = {int(zstd.DecompressionParameter.window_log_max): 23}  # 8 MiB at most, which RFC 9659 asks of a client
-_SLICE = 64 * 1024  # of what is compressed, given at a time: zlib copies what it did not get to
-_PIECE = 256 * 1024  # of what comes out
+_SLICE = 64 * 1024  # compressed bytes passed to the decompressor at a time: zlib copies those that it did not use
+_PIECE = 256 * 1024  # decompressed bytes of a piece
 
 
 class Decompressor(Protocol):
-    """What the standard library's decompressors have in common."""
+    """The common interface of the standard library's decompressors."""
 
     @property
     def eof(self) -> bool: ...
@@ -38,35 +38,35 @@ class Decompressor(Protocol):
 
 @dataclass(frozen=True)
 class Coding:
-    """One way to compress, and back."""
+    """One content coding: its compression and its decompressor."""
 
     compress: Callable[[bytes], bytes]
     decompressor: Callable[[], Decompressor]
 
 
-CODINGS: Mapping[str, Coding] = {  # the one that costs less comes first
+CODINGS: Mapping[str, Coding] = {  # the cheaper coding first
     "zstd": Coding(lambda data: zstd.compress(data, _LEVEL), lambda: zstd.ZstdDecompressor(options=_WINDOW)),
     "gzip": Coding(lambda data: zlib.compress(data, _LEVEL, _GZIP), lambda: zlib.decompressobj(_GZIP)),
 }
 
 
 class BadCoding(ValueError):
-    """Bytes that are not in the coding which they are said to be in; the text says why."""
+    """The bytes are not valid in the given coding; the message says why."""
 
 
 class TooMuch(ValueError):
-    """More comes out than may."""
+    """More bytes come out than are allowed."""
 
 
 def expand(coding: str, data: bytes, most: int) -> bytes:
-    """What was compressed. Raises TooMuch as soon as it is over `most` bytes, and BadCoding."""
+    """The decompressed bytes. Raises TooMuch once they are over `most` bytes, and BadCoding."""
     return b"".join(pieces(coding, data, most))
 
 
 def pieces(coding: str, data: bytes, most: int) -> Iterator[bytes]:
-    """What was compressed, a piece at a time. Raises as `expand`.
+    """The decompressed bytes, a piece at a time. Raises the same as `expand`.
 
-    One gzip member, or one frame of zstd: more of them could be empty, and a million of them cost seconds.
+    Only one gzip member or one zstd frame is allowed: a million empty ones would cost seconds.
     """
     decompressor = CODINGS[coding].decompressor()
     left, given = most + 1, 0
@@ -88,9 +88,9 @@ def pieces(coding: str, data: bytes, most: int) -> Iterator[bytes]:
 
 
 def announced_size(coding: str, data: bytes) -> int | None:
-    """How many bytes come out, as what was compressed says itself: gzip at its end, zstd at its beginning or nowhere.
+    """The decompressed size that the data announces: gzip at its end, zstd at its beginning or not at all (None).
 
-    What is not in the coding can say anything.
+    The size is not checked: invalid data can announce anything.
     """
     if coding == "gzip":
         return int.from_bytes(data[-4:], "little")
@@ -101,13 +101,13 @@ def announced_size(coding: str, data: bytes) -> int | None:
 
 
 def _pieces(decompressor: Decompressor, part: memoryview, most: int) -> Iterator[bytes]:
-    """What comes out of a part, up to so many bytes."""
+    """The decompressed bytes of a part, `most` at most."""
     given: bytes | memoryview = part
-    while most > 0 and not decompressor.eof:  # to zlib, a max_length of 0 is none
+    while most > 0 and not decompressor.eof:  # for zlib, a max_length of 0 means no limit
         asked = min(most, _PIECE)
         piece = decompressor.decompress(given, max_length=asked)
         yield piece
         if len(piece) < asked:
             return
         most -= asked
-        given = getattr(decompressor, "unconsumed_tail", b"")  # zlib hands back what it did not get to, zstd keeps it
+        given = getattr(decompressor, "unconsumed_tail", b"")  # zlib returns unused bytes, zstd keeps them

@@ -1,8 +1,8 @@
-"""Large bodies of ordinary requests: their lists of numbers straight into float64. The only module that knows simdjson.
+"""Parses large ordinary bodies, their lists of numbers directly into float64. The only module that imports simdjson.
 
-simdjson takes a third of the time of any parser that makes a Python object of each number, and no test of their types
-is left to do. It flattens what is nested in a list without a word, so every list is counted. Whatever is not as
-expected is left to the codec, which reads it the slow way, and says what is wrong.
+simdjson takes a third of the time of a parser that creates a Python object for each number, and it checks the types,
+too. It silently flattens nested lists, so this module counts all lists. It leaves unexpected documents to the codec,
+which parses them more slowly and says what is wrong.
 """
 
 from dataclasses import dataclass
@@ -13,24 +13,25 @@ import numpy as np
 
 from chainrule.functions.tables import Array
 
-_IS_THERE = find_spec("simdjson") is not None  # there is no build of it for every machine
-if _IS_THERE:
+_INSTALLED = find_spec("simdjson") is not None  # some platforms have no build of it
+if _INSTALLED:
     import simdjson
 
-_MOST_MEMBERS = 64  # of an object: each is found by going through all before it, and no contract has as many
-_LONGEST = 4096  # parts of any list that is no array: one activation for each unit
+_MOST_MEMBERS = 64  # of an object: simdjson searches linearly for each member, and no contract has so many
+_LONGEST = 4096  # entries of a list that is not an array: one activation for each unit
 
 
 class Unusual(ValueError):
-    """A document that has to be read in another way, right or wrong."""
+    """The document needs the slow parser, whether it is valid or not."""
 
 
 def read(body: bytes, arrays: frozenset[str], lists: int) -> Any:
-    """The document, with arrays for the members of these names. It has `lists` brackets that open, in strings or not.
+    """The document, with NumPy arrays for the members named in `arrays`. Raises Unusual.
 
-    Of a key that is given twice the last is kept: count them. Raises Unusual.
+    `lists` is the number of opening square brackets in the body, in strings or not. If a key is given twice, the last
+    value is kept, so the caller has to count the keys.
     """
-    if not _IS_THERE or body[:1] != b"{":  # simdjson passes over a byte order mark, which is no JSON
+    if not _INSTALLED or body[:1] != b"{":  # simdjson skips a byte order mark, which is not JSON
         raise Unusual
     reader = _Reader(arrays)
     try:
@@ -45,10 +46,10 @@ def read(body: bytes, arrays: frozenset[str], lists: int) -> Any:
 @dataclass
 class _Reader:
     arrays: frozenset[str]
-    lists: int = 0  # that were met
+    lists: int = 0  # the number of lists read so far
 
     def read(self, value: Any, name: str = "") -> Any:
-        """A value, and everything within it."""
+        """A value with everything in it; `name` is the key of the member."""
         kind = type(value)
         if kind is simdjson.Object:
             if len(value) > _MOST_MEMBERS:
@@ -64,8 +65,8 @@ class _Reader:
         return [self.read(inner) for inner in value]
 
     def _array(self, value: Any) -> Array:
-        numbers = np.frombuffer(value.as_buffer(of_type="d"))  # refuses all but numbers
-        if not numbers.size:  # [[], []] has two rows, and no array to tell of it
+        numbers = np.frombuffer(value.as_buffer(of_type="d"))  # raises an exception if there is anything but numbers
+        if not numbers.size:  # the shape of [[], []] is lost
             raise Unusual
         self.lists += 1
         if len(value) and type(value[0]) is not simdjson.Array:

@@ -1,7 +1,7 @@
-"""What can be told of a JSON text without parsing it: its depth, and the memory that decoding it takes.
+"""Estimates for a JSON text without parsing it: its depth, and the memory that decoding it takes.
 
-Everything is counted from brackets, quotes, commas and colons, in whole slices of the text at a time. So it costs
-about a nanosecond a byte, whatever the text holds.
+They come from counts of brackets, quotes, commas and colons, with vectorized operations on slices of the text. So they
+cost about a nanosecond a byte, for any text.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,39 +15,39 @@ Positions = np.ndarray[Any, np.dtype[np.intp]]
 
 BRACKETS = b"[]{}"
 _PAIRS = (b"[]", b"{}")
-_MARKS = b'[]{}":\\'  # without commas: there is one for each number
+_MARKS = b'[]{}":\\'  # without commas, which are as many as the numbers
 _ALL_BUT = {kept: bytes(set(range(256)) - set(kept)) for kept in (*_PAIRS, BRACKETS, _MARKS)}
-_QUOTE, _BACKSLASH, _COMMA, _NINE = b'"\\,9'  # the other marks come behind the nine
+_QUOTE, _BACKSLASH, _COMMA, _NINE = b'"\\,9'  # all marks except the quote have higher codes than the nine
 _LARGE = 4096  # bytes; below, one call of NumPy takes longer than bytes.count
 _LONG = 24 * 1024  # bytes; below, the calls of NumPy that find marks take longer than bytes.translate
-_SLICE = 256 * 1024  # bytes looked at together: they and their positions stay in the processor's cache
-_SCANNED = 64 * 1024  # bytes looked at together while the body is there: they take twice as much memory
-_ORDINARY_DEPTH = 8  # more than any request needs; strings are left out only beyond it
+_SLICE = 256 * 1024  # bytes processed together: they and their positions fit into the processor's cache
+_SCANNED = 64 * 1024  # bytes processed together in the scan for marks: they take twice as much memory
+_ORDINARY_DEPTH = 8  # more than any request needs; only beyond it are brackets in strings excluded
 _ONE_BYTE, _TWO_BYTES = 0xC3, 0xEF  # the highest bytes of UTF-8 in a text whose characters take so many in Python
 
-# Bytes of memory, each the most that orjson, simdjson or the standard library was seen to take: the resident memory of
-# a process, see tests/decoding.py. A number of 19 bytes takes orjson 68: its copy, a float of 24, 8 in a list, a tree.
-# simdjson takes 44 for it, array included, of which tracemalloc sees 8.
+# Bytes of memory, each the most that orjson, simdjson or the standard library was measured to take, as the resident
+# memory of a process (tests/decoding.py). For a number of 19 bytes orjson takes 68: its copy, a float of 24, 8 in a
+# list, a tree. simdjson takes 44 for it, array included, of which tracemalloc sees 8.
 _PER_VALUE = 60
 _PER_LIST = 100  # beside its values
 _PER_OBJECT = 160  # beside its members
 _PER_MEMBER = 120
 _PER_STRING = 50
-_PER_BYTE = 4  # a parser's copies of the text, and that of a string as Python has it
+_PER_BYTE = 4  # a parser's copies of the text, and the Python string
 _FIXED = 4096
-_WORDS = _FIXED + 4096  # of the members of an ordinary request
+_WORDS = _FIXED + 4096  # for the keys and names of an ordinary request
 
 
 def memory_of_numbers(size: int, numbers: int, lists: int) -> int:
-    """The bytes that decoding takes of a body which consists of so many bytes, numbers and lists, and some words.
+    """The bytes that decoding takes for a body of `size` bytes with so many numbers and lists, and some words.
 
-    Numbers such as 0.0123 may have a byte more.
+    Each number may be a byte longer, such as 0.0123.
     """
     return _WORDS + _PER_BYTE * (size + numbers) + _PER_VALUE * (numbers + lists) + _PER_LIST * lists
 
 
 class Outline:
-    """The outline of a JSON text."""
+    """The counts of a JSON text and the estimates from them."""
 
     def __init__(self, body: bytes) -> None:
         self.body = body
@@ -62,9 +62,9 @@ class Outline:
 
     @cached_property
     def memory(self) -> int:
-        """The most bytes that decoding takes beside the body: the parser's memory, Python's objects, the arrays.
+        """An upper bound of the bytes that decoding takes beside the body: parser, Python objects, arrays.
 
-        At most three times what the text of an ordinary request really takes.
+        It is at most three times the real memory for an ordinary request.
         """
         text = len(self.body)
         widest = self._widest()
@@ -90,7 +90,7 @@ class Outline:
 
     @cached_property
     def depth(self) -> int:
-        """How many lists, or how many objects, it has within each other."""
+        """The nesting depth of lists or of objects, whichever is deeper."""
         brackets = self._marks.translate(None, delete=_ALL_BUT[BRACKETS])
         deepest = max([_deepest(brackets, pair) for pair in _PAIRS])
         if deepest <= _ORDINARY_DEPTH:
@@ -98,7 +98,7 @@ class Outline:
         return max(_deepest_outside_strings(self.body, pair) for pair in _PAIRS)
 
     def _widest(self) -> int:
-        """Bytes of one character, as Python keeps the text when it is decoded: 1, 2 or 4."""
+        """Bytes that Python takes for each character of the decoded text: 1, 2 or 4."""
         text = self.body
         if text.isascii():
             return 1
@@ -106,7 +106,7 @@ class Outline:
         return 1 if highest <= _ONE_BYTE else 2 if highest <= _TWO_BYTES else 4
 
     def _string_bytes(self) -> int:
-        """How many bytes stand in strings."""
+        """The number of bytes within strings."""
         return sum(inside for _, _, inside in slices_outside_strings(self.body, b""))
 
 
@@ -121,7 +121,7 @@ def _marks_in(body: bytes) -> bytes:
     text, found, mostly_letters = np.frombuffer(body, np.uint8), [], False
     for at in range(0, len(text), _SCANNED):
         part = text[at : at + _SCANNED]
-        if not mostly_letters:  # among numbers no other byte is like a mark, and this takes half the time of translate
+        if not mostly_letters:  # no byte of a number looks like a mark; this takes half the time of translate
             likely = part > _NINE
             likely |= part == _QUOTE
             mostly_letters = int(np.count_nonzero(likely)) > len(part) // 8
@@ -135,9 +135,9 @@ def _only_marks(text: bytes) -> bytes:
 
 
 def slices_outside_strings(body: bytes, wanted: bytes) -> Iterator[tuple[Marks, Positions, int]]:
-    """Slice by slice of a JSON text: the wanted bytes outside of strings, where they are, how many bytes are inside.
+    """For each slice of a JSON text: the wanted bytes outside of strings, their positions, the bytes within strings.
 
-    Behind a backslash that stands outside of a string nothing is right any more: every parser stops there.
+    After a backslash outside of a string the result is wrong. This does not matter: every parser stops there.
     """
     is_wanted = np.zeros(256, bool)
     is_wanted[list(wanted)] = True
@@ -152,7 +152,7 @@ def slices_outside_strings(body: bytes, wanted: bytes) -> Iterator[tuple[Marks, 
 
 
 def _quotes(text: Marks, carried: int) -> tuple[Positions, int]:
-    """Where strings begin and end, and how many backslashes stand at the end; `carried` are those in front."""
+    """The positions of string delimiters, and the number of backslashes at the end; `carried` are those in front."""
     quotes = np.flatnonzero(text == _QUOTE)
     before = np.where(quotes > 0, text[quotes - 1] == _BACKSLASH, carried > 0)
     last = 0
@@ -165,7 +165,7 @@ def _quotes(text: Marks, carried: int) -> tuple[Positions, int]:
 
 
 def _run_lengths(text: Marks, quotes: Positions, before: Marks, carried: int) -> Positions:
-    """How many backslashes stand in front of each quote, where there is one `before` it."""
+    """How many backslashes precede each quote; `before` says whether the byte before a quote is a backslash."""
     backslashes = np.flatnonzero(text == _BACKSLASH)
     starts = backslashes[np.diff(backslashes, prepend=-2) != 1]
     if not len(starts):
@@ -177,7 +177,7 @@ def _run_lengths(text: Marks, quotes: Positions, before: Marks, carried: int) ->
 
 
 def _inside(quotes: Positions, begins_inside: bool, size: int) -> int:
-    """How many of so many bytes are within strings."""
+    """How many of `size` bytes are within strings."""
     edges = np.concatenate([[0] if begins_inside else [], quotes, [size]])
     return int(np.diff(edges)[::2].sum())
 
@@ -190,13 +190,13 @@ def _commas(body: bytes) -> int:
 
 
 def nesting(body: bytes) -> int:
-    """How many lists and objects a JSON text has within each other, taken together."""
+    """The nesting depth of a JSON text, lists and objects counted together."""
     return _deepest_outside_strings(body, BRACKETS)
 
 
 def _deepest(brackets: bytes, pair: bytes) -> int:
-    """How many brackets are open at most at a time."""
-    if len(brackets) < _LARGE:  # by how often the innermost pairs can be taken out: a tenth of the time of what follows
+    """The largest number of brackets of a pair that are open at a time."""
+    if len(brackets) < _LARGE:  # remove the innermost pairs repeatedly: a tenth of the time of the general way
         left = brackets.translate(None, delete=_ALL_BUT[pair])
         for height in range(_ORDINARY_DEPTH + 1):
             if not left:
@@ -211,7 +211,7 @@ def _deepest_outside_strings(body: bytes, kinds: bytes) -> int:
 
 
 def _highest(slices: Iterable[Marks], kinds: bytes) -> int:
-    """How many brackets of these kinds are open at most at a time, slice by slice of a text."""
+    """The largest number of brackets of these kinds that are open at a time, over all slices of a text."""
     steps = np.zeros(256, np.int8)
     steps[list(kinds)] = [1 if kind in b"[{" else -1 for kind in kinds]
     deepest = depth = 0

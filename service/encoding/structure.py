@@ -1,6 +1,6 @@
-"""Where a place in a JSON text is, as a path, and which key is given twice: of a large text, without parsing it.
+"""Finds the path to a position in a JSON text, and keys that are given twice, without parsing the text.
 
-The standard library's parser could tell both, but takes up to half a microsecond for each value.
+The standard library's parser could find both, but takes up to half a microsecond for each value.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from service.encoding.outline import Marks, Positions, slices_outside_strings
 _OPENING, _CLOSING, _LIST = b"[{", b"]}", b"["[0]
 _COMMA, _COLON = b",:"
 
-ReadString = Callable[[bytes], str]  # a string of JSON, its quotes included
+ReadString = Callable[[bytes], str]  # reads a JSON string, quotes included
 
 
 class Structure:
-    """The brackets, commas and colons of a JSON text outside of its strings. The text is JSON, or the front of one."""
+    """The brackets, commas and colons outside of the strings of a JSON text, or of the front of a JSON text."""
 
     def __init__(self, body: bytes, read_string: ReadString) -> None:
         self._body, self._read_string = body, read_string
@@ -31,17 +31,17 @@ class Structure:
 
     @cached_property
     def colons(self) -> Positions:
-        """Which of the marks are colons: one for each member of an object."""
+        """The indices of the marks that are colons: one for each member of an object."""
         return np.flatnonzero(self._marks == _COLON)
 
     def path_to(self, place: int) -> Path:
-        """The path to the value that the byte at `place` is in."""
+        """The path to the value that contains the byte at `place`."""
         front = int(np.searchsorted(self._at, place))
         depth = int(self._depths[front - 1]) if front else 0
         return tuple(self._step(level, front) for level in range(1, depth + 1))
 
     def key_twice(self) -> tuple[Path, str] | None:
-        """The path to the outermost object that has a key twice, the first of several, and that key."""
+        """The first of the outermost objects that have a key twice, as a path, and that key; None if there is none."""
         objects = self._objects()
         seen: dict[tuple[int, str], int] = {}
         found = []
@@ -56,7 +56,7 @@ class Structure:
         return self.path_to(int(self._at[opening])), key
 
     def _objects(self) -> Positions:
-        """For each colon, which mark opens the object that it is in."""
+        """For each colon, the index of the mark that opens its object."""
         objects = np.zeros(len(self.colons), np.intp)
         depths = self._depths[self.colons]
         for depth in np.unique(depths):
@@ -66,7 +66,7 @@ class Structure:
         return objects
 
     def _step(self, level: int, front: int) -> str | int:
-        """The step of a path from a list or object that is open in front of a mark to what is in it."""
+        """One step of a path: the key or index, in the list or object open at a level, that leads to mark `front`."""
         here = self._depths[:front] == level
         opening = int(np.flatnonzero(here & self._opens[:front])[-1])
         inside = np.flatnonzero(here[opening:]) + opening
@@ -75,5 +75,5 @@ class Structure:
         return self._key(int(inside[self._marks[inside] == _COLON][-1]))
 
     def _key(self, colon: int) -> str:
-        """The key in front of a colon; it stands right behind the mark before that."""
+        """The key in front of a colon; it begins right behind the previous mark."""
         return self._read_string(self._body[self._at[colon - 1] + 1 : self._at[colon]])

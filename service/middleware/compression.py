@@ -1,4 +1,4 @@
-"""Answers, compressed as the client accepts it."""
+"""Compression of answers, as negotiated by Accept-Encoding."""
 
 from flask import Flask, Response, request
 from werkzeug.datastructures import Accept
@@ -8,22 +8,22 @@ from service.document import Document
 from service.encoding.content_codings import CODINGS, IDENTITY
 from service.problems import NOT_ACCEPTABLE, Refusal
 
-SMALLEST = 4096  # bytes; below, what is saved is less than what a packet holds
+SMALLEST = 4096  # bytes; below, compression saves less than one packet
 
 _TEXT = {"application/json", "application/problem+json", "application/javascript", "image/svg+xml"}  # and text/*
 
 
 def register(app: Flask) -> None:
-    """Have the app compress its answers."""
+    """Make the app compress its answers."""
     app.before_request(_refuse_the_impossible)
     app.after_request(_compress)
 
 
 def coding_for(accepted: Accept, small: bool = False) -> str | None:
-    """The coding that Accept-Encoding likes best, the cheaper one among equals; None where it rules out everything.
+    """The coding that Accept-Encoding prefers, among equals the cheapest; None if no coding is acceptable.
 
-    To leave an answer as it is (identity) is acceptable unless it is ruled out, by name or by `*;q=0`; where it is not
-    named it is liked least (RFC 9110, section 12.5.3). A small answer is compressed only where nothing else will do.
+    Identity (no compression) is acceptable unless Accept-Encoding excludes it, by name or by `*;q=0`. If it is not
+    named, it has the lowest preference (RFC 9110, section 12.5.3). Small answers are compressed only if they must be.
     """
     if not accepted:
         return IDENTITY
@@ -62,7 +62,7 @@ def _compress(response: Response) -> Response:
         return response
     coding = coding_for(accepted_codings(), size < SMALLEST)
     if response.status_code != 304 and size and coding is not None and coding in CODINGS:
-        response.direct_passthrough = False  # of a file, which is read here
+        response.direct_passthrough = False  # for a file, which is read here
         response.set_data(CODINGS[coding].compress(response.get_data()))
         response.headers.add("Content-Encoding", coding)
         if not isinstance(response, Document):

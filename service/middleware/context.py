@@ -1,9 +1,9 @@
-"""What every request gets: an id, a look at what it accepts, the times of its stages, and an account of it at the end.
+"""The context of every request: an id, the times of its stages, and an Exchange for logs, metrics and traces.
 
-The server's front may hand on what it knows, in the WSGI environ (see `service.resources.handover`): `RECEIVED`, when
-the head had arrived (by time.perf_counter), `STAGES`, the seconds that its own stages took, and `REFUSAL`, a Refusal.
-`REPORTED` is a lock, taken by what logs and counts the request. So it is counted once: as the answer that comes too
-late, or as the refusal that was given in its place.
+The server's front passes values on in the WSGI environ (see `service.resources.handover`): `RECEIVED`, when the head
+had arrived (by time.perf_counter), `STAGES`, the seconds that the front's stages took, and `REFUSAL`, a Refusal.
+`REPORTED` is a lock: only the thread that acquires it logs and counts the request. So a request that times out is
+counted once: either with its late answer, or with the refusal sent in its place.
 """
 
 import re
@@ -19,21 +19,21 @@ from service.problems import Refusal
 from service.resources.deadline import CLIENT_GONE
 from service.resources.handover import RECEIVED, RECEIVED_BYTES, REFUSAL, REPORTED, STAGES
 
-OBSERVERS = "chainrule.observers"  # of an app's extensions: functions that are given every Exchange
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # others: a client could make up many
+OBSERVERS = "chainrule.observers"  # key of an app's extensions: functions that are called with every Exchange
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # clients could invent any others
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_VARIABLE = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")  # of a rule: <name>, or <path:name>
+_VARIABLE = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")  # of a Flask rule: <name>, or <path:name>
 
 
 class Exchange(NamedTuple):
     """A request and its answer, in what may be logged and counted: nothing that a client could choose freely."""
 
-    method: str  # "other" for what is no method of HTTP
-    route: str  # "/v1/activations/{name}", or "unmatched" where the path leads nowhere
+    method: str  # "other" for unknown methods
+    route: str  # "/v1/activations/{name}", or "unmatched" if the path matches no route
     status: int
     problem: str | None  # the name of its type
-    rejected: str | None  # why it was refused: the name of the problem, or "memory" where there was too little of it
+    rejected: str | None  # why it was refused: the name of the problem, or "memory" if memory was short
     request_bytes: int  # of the bodies, as they were sent
     response_bytes: int
     seconds: float
@@ -50,17 +50,17 @@ Observer = Callable[[Exchange], None]
 
 
 def register(app: Flask) -> None:
-    """Have the app give every request an id and every answer its headers, and tell the observers of both."""
+    """Make the app give every request an id and every answer its headers, and call the observers."""
     app.extensions.setdefault(OBSERVERS, [])
     app.before_request(_begin)
     app.after_request(_end)
 
 
 def tell_of_gone(app: Flask, environ: Mapping[str, Any], route: str) -> None:
-    """Tell the observers of a request whose client has gone before its answer.
+    """Call the observers for a request whose client has disconnected before its answer.
 
-    There is nobody to answer, so the application need not run: that would take ten times as long, and clients can go by
-    the thousand at once.
+    The application does not run, because no answer is needed: running it would take ten times as long, and a thousand
+    clients can disconnect at once.
     """
     exchange = Exchange(
         method=environ["REQUEST_METHOD"],
@@ -136,12 +136,12 @@ def _exchange(asked: Request, known: Any, response: Response) -> Exchange:
 
 
 def _route(asked: Request) -> str:
-    """Flask's rule in OpenAPI's way of writing."""
+    """The route in OpenAPI's notation: /v1/activations/{name}."""
     return _VARIABLE.sub(r"{\1}", asked.url_rule.rule) if asked.url_rule else "unmatched"
 
 
 def _size(asked: Request, response: Response) -> int:
-    """The bytes of the body that is sent: a file's from its header, as it is not read yet."""
+    """The bytes of the body that is sent. The size of a file is in its Content-Length: it is not read yet."""
     if asked.method == "HEAD" or response.status_code in {204, 304}:
         return 0
     if isinstance(response, Document):

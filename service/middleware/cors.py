@@ -1,4 +1,4 @@
-"""Which pages of other origins a browser lets call the service: none, unless the settings name some."""
+"""CORS: browsers let pages of other origins call the service only if CHAINRULE_CORS_ORIGINS lists them."""
 
 from flask import Flask, Response, current_app, request
 
@@ -8,20 +8,20 @@ _PREFLIGHT = {
     "Access-Control-Allow-Headers": (
         "Content-Type, Content-Encoding, Authorization, X-API-Key, X-Request-ID, If-None-Match"
     ),
-    "Access-Control-Max-Age": "7200",  # seconds, the most that Chromium keeps it (MDN)
+    "Access-Control-Max-Age": "7200",  # seconds, the maximum in Chromium (MDN)
 }
 _EXPOSED = "X-Request-ID, Server-Timing, Retry-After, ETag"
 
 
 def register(app: Flask) -> None:
-    """Have the app tell browsers which origins may read its answers, errors too. Without any set, it tells nothing."""
+    """Make the app add CORS headers to all answers, errors included. Without CORS origins it adds none."""
     if app.config["SETTINGS"].cors_origins:
         app.before_request(_answer_preflight)
         app.after_request(_allow)
 
 
 def _is_preflight() -> bool:
-    """Whether a browser asks before it sends what a page wants to send."""
+    """Whether a request is a browser's CORS preflight."""
     return request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers and _origin() is not None
 
 
@@ -29,13 +29,13 @@ def _answer_preflight() -> Response | None:
     if not _is_preflight():
         return None
     answer = Response(status=204, headers=_PREFLIGHT if _allowed() else {})
-    del answer.headers["Content-Type"]  # of a body that is not there
+    del answer.headers["Content-Type"]  # the answer has no body
     return answer
 
 
 def _allow(response: Response) -> Response:
     if _ANY not in _origins():
-        response.vary.add("Origin")  # also for who may not, or has no origin: a cache must know
+        response.vary.add("Origin")  # for caches, even if this origin is missing or not allowed
     allowed = _allowed()
     if allowed:
         response.headers["Access-Control-Allow-Origin"] = allowed
@@ -54,7 +54,7 @@ def _origins() -> tuple[str, ...]:
 
 
 def _allowed() -> str | None:
-    """What Access-Control-Allow-Origin says to this request; never with credentials, as cookies mean nothing here."""
+    """The value of Access-Control-Allow-Origin for this request. Credentials are never allowed: we use no cookies."""
     origins, origin = _origins(), _origin()
     if origin is None:
         return None

@@ -1,16 +1,16 @@
-"""Documents that a client may keep, and ask for again by their tag: 304 where they are still the same."""
+"""ETags and Cache-Control: clients may cache documents and revalidate them; 304 if they have not changed."""
 
 from flask import Flask, Response, current_app, request
 
 from service.middleware.keys import needs_key
 
 _SECONDS = (
-    300  # for which a document may be used without asking: limits change with a deployment, the rest with a version
+    300  # during which a cached document is fresh: limits change with a deployment, other documents with a version
 )
 
 
 def register(app: Flask) -> None:
-    """Have the app give its documents a tag, and everything else the word that it must not be kept."""
+    """Make the app add an ETag to its documents, and `Cache-Control: no-store` to all other answers."""
     app.after_request(_tag)
 
 
@@ -21,15 +21,15 @@ def _tag(response: Response) -> Response:
             response.headers.add("Cache-Control", "no-store")
         return response
     response.headers.setdefault("Cache-Control", _keeping())
-    if response.is_sequence and not response.cache_control.no_store:  # a file has its tag already
+    if response.is_sequence and not response.cache_control.no_store:  # a file already has its ETag
         response.add_etag(weak=True)
         tag, _ = response.get_etag()
         if request.if_none_match.contains_weak(tag or ""):
-            response.status_code = 304  # which goes without the body
+            response.status_code = 304  # werkzeug sends no body with it
     return response
 
 
 def _keeping() -> str:
-    """Behind keys a document is the client's own, and kept only to be asked for again: keys are withdrawn."""
+    """The Cache-Control of a document. Behind keys: private, and always revalidated, as a key may be withdrawn."""
     guarded = current_app.config["SETTINGS"].api_keys_file and needs_key(request.path)
     return "private, no-cache" if guarded else f"public, max-age={_SECONDS}"

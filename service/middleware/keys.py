@@ -1,4 +1,4 @@
-"""API keys, where a file names some: who may use what stands under /v1. The file can change while the service runs.
+"""API keys: if the settings name a file of keys, requests under /v1 need one. The file may change at any time.
 
 Each line of the file is `name:sha256$<hexadecimal digits>`; empty lines and comments (#) are skipped.
 """
@@ -17,12 +17,12 @@ from flask import Flask, Request, g, request
 from service.configuration.settings import PREFIX, BadSettings
 from service.problems import UNAUTHORIZED, Refusal
 
-ADMITS = "chainrule.admits"  # of an app's extensions: whether a WSGI environment is let in, for who asks beforehand
+ADMITS = "chainrule.admits"  # key of an app's extensions: a function that checks the key of a WSGI environment
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LINE = re.compile(rf"({_NAME.pattern}):sha256\$([0-9a-f]{{64}})")
 _FORM = "name:sha256$<64 hexadecimal digits>"
-_PAUSE = 1.0  # seconds between two looks at the file
+_PAUSE = 1.0  # seconds between two checks whether the file has changed
 
 log = logging.getLogger(__name__)
 
@@ -31,16 +31,16 @@ Signature = tuple[int, int, int]
 
 
 class BadKeys(BadSettings):
-    """A name or a file of keys that cannot be used; the text says why, without any key."""
+    """A name or a file of keys is invalid; the message says why, without any key."""
 
 
 def register(app: Flask) -> None:
-    """Have the app ask for a key, where the settings name a file of them. Raises BadKeys."""
+    """Make the app require a key if the settings name a file of keys. Raises BadKeys."""
     file = app.config["SETTINGS"].api_keys_file
     if not file:
         return
     keyring = Keyring(Path(file))
-    app.extensions[ADMITS] = lambda environ: _admits(keyring, Request(environ))  # which reads a path as the router does
+    app.extensions[ADMITS] = lambda environ: _admits(keyring, Request(environ))  # reads the path as the router does
 
     @app.before_request
     def check() -> None:
@@ -50,12 +50,12 @@ def register(app: Flask) -> None:
 
 
 def needs_key(path: str) -> bool:
-    """Whether keys guard a path, in a deployment that has some. As the router reads it: //v1/losses is /v1/losses."""
+    """Whether a path requires a key, if the deployment has keys. For the router, //v1/losses is /v1/losses."""
     return f"{path}/".startswith("/v1/")
 
 
 def new_key(name: str) -> tuple[str, str]:
-    """A new key, and its line for the file. Raises BadKeys where the name cannot stand there."""
+    """A new key, and its line for the file of keys. Raises BadKeys if the name is invalid."""
     if not _NAME.fullmatch(name):
         raise BadKeys("the name of a key has 1 to 64 of the characters A-Z a-z 0-9 . _ -")
     key = f"chainrule_{secrets.token_urlsafe(32)}"
@@ -63,7 +63,7 @@ def new_key(name: str) -> tuple[str, str]:
 
 
 def read_keys(path: Path) -> Keys:
-    """The names and digests in a file. Raises BadKeys, which names the line but does not show it."""
+    """The names and digests in a file. Raises BadKeys with the number of the line, but not its text."""
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -82,31 +82,31 @@ def read_keys(path: Path) -> Keys:
 
 
 class Keyring:
-    """The keys in force: those of the file when it could last be read."""
+    """The keys in force: those of the file's last valid state."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._signature = self._look()  # before it is read: what is written meanwhile is then seen the next time
+        self._signature = self._current_signature()  # before reading: the next check then sees a change made meanwhile
         self._keys = read_keys(path)
         self._look_at = time.monotonic() + _PAUSE
 
     def name_of(self, key: str | None) -> str | None:
-        """The name of a key, or None where it is not one of ours."""
+        """The name of a key, or None if the key is unknown."""
         self._refresh()
         digest, found = _digest(key or ""), None
-        for name, known in self._keys:  # all of them: the time must not tell which one is like the key
+        for name, known in self._keys:  # all keys: the time must not reveal which key matches
             if hmac.compare_digest(known, digest):
                 found = name
         return found
 
     def _refresh(self) -> None:
-        """Read a file that has changed. One that cannot be used leaves the old keys in force, and is told of once."""
+        """Read the file again if it has changed. If it is invalid, log that once, and keep the old keys in force."""
         with self._lock:
             if time.monotonic() < self._look_at:
                 return
             self._look_at = time.monotonic() + _PAUSE
-            signature = self._look()
+            signature = self._current_signature()
             if signature == self._signature:
                 return
             self._signature = signature
@@ -117,8 +117,8 @@ class Keyring:
             else:
                 log.info("%d API keys read", len(self._keys))
 
-    def _look(self) -> Signature | None:
-        """What changes when the file does; None without a file."""
+    def _current_signature(self) -> Signature | None:
+        """Time, size and inode of the file, to detect a change; None if there is no file."""
         try:
             found = self._path.stat()
         except OSError:
@@ -127,7 +127,7 @@ class Keyring:
 
 
 def _digest(key: str) -> str:
-    """A plain hash without salt: a key has 256 random bits, which nobody guesses, and no table of hashes holds.
+    """The SHA-256 of a key, without salt: a key has 256 random bits, so neither guessing nor hash tables can find it.
 
     A slow hash, as passwords need, would cost every request some 100 ms.
     """

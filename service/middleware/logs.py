@@ -1,6 +1,6 @@
-"""The log: JSON lines on the standard output, one for each request, and one for whatever else is told by `logging`.
+"""The log: JSON lines on the standard output, one for each request, and one for each other record of `logging`.
 
-Of a request, a line says what an Exchange holds, so nothing that a client sent: no path or query, no key, no input.
+The line of a request contains the fields of its Exchange, so no text of a client: no path or query, key or input.
 """
 
 import logging
@@ -18,29 +18,29 @@ from service.middleware.context import OBSERVERS, Exchange
 
 _STDOUT = 1
 _PROBES = {"/livez", "/readyz", "/metrics"}
-_SAID = "said"  # the attribute of a record with the fields of its line
-_LONGEST = select.PIPE_BUF - 1024  # bytes of the longest text: longer lines of several processes could mingle in a pipe
+_FIELDS = "said"  # the attribute of a record that holds the fields of its line
+_LONGEST = select.PIPE_BUF - 1024  # bytes of the longest text: longer lines of several processes could mix in a pipe
 
-_log = logging.getLogger("chainrule.requests")  # without `configure` its lines go nowhere
+_log = logging.getLogger("chainrule.requests")  # silent until `configure` is called
 
 
 def register(app: Flask) -> None:
-    """Have every request of the app logged."""
+    """Log every request of the app."""
     app.extensions.setdefault(OBSERVERS, []).append(log_exchange)
-    app.logger.disabled = True  # Flask would log a failed request once more, with its path, which is the client's text
+    app.logger.disabled = True  # Flask would log a failed request again, with its path, which is a client's text
 
 
 def configure(level: str) -> None:
-    """Send everything that is logged in this process, warnings too, to the standard output as JSON lines."""
+    """Write all log records and warnings of this process to the standard output, as JSON lines."""
     logging.basicConfig(level=level.upper(), handlers=[_Lines()], force=True)
     logging.captureWarnings(True)
 
 
 class GunicornLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's own messages go the way of all others, and it has no line for a request: that is ours."""
+    """Passes gunicorn's messages on to our log, and switches its access log off, because we log the requests."""
 
     def setup(self, cfg: Any) -> None:
-        """Nothing but to let the messages through."""
+        """Let messages of all levels propagate to the root logger."""
         self.cfg = cfg
         self._access_log_enabled = False
         self.error_log.setLevel(logging.NOTSET)
@@ -48,7 +48,7 @@ class GunicornLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
 
 
 def log_exchange(exchange: Exchange) -> None:
-    """One line: at level error with the trace for a fault of ours, at level debug for a health check."""
+    """Log one line: at level error with a trace for status 500, at level debug for a health check."""
     level = _level(exchange)
     if not _log.isEnabledFor(level):
         return
@@ -72,7 +72,7 @@ def log_exchange(exchange: Exchange) -> None:
 
 
 def trace(error: BaseException) -> str:
-    """Where an exception was raised, and the one that it came of: lines of code and types, but not the messages.
+    """The traceback of an exception and of its causes: lines of code and types, without the messages.
 
     A message may quote the request: ValueError("could not convert string to float: '...'").
     """
@@ -97,7 +97,7 @@ def _milliseconds(seconds: float) -> float:
 
 
 class _Lines(logging.Handler):
-    """Writes each line at once, so that those of several processes do not mingle. What fails is told on stderr."""
+    """Writes each line in one call, so that lines of several processes do not mix. Reports failures on stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
@@ -105,19 +105,19 @@ class _Lines(logging.Handler):
             line = _line(record)
             while line:
                 line = line[os.write(_STDOUT, line) :]
-        except (OSError, TypeError, ValueError):  # never the request's business
+        except (OSError, TypeError, ValueError):  # a failed log line must not fail the request
             self.handleError(record)
 
 
 def _line(record: logging.LogRecord) -> bytes:
-    """A record as JSON: first what every line has, then what this one says."""
-    said: dict[str, Any] = {
+    """A record as JSON: the fields of every line, followed by the record's own fields."""
+    document: dict[str, Any] = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "level": record.levelname.lower(),
         "event": record.getMessage(),
         "logger": record.name,
         "pid": record.process,
-        **getattr(record, _SAID, {}),
+        **getattr(record, _FIELDS, {}),
     }
     if record.exc_info:
         said["exception"] = "".join(traceback.format_exception(*record.exc_info))

@@ -1,8 +1,8 @@
-"""Prometheus metrics: what is counted of every request, right over all workers, the dead ones too.
+"""Prometheus metrics of all requests, added up over all workers, including those that have ended.
 
-Each worker counts in files of its own (prometheus_client's multiprocess mode); the admin process adds them up when it
-is asked. The files of a worker that is dead are first added to one file of all the dead, or every restart would make
-the answer slower for ever.
+Each worker counts in its own files (prometheus_client's multiprocess mode), and the admin process adds them up for
+each scrape. It first merges the files of ended workers into one file for each kind of metric. Otherwise every restart
+of a worker would make all later scrapes slower.
 """
 
 import os
@@ -29,32 +29,32 @@ REJECTIONS = frozenset(
     {"overloaded", "memory", "work-timed-out", "request-timeout", "too-large", "limit-exceeded", "unauthorized"}
 )
 
-_DEAD = "0"  # no process has this id
-_ADDED_UP = ("counter", "histogram")  # kinds that outlive their process
+_DEAD = "0"  # in place of a process id, in the names of the merged files
+_ADDED_UP = ("counter", "histogram")  # kinds whose counts stay when their process ends
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _BYTES = tuple(4.0**power for power in range(4, 14))  # 256 bytes to 64 MiB
 _PARAMETERS = tuple(10.0**power for power in range(1, 8))
 
 
 class Metrics:
-    """The metrics of this process; with a directory, those of all processes that were forked from it."""
+    """The metrics of this process; with a directory, of all processes that are forked from it."""
 
     def __init__(self, directory: Path | None = None) -> None:
         if directory is not None:
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)  # where prometheus_client looks, for each new file
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)  # prometheus_client creates its files there
             values.ValueClass = values.MultiProcessValue()
         self.registry = CollectorRegistry()
         self._requests = self._counter("http_requests", "Requests answered.", "route", "method", "code")
         self._rejected = self._counter(
-            "http_requests_rejected", "Requests refused, by type of problem or by what was short.", "reason"
+            "http_requests_rejected", "Requests refused, by problem type; memory, if memory was short.", "reason"
         )
-        self._multiply_adds = self._counter("multiply_adds", "Multiply-adds of the matrix products asked for.")
-        self._work_seconds = self._histogram("predicted_work_seconds", "Work of requests as predicted.", _SECONDS)
+        self._multiply_adds = self._counter("multiply_adds", "Multiply-adds of the matrix products requested.")
+        self._work_seconds = self._histogram("predicted_work_seconds", "Predicted work of requests.", _SECONDS)
         self._seconds = self._histogram(
-            "http_request_duration_seconds", "From the head of a request to its answer.", _SECONDS, "route", "method"
+            "http_request_duration_seconds", "Time from request head to answer.", _SECONDS, "route", "method"
         )
         self._stages = self._histogram(
-            "request_stage_duration_seconds", "Stages of requests, as in Server-Timing.", _SECONDS, "stage"
+            "request_stage_duration_seconds", "Time of each stage, as in Server-Timing.", _SECONDS, "stage"
         )
         self._request_bytes = self._histogram("http_request_body_bytes", "Bodies of requests.", _BYTES)
         self._response_bytes = self._histogram("http_response_body_bytes", "Bodies of answers.", _BYTES)
@@ -65,7 +65,7 @@ class Metrics:
 
     def _add_gauges(self) -> None:
         self._in_flight = self._gauge("requests_in_flight", "Requests being computed in a slot.", "work")
-        self._waiting = self._gauge("requests_waiting", "Requests that wait for a slot.")
+        self._waiting = self._gauge("requests_waiting", "Requests waiting for a slot.")
         self._limit = self._gauge("requests_in_flight_limit", "Slots: requests that may be computed at a time.")
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
@@ -96,26 +96,26 @@ class Metrics:
             self._work_seconds.observe(exchange.work_seconds)
 
     def start_worker(self, concurrency: int) -> None:
-        """Tell how many requests this process computes at a time."""
+        """Set the number of slots of this process, and its other gauges to 0."""
         self._limit.set(concurrency)
         self.in_flight(0, 0, 0)
 
     def in_flight(self, small: int, big: int, waiting: int) -> None:
-        """Tell how many requests of each kind this process computes, and how many wait."""
+        """Set how many requests of each kind this process computes, and how many wait."""
         self._in_flight.labels("small").set(small)
         self._in_flight.labels("big").set(big)
         self._waiting.set(waiting)
 
 
 def new_directory() -> Path:
-    """An empty directory for the files of the metrics, in memory where there is such a disk."""
+    """Create an empty directory for the files of the metrics, in memory (/dev/shm) if possible."""
     memory = Path("/dev/shm")  # noqa: S108
     parent = memory if os.access(memory, os.W_OK) else None
     return Path(tempfile.mkdtemp(prefix=f"chainrule-metrics-{os.getpid()}-", dir=parent))
 
 
 def remove_directory(directory: Path) -> None:
-    """Remove it with everything in it, as far as it is there."""
+    """Remove a directory and its files; ignore missing ones."""
     shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -129,41 +129,41 @@ def exposition(directory: Path, shared: Shared) -> bytes:
 
 
 class _Workers:
-    """What the workers count, added up."""
+    """A collector of the workers' metrics, added up."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics of this moment."""
+        """The current values."""
         yield from MultiProcessCollector.merge(map(str, _files(self._directory)))
 
 
 class _State:
-    """What no worker counts: the state of the service."""
+    """A collector of metrics that no worker counts: the state of the service."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics of this moment."""
-        build = GaugeMetricFamily("chainrule_build_info", "1, with the version.", labels=["version"])
+        """The current values."""
+        build = GaugeMetricFamily("chainrule_build_info", "Always 1; the label is the version.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
         yield GaugeMetricFamily("chainrule_workers", "Workers that take requests.", len(self._shared.workers))
         memory = self._shared.memory
-        yield GaugeMetricFamily("chainrule_memory_claimed_bytes", "Memory budget in use.", memory.claimed())
+        yield GaugeMetricFamily("chainrule_memory_claimed_bytes", "Memory budget claimed.", memory.claimed())
         yield GaugeMetricFamily("chainrule_memory_budget_bytes", "Memory budget of all processes.", memory.total)
         yield GaugeMetricFamily("chainrule_draining", "1 while the service is stopping.", int(self._shared.draining))
 
 
 def _files(directory: Path) -> list[Path]:
-    """The files that hold counts. A file is empty for a moment after a worker has made it, and cannot be read then."""
+    """The files with counts. A file that a worker has just created is still empty, and cannot be read yet."""
     return [file for file in directory.glob("*.db") if file.stat().st_size]
 
 
 def _merge_dead_workers(directory: Path) -> None:
-    """Add the counts of processes that have ended to one file, and remove theirs."""
+    """Merge the files of processes that have ended into one file for each kind of metric, and remove them."""
     for file in _files(directory):
         kind, _, pid = file.stem.rpartition("_")
         if pid == _DEAD or _is_alive(int(pid)):

@@ -1,4 +1,4 @@
-"""Headers by which a browser takes no answer for something else than it is. The pages' own policy stands with them."""
+"""Security headers of all answers. The Content-Security-Policy of each page is set in `service/pages`."""
 
 from flask import Flask, Response
 
@@ -6,7 +6,7 @@ from service.document import Document
 
 
 def register(app: Flask) -> None:
-    """Have every answer of the app carry them."""
+    """Make the app add the headers to every answer."""
     app.after_request(_secure)
 
 

@@ -1,7 +1,7 @@
-"""A span for each request, sent by OTLP over HTTP. The only module that knows OpenTelemetry.
+"""A span for each request, sent with OTLP over HTTP. The only module that imports OpenTelemetry.
 
-Names and attributes are those of OpenTelemetry's semantic conventions for HTTP servers. Of a request, a span holds what
-an Exchange does: nothing that a client sent, except whose trace it belongs to (W3C Trace Context).
+Names and attributes follow OpenTelemetry's semantic conventions for HTTP servers. A span contains only fields of the
+Exchange, so no text of a client. The client's traceparent header sets the parent span (W3C Trace Context).
 """
 
 import time
@@ -20,18 +20,18 @@ from service.middleware.context import Exchange
 
 
 class Spans:
-    """Sends spans as the OTEL_* variables say: where to, how many of them (the sampler), in which batches."""
+    """Sends spans. The OTEL_* variables set the receiver, the sampler and the size of the batches."""
 
     def __init__(self) -> None:
         resource = Resource.create({SERVICE_VERSION: __version__})
         if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
             resource = resource.merge(Resource({SERVICE_NAME: "chainrule"}))
-        provider = TracerProvider(resource=resource)  # its end, which sends what is left, is that of the process
+        provider = TracerProvider(resource=resource)  # at exit it sends the remaining spans
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = provider.get_tracer("chainrule", __version__)
 
     def observe(self, exchange: Exchange) -> None:
-        """One span, which has just ended."""
+        """Record a span that ends now."""
         end = time.time_ns()
         span = self._tracer.start_span(
             f"{exchange.method} {exchange.route}",

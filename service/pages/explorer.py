@@ -1,6 +1,6 @@
-"""The explorer: a page at / on which a network's gradients are seen, and the files that it is made of.
+"""The explorer: a page at / that shows the gradients of a network, and its files.
 
-The page asks the same endpoints as every other client, and computes nothing that they answer.
+The page uses the same endpoints as every other client, and computes nothing that they return.
 """
 
 from pathlib import Path
@@ -22,32 +22,32 @@ explorer = Blueprint("explorer", __name__)
 
 
 def page() -> Response:
-    """The page, under a policy that lets in what comes from this service alone."""
-    answer = _asked_for_anew(make_response(render_template("explorer.html")))
+    """The explorer page, with a Content-Security-Policy that allows only content of this service."""
+    answer = _revalidated(make_response(render_template("explorer.html")))
     answer.headers["Content-Security-Policy"] = POLICY
     return answer
 
 
 def wants_page() -> bool:
-    """Whether the explorer is on, and a page is liked better than JSON: a browser's case, not curl's `*/*`."""
+    """Whether the explorer is on and Accept prefers HTML to JSON, as a browser's does, but not curl's `*/*`."""
     accepted = request.accept_mimetypes
     return is_on() and accepted["text/html"] > accepted["application/json"]
 
 
 def is_on() -> bool:
-    """Whether this deployment has the page."""
+    """Whether the explorer is switched on in this deployment."""
     return bool(current_app.config["SETTINGS"].explorer)
 
 
 @explorer.get("/static/explorer/<path:file>")
 def get_file(file: str) -> Response:
-    """A script or a style of the page."""
+    """A script or a style sheet of the page."""
     if not is_on():
         raise Refusal(NOT_FOUND, "the explorer is switched off here")
-    return _asked_for_anew(send_from_directory(FILES, file))
+    return _revalidated(send_from_directory(FILES, file))
 
 
-def _asked_for_anew(answer: Response) -> Response:
-    """Kept, but asked for each time by its tag: modules of two versions must never be mixed."""
+def _revalidated(answer: Response) -> Response:
+    """Let caches revalidate the answer at every use, so that the page never mixes modules of two versions."""
     answer.headers["Cache-Control"] = "no-cache"
     return answer

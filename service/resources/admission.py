@@ -1,9 +1,9 @@
-"""How a request gets what it needs of the service: memory for decoding its body, then a slot and memory for its work.
+"""Admission of a request: memory for decoding its body, then a slot and memory for its work.
 
-A view calls `reserve` before it decodes a body and `admit` before it computes. On the event loop both let through only
-what is small, and raise Postponed for the rest, which the front then has computed in a thread. There both wait: `admit`
-first for a slot of the kind of work, then for memory. A request with a slot for big work waits for nothing but memory,
-and `memory_budget` says why that comes. In process, without a server, both do nothing.
+A view calls `reserve` before it decodes a body and `admit` before it computes. On the event loop both pass only small
+requests, and raise Postponed for larger ones; the front then computes these in a thread. In the thread both wait:
+`admit` first for a slot of the right kind, then for memory. A request that has a slot for big work waits for memory
+only; `memory_budget` explains why it gets it. Without a server, as in tests of the application, both do nothing.
 """
 
 from typing import Protocol
@@ -16,13 +16,16 @@ from service.resources.memory_budget import Budget, Holding
 
 ADMISSION = "chainrule.admission"  # the key of an environ
 
-LOOP_SECONDS = 0.002  # of a reference core: work that is done on the event loop, as the way to a thread costs a tenth
+LOOP_SECONDS = 0.002  # of a reference core: work up to this stays on the event loop, as a thread would add a tenth
 LOOP_MEMORY = 4 * 2**20
-SMALL_SECONDS = 0.1  # of a reference core: work that may use the slots which are kept for small work
+SMALL_SECONDS = 0.1  # of a reference core: work up to this may use the slots reserved for small work
 
 
 class Postponed(BaseException):
-    """A request is too big for the event loop: it is taken up again in a thread. No error, so nothing answers it."""
+    """Raised if a request is too big for the event loop: the front starts it again in a thread.
+
+    A BaseException, so that no error handler of Flask answers it.
+    """
 
     def __init__(self, work: Work) -> None:
         super().__init__()
@@ -30,7 +33,7 @@ class Postponed(BaseException):
 
 
 class Admission(Protocol):
-    """What stands in the environ of a request that the server has computed."""
+    """The object under `ADMISSION` in the environ of a request that the server computes."""
 
     def reserve(self, memory: int) -> float: ...
 
@@ -38,16 +41,16 @@ class Admission(Protocol):
 
 
 def reserve(memory: int) -> None:
-    """Get the bytes that decoding the body takes. Raises Refusal where there are none in time."""
+    """Reserve the bytes that decoding the body takes. Raises Refusal if they are not free in time."""
     found: Admission | None = request.environ.get(ADMISSION)
     if found is not None:
         _account(found.reserve(memory))
 
 
 def admit(seconds: float, memory: int) -> None:
-    """Get a slot and memory for work that takes so many seconds and bytes, those of body and answer included.
+    """Get a slot and memory for work of this size; `memory` includes the body and the answer.
 
-    Raises Refusal where there is no slot or no memory in time.
+    Raises Refusal if no slot or no memory is free in time.
     """
     found: Admission | None = request.environ.get(ADMISSION)
     if found is not None:
@@ -55,7 +58,7 @@ def admit(seconds: float, memory: int) -> None:
 
 
 def kind_of(seconds: float) -> Work:
-    """The kind of work that takes so many seconds of a reference core."""
+    """The kind of work that takes `seconds` of a reference core."""
     return Work.SMALL if seconds <= SMALL_SECONDS else Work.BIG
 
 
@@ -65,34 +68,34 @@ def _account(waited: float) -> None:
 
 
 class OnLoop:
-    """A request that is looked at on the event loop."""
+    """The admission of a request on the event loop."""
 
     def reserve(self, memory: int) -> float:
-        """Raise Postponed where decoding takes much."""
+        """Raise Postponed if decoding takes more than LOOP_MEMORY."""
         if memory > LOOP_MEMORY:
             raise Postponed(Work.SMALL)
         return 0.0
 
     def admit(self, seconds: float, memory: int) -> float:
-        """Raise Postponed where the work is more than a moment's."""
+        """Raise Postponed if the work takes more than LOOP_SECONDS or LOOP_MEMORY."""
         if seconds > LOOP_SECONDS or memory > LOOP_MEMORY:
             raise Postponed(kind_of(seconds))
         return 0.0
 
 
 class InThread:
-    """A request that is computed in a thread: its slot, its memory, its deadline. `end` has to follow."""
+    """The admission of a request in a thread: its slot, its memory, its deadline. Call `end` at the end."""
 
     def __init__(self, slots: Slots, work: Work, budget: Budget, holding: Holding, deadline: Deadline) -> None:
         self._slots, self._budget, self._holding, self._deadline = slots, budget, holding, deadline
-        self._work: Work | None = work  # that of the slot which it has
+        self._work: Work | None = work  # the kind of slot that the request has
 
     def reserve(self, memory: int) -> float:
-        """Wait for the memory of decoding."""
+        """Wait for the memory that decoding takes."""
         return self._waited(self._holding.reserve(memory, self._deadline))
 
     def admit(self, seconds: float, memory: int) -> float:
-        """Wait for a slot for big work where this is big, then for the memory."""
+        """Wait for a slot for big work if this work is big, then for memory."""
         waited = 0.0
         if self._work is Work.SMALL and kind_of(seconds) is Work.BIG:
             self._work = None
@@ -101,7 +104,7 @@ class InThread:
         return self._waited(waited + self._holding.admit(memory, self._deadline))
 
     def end(self, answer_bytes: int) -> None:
-        """Free the slot, and all memory but that of the answer."""
+        """Free the slot, and all memory except that of the answer."""
         self._holding.hold_answer(answer_bytes, beyond=True)
         if self._work is not None:
             self._slots.give_back(self._work)

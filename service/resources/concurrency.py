@@ -1,4 +1,4 @@
-"""Slots: how many requests are computed at a time, how many wait for it, and the share that is kept for small work."""
+"""A concurrency limiter: slots for requests that are computed, a queue for those that wait, a share for small work."""
 
 import asyncio
 import math
@@ -16,12 +16,12 @@ from typing import Any
 from chainrule.checkpoint import Checkpoint
 from service.problems import OVERLOADED, Refusal
 
-_MOST_IN_THREADS = 64  # requests that wait in a thread, each with its decoded body
-_LOOK = 0.1  # seconds between two looks at the deadline of a request that waits in a thread
+_MOST_IN_THREADS = 64  # the most requests that wait in a thread, each with its decoded body
+_LOOK = 0.1  # seconds between two checks of the deadline while a request waits in a thread
 
 
 class Work(Enum):
-    """The kinds of work: known to be big, or small; what is not known yet counts as small, as long as it is decoded."""
+    """The kinds of work. A request counts as small until its body is decoded and its work is predicted."""
 
     SMALL = "small"
     BIG = "big"
@@ -34,10 +34,10 @@ class _Waiter:
 
 
 class Slots:
-    """At most `concurrency` requests at a time, and `queue` more that wait at most `seconds`, in their order.
+    """Slots for `concurrency` requests, and a first-in-first-out queue for `queue` more, each for `seconds` at most.
 
-    A quarter of the slots, at least one, is never given to big work, so that small work need not wait for its end. A
-    single slot has another one for small work beside it.
+    A quarter of the slots, at least one, is reserved for small work, so that it need not wait for big work to end.
+    With a `concurrency` of 1 there is a second slot, for small work only.
     """
 
     def __init__(
@@ -53,34 +53,34 @@ class Slots:
         self._busy = {Work.SMALL: 0, Work.BIG: 0}
         self._queue, self._seconds = queue, seconds
         self._waiters: deque[_Waiter] = deque()
-        self._in_threads = 0  # requests that wait in a thread
+        self._in_threads = 0  # requests that wait in a thread for a slot
         self._changed = changed
         self._lock = threading.Lock()  # slots are taken on the event loop and in threads
 
     @property
     def threads(self) -> int:
-        """The threads that are needed: some hold no slot, as they wait to do big work."""
+        """The number of threads needed: one for each slot, and one for each request that waits there for a slot."""
         return self.total + min(self._queue, _MOST_IN_THREADS)
 
     @property
     def busy(self) -> int:
-        """The requests that have a slot."""
+        """The number of requests that have a slot."""
         return sum(self._busy.values())
 
     @property
     def waiting(self) -> int:
-        """The requests that wait for one."""
+        """The number of requests that wait for a slot."""
         return len(self._waiters)
 
     def check(self) -> None:
-        """Raise Refusal where a request that comes now would find no slot and no place in the queue."""
+        """Raise Refusal if a new request would find neither a slot nor a place in the queue."""
         if len(self._waiters) >= self._queue and not self._is_free(Work.SMALL):
             raise self._queue_is_full()
 
     async def take(self, work: Work, gone: asyncio.Event) -> bool:
-        """Wait for a slot on the event loop; `give_back` has to follow. False, without a slot, if the client goes.
+        """Wait for a slot on the event loop; `give_back` must follow. False, without a slot, if the client disconnects.
 
-        Raises Refusal where the queue is full, or no slot is free in time.
+        Raises Refusal if the queue is full, or if no slot is free in time.
         """
         waiter = self._take_or_queue(work)
         if waiter is None:
@@ -98,9 +98,9 @@ class Slots:
         return granted
 
     def pass_on(self, checkpoint: Checkpoint) -> float:
-        """Give back a slot for small work and wait, in a thread, for one for big work: the seconds that it took.
+        """Exchange a slot for small work for a slot for big work, in a thread; return the seconds waited.
 
-        Raises Refusal where there is none in time, or what the checkpoint raises. The request then has no slot.
+        Raises Refusal if no slot is free in time, and whatever the checkpoint raises. The request then has no slot.
         """
         with self._lock:
             self._busy[Work.SMALL] -= 1
@@ -120,25 +120,25 @@ class Slots:
         return time.monotonic() - began
 
     def give_back(self, work: Work) -> None:
-        """Free a slot: the next request that waits has it."""
+        """Free a slot, and give it to the next waiting request."""
         with self._lock:
             self._busy[work] -= 1
             self._grant()
-            self._tell()
+            self._report()
 
     def _take_or_queue(self, work: Work) -> _Waiter | None:
-        """A place in the queue, or None where a slot was free and is taken."""
+        """Take a free slot and return None, or else return a place in the queue."""
         with self._lock:
             if self._is_free(work):
                 self._busy[work] += 1
                 waiter = None
             elif len(self._waiters) >= self._queue:
-                self._tell()
+                self._report()
                 raise self._queue_is_full()
             else:
                 waiter = _Waiter(work)
                 self._waiters.append(waiter)
-            self._tell()
+            self._report()
         return waiter
 
     @contextmanager
@@ -153,7 +153,7 @@ class Slots:
 
     @contextmanager
     def _queued(self, waiter: _Waiter) -> Iterator[None]:
-        """While a request waits. Where that ends by an exception, a slot that came meanwhile is given back."""
+        """Free the waiter's slot, and its place in the queue, if the wait ends with an exception."""
         ended = False
         try:
             yield
@@ -163,17 +163,17 @@ class Slots:
                 self.give_back(waiter.work)
 
     def _leave_queue(self, waiter: _Waiter) -> bool:
-        """Wait no longer: whether there is a slot."""
+        """Stop waiting. True if the waiter has got a slot."""
         with self._lock:
             if waiter not in self._waiters:
                 return True
             self._waiters.remove(waiter)
-            self._tell()
+            self._report()
         waiter.slot.cancel()
         return False
 
     def _grant(self) -> None:
-        """Give free slots to those that wait, in their order; big work is passed over where its share is taken."""
+        """Give free slots to the waiting requests in their order; skip big work if all its slots are busy."""
         for waiter in list(self._waiters):
             if self._is_free(waiter.work):
                 self._waiters.remove(waiter)
@@ -183,7 +183,7 @@ class Slots:
     def _is_free(self, work: Work) -> bool:
         return self.busy < self.total and self._busy[work] < self._most[work]
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         self._changed(self._busy[Work.SMALL], self._busy[Work.BIG], self.waiting)
 
     def _queue_is_full(self) -> Refusal:
@@ -198,7 +198,7 @@ class Slots:
 
 
 def _wait(slot: Future[None], seconds: float) -> None:
-    """Wait for a slot, for so long at most."""
+    """Wait for a slot for `seconds` at most."""
     try:
         slot.result(seconds)
     except FutureTimeoutError:

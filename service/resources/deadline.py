@@ -1,7 +1,7 @@
-"""The deadline of one request's work: a checkpoint that ends it, see `chainrule.checkpoint`.
+"""The deadline of one request's work: a checkpoint that ends the work, see `chainrule.checkpoint`.
 
-Work ends when it has taken CHAINRULE_WORK_SECONDS, or when its client has gone. Nobody gets the answer then, but the
-log and the metrics tell of it with the status 499, as those of nginx do: it is neither a success nor an error of the
+Work ends after CHAINRULE_WORK_SECONDS, or when its client has disconnected. In the second case no answer is sent. The
+log and the metrics record the request with the status 499, as nginx does: it is neither a success nor an error of the
 service.
 """
 
@@ -24,7 +24,7 @@ CLIENT_GONE = Problem(
 
 
 class Deadline:
-    """Raises Refusal when it is called after the end: a checkpoint for one request."""
+    """A checkpoint for one request: raises Refusal when it is called after the deadline."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -32,7 +32,7 @@ class Deadline:
         self._client_gone = False
 
     def __call__(self) -> None:
-        """Return, or raise Refusal where the work is to end."""
+        """Raise Refusal if the deadline is over or the client has disconnected."""
         if self._client_gone:
             raise client_gone()
         if time.monotonic() > self._end:
@@ -40,15 +40,15 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """The seconds until the end."""
+        """The seconds until the deadline."""
         return self._end - time.monotonic()
 
     def postpone(self, seconds: float) -> None:
-        """Leave so many seconds more: the work had to wait for its slot or its memory."""
+        """Move the deadline by `seconds`, which the work has waited for its slot or its memory."""
         self._end += seconds
 
     def end_for_nobody(self) -> None:
-        """End the work at its next look: the client has gone."""
+        """End the work at its next checkpoint: the client has disconnected, or has got a timeout."""
         self._client_gone = True
 
     def refusal(self) -> Refusal:
@@ -58,11 +58,11 @@ class Deadline:
 
 
 def client_gone() -> Refusal:
-    """What is logged and counted in place of an answer that nobody waits for."""
+    """The refusal that is logged and counted, but not sent, when the client has disconnected."""
     return Refusal(CLIENT_GONE, "the client closed its connection before it was answered")
 
 
 def checkpoint() -> Checkpoint:
-    """The deadline of the request that is computed here; one that never ends where the server has set none."""
+    """The deadline of the current request; an unlimited checkpoint if the server has set none."""
     found: Checkpoint = request.environ.get(DEADLINE, unlimited)
     return found

@@ -1,4 +1,4 @@
-"""What the server hands on to the application beside the request: keys of the ASGI scope and the WSGI environ."""
+"""Keys of the ASGI scope and the WSGI environ, under which the server passes values to the application."""
 
 CONNECTION = "chainrule.connection"  # of the scope: the client's connection
 

@@ -1,7 +1,7 @@
-"""What each process of the service has claimed of the memory budget, in memory that all of them share.
+"""The ledger of the memory budget: what each process has claimed, in memory that all processes share.
 
-The budget is drawn on in stages, and each stage may fill it up to a ceiling of its own, together with the stages before
-it. `memory_budget` says what the stages are and why they have ceilings.
+Each stage of a request may fill the budget up to a ceiling, together with the stages before it. `memory_budget` says
+what the stages are and why they have ceilings.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ from pathlib import Path
 
 ARRIVING, DECODING, COMPUTING, LAST = STAGES = range(4)
 
-_PID, _WANTED, _CLAIMS = range(3)  # columns of a process in the ledger; a claim for each stage follows
+_PID, _WANTED, _CLAIMS = range(3)  # columns of a process in the ledger; from _CLAIMS on, one column for each stage
 _COLUMNS = _CLAIMS + len(STAGES)
 _CELL = 8  # bytes
 _SPARE_ROWS = 16  # for processes that start while others still stop
@@ -28,19 +28,19 @@ def ceilings(total: int) -> tuple[int, int, int, int]:
 
 
 def largest_body(total: int) -> int:
-    """The bytes of the largest body that a budget of `total` bytes allows."""
+    """The size in bytes of the largest body that a budget of `total` bytes allows."""
     return ceilings(total)[ARRIVING]
 
 
 def largest_request(total: int) -> int:
-    """The bytes that one request may take at most of a budget of `total` bytes, its body and its answer included."""
+    """The most bytes that one request, with its body and its answer, may take of a budget of `total` bytes."""
     return ceilings(total)[COMPUTING] - ceilings(total)[DECODING]
 
 
 class Ledger:
-    """What each process claims of the budget, in memory that all processes share. Made before they are forked.
+    """A table in shared memory with the claims of each process. Create it before the processes are forked.
 
-    A lock of the kernel guards it, which the kernel releases when its process dies. The master then calls `leave`.
+    A file lock guards it, because the kernel releases a file lock when its process dies. The master then calls `leave`.
     """
 
     def __init__(self, total: int, processes: int = 1) -> None:
@@ -50,11 +50,11 @@ class Ledger:
         self._file = _anonymous_file()
         weakref.finalize(self, os.close, self._file)
         os.truncate(self._file, len(self._rows) * _COLUMNS * _CELL)
-        self._cells = memoryview(mmap.mmap(self._file, 0)).cast("q")  # one number is written in one piece
-        self._lock = threading.Lock()  # the kernel's lock is between processes, not between threads
+        self._cells = memoryview(mmap.mmap(self._file, 0)).cast("q")  # a number is written atomically
+        self._lock = threading.Lock()  # the file lock excludes other processes, but not other threads of this one
 
     def enter(self) -> int:
-        """The row of this process. Raises RuntimeError where all rows are taken."""
+        """Take a free row for this process, and return its number. Raises RuntimeError if all rows are taken."""
         with self._locked():
             for row in self._rows:
                 if not self._cells[row * _COLUMNS + _PID]:
@@ -63,7 +63,7 @@ class Ledger:
         raise RuntimeError(f"the memory budget has no room for more than {len(self._rows)} processes")
 
     def leave(self, pid: int) -> None:
-        """Give back all that a process has claimed, which has ended."""
+        """Free the row and the claims of a process that has ended."""
         with self._locked():
             for at in (row * _COLUMNS for row in self._rows):
                 if self._cells[at + _PID] == pid:
@@ -71,9 +71,9 @@ class Ledger:
                         self._cells[at + column] = 0
 
     def claim(self, row: int, amounts: Sequence[int], beyond: bool = False) -> bool:
-        """Set the claims of a process. False, and nothing changes, where one that grows exceeds its ceiling.
+        """Set the claims of a process. False, without a change, if a growing claim would exceed its stage's ceiling.
 
-        `beyond` sets them all the same: for memory that is in use already.
+        With `beyond` the ceilings are ignored: for memory that is already in use.
         """
         with self._locked():
             if not beyond and not all(self._fits(row, stage, amounts[stage]) for stage in STAGES):
@@ -83,7 +83,7 @@ class Ledger:
             return True
 
     def want(self, row: int, waiting: int) -> None:
-        """Tell the other processes how many requests of this one wait for memory."""
+        """Show the other processes how many requests of this process wait for memory."""
         self._cells[row * _COLUMNS + _WANTED] = waiting
 
     def others_want(self, row: int) -> bool:
@@ -91,7 +91,7 @@ class Ledger:
         return sum(self._column(_WANTED)) > self._cells[row * _COLUMNS + _WANTED]
 
     def claimed(self, stage: int = LAST) -> int:
-        """The bytes that all processes have claimed, up to a stage."""
+        """The bytes that all processes have claimed for a stage and the stages before it."""
         return sum(self._column(_CLAIMS + stage))
 
     def _fits(self, row: int, stage: int, amount: int) -> bool:
@@ -112,7 +112,7 @@ class Ledger:
 
 
 def _anonymous_file() -> int:
-    """A file without a name, in memory where the system has such files: the root file system may be read-only."""
+    """A file descriptor without a file name; in memory if the system supports it, as the root may be read-only."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("chainrule-memory-budget")
     file, name = tempfile.mkstemp()

@@ -1,4 +1,4 @@
-"""How the C library keeps memory that was freed, and when it gives it back; neither is Python's to say."""
+"""Settings of the C library's malloc: how much freed memory it keeps, and when it returns memory to the system."""
 
 import ctypes
 
@@ -9,12 +9,11 @@ _MAPPED = 32 * 2**20  # bytes; the most that glibc takes
 
 
 def keep_freed(most: int = KEPT) -> None:
-    """Have glibc keep up to `most` bytes that an array leaves for the next one, until `give_back`.
+    """Let glibc keep up to `most` freed bytes for the next arrays, until `give_back`. Does nothing without glibc.
 
-    By itself it asks the system for each large array and returns it at once, and every page of it is cleared when it is
-    first touched: a third of the CPU time of a request with large arrays. One heap serves all threads, since a thread
-    has it while it holds the interpreter's lock anyway, and since each further one would keep as much again. Elsewhere
-    than on glibc nothing is done.
+    By default glibc maps each large array anew and unmaps it at once. The kernel then clears every page at its first
+    use, which takes a third of the CPU time of a request with large arrays. All threads share one heap: they allocate
+    while they hold the interpreter's lock anyway, and each further heap would keep as much memory again.
     """
     if mallopt := getattr(_LIBC, "mallopt", None):
         mallopt(_MMAP_THRESHOLD, min(_MAPPED, most))
@@ -23,6 +22,6 @@ def keep_freed(most: int = KEPT) -> None:
 
 
 def give_back() -> None:
-    """Return to the system every page that holds nothing, see malloc_trim(3): 2 ms for 60 MB, microseconds for none."""
+    """Return every unused page to the system, see malloc_trim(3): 2 ms for 60 MB, microseconds for none."""
     if trim := getattr(_LIBC, "malloc_trim", None):
         trim(0)

@@ -1,22 +1,22 @@
-"""One memory budget for all processes of the service, and which client is given up when it runs out.
+"""One memory budget for all processes of the service; when it runs out, the slowest client is dropped.
 
-A request draws on the budget in stages: its body arrives, the body is decoded, the request is computed and answered.
-Each stage may fill the budget up to a ceiling of its own, together with the stages before it:
+A request takes memory in stages: its body arrives, the body is decoded, the request is computed and answered.
+Each stage may fill the budget up to a ceiling, together with the stages before it:
 
     arriving                              1/4 of the budget
     ... and decoding                      3/8
     ... and computing                     15/16
     ... and answers, and small requests   all of it
 
-So requests that hold memory while they wait for more cannot block each other. What is computed waits for no memory, and
-ends. When nothing is computed, at least 9/16 of the budget is free: the largest request allowed. So one of the requests
-that wait to be computed can begin, and gives back all it holds when it ends. When none of those is left, 1/8 of
-the budget is free for decoding, and a request that needs more for decoding is counted as computing from the start, with
-the largest amount that it can turn out to need. Bodies that arrive and answers that are read make room for each other:
-the slowest client is given up. Each wait is bounded by CHAINRULE_QUEUE_SECONDS besides.
+So there is no deadlock between requests that hold memory while they wait for more. A request that is computed waits for
+no memory, and ends. When no request is computed, at least 9/16 of the budget is free: the largest request allowed. So
+one of the requests that wait for computing can begin, and frees all its memory when it ends. When no request waits for
+computing, 1/8 of the budget is free for decoding. A request that needs more than this for decoding counts as computing
+from the start, with the most that any request may take. Arriving bodies and answers that are sent make room for each
+other: the slowest client is dropped. CHAINRULE_QUEUE_SECONDS bounds each wait, too.
 
-Processes share a `Ledger`. Each claims memory from it in chunks, so that a small request costs no lock between
-processes. A process keeps its claim as long as the C library may still hold the memory that was freed (`malloc`).
+Processes share a `Ledger`. Each process claims memory from it in chunks, so that a small request needs no lock between
+processes. A process keeps its claim as long as the C library may still hold the freed memory (`malloc`).
 """
 
 import asyncio
@@ -33,34 +33,34 @@ from service.problems import OVERLOADED, Refusal
 from service.resources import malloc
 from service.resources.ledger import ARRIVING, COMPUTING, DECODING, LAST, STAGES, Ledger, largest_body, largest_request
 
-_GRACE = 1.0  # seconds in which no client counts as slow
+_GRACE = 1.0  # seconds after the start of a transfer in which its client does not count as slow
 _PAUSE = 0.02  # seconds between two attempts of a request that waits for memory
-_TICK = 0.1  # seconds between two looks at whether somebody waits
-_TICKS = 50  # between two times that freed memory goes back to the system
+_TICK = 0.1  # seconds between two checks whether requests wait for memory
+_TICKS = 50  # ticks between two returns of freed memory to the system
 _SMALLEST_CHUNK, _LARGEST_CHUNK = 64 * 1024, 4 * 2**20
-_SMALL_DOCUMENT = 256 * 1024  # bytes of decoding that do not count with large documents
-_SMALL_REQUEST = 4 * 2**20  # bytes that do not count with big requests
+_SMALL_DOCUMENT = 256 * 1024  # bytes; decoding up to this takes its memory in the last stage
+_SMALL_REQUEST = 4 * 2**20  # bytes; requests and answers up to this take their memory in the last stage
 _NOTHING = (0,) * len(STAGES)
 
 
 def kept_bytes(total: int, processes: int) -> int:
-    """The freed bytes that each process may keep for its next request."""
+    """The bytes of freed memory that each process may keep for its next request."""
     return min(malloc.KEPT, total // (4 * processes))
 
 
 class Client(Protocol):
-    """A client that is sending or reading."""
+    """A client that is sending a body or reading an answer."""
 
     holding: "Holding"
     began: float  # by the clock of the event loop
 
     def rate(self, now: float) -> float: ...
 
-    def give_up(self) -> None: ...
+    def drop(self) -> None: ...
 
 
 class Budget:
-    """This process's part in the memory budget."""
+    """This process's part of the memory budget."""
 
     def __init__(self, ledger: Ledger, wait_seconds: float = 1.0) -> None:
         self._ledger, self._row = ledger, ledger.enter()
@@ -68,41 +68,44 @@ class Budget:
         self._chunk = max(_SMALLEST_CHUNK, min(_LARGEST_CHUNK, ledger.total // (64 * ledger.processes)))
         self._kept = kept_bytes(ledger.total, ledger.processes)
         self._lock = threading.Lock()
-        self._used, self._claimed = [0] * len(STAGES), [0] * len(STAGES)  # bytes up to each stage
-        self._lines: tuple[deque[object], ...] = tuple(deque() for _ in STAGES)  # requests that wait, by stage
+        self._used, self._claimed = [0] * len(STAGES), [0] * len(STAGES)  # bytes of each stage and those before it
+        self._lines: tuple[deque[object], ...] = tuple(deque() for _ in STAGES)  # a queue of requests for each stage
         self._wanting = self._ticks = 0
-        self.transfers: set[Client] = set()  # clients that are sending or reading
+        self.transfers: set[Client] = set()  # clients that are sending a body or reading an answer
 
     @property
     def used(self) -> int:
-        """The bytes that requests of this process hold."""
+        """The bytes that the requests of this process use."""
         return self._used[LAST]
 
     @property
     def largest_body(self) -> int:
-        """The bytes of the largest body that can be received."""
+        """The size in bytes of the largest body that can be received."""
         return largest_body(self._ledger.total)
 
     @property
     def largest_request(self) -> int:
-        """The bytes that one request can take."""
+        """The most bytes that one request can take."""
         return largest_request(self._ledger.total)
 
     @property
     def largest_decoding(self) -> int:
-        """The bytes that decoding may take in its own stage; what takes more counts as computing from the start."""
+        """The most bytes that decoding may take in its own stage. Larger requests count as computing from the start."""
         return self._ledger.ceilings[DECODING] - self._ledger.ceilings[ARRIVING]
 
     @property
     def overdrawn(self) -> bool:
-        """Whether bodies, or all requests, exceed their ceiling by far: each of them may do so by a piece of a body."""
+        """Whether bodies or all requests exceed their ceiling by over 1/16 of the budget.
+
+        They may exceed it a little: each request may take one piece of a body beyond it.
+        """
         over = (self._ledger.claimed(stage) - self._ledger.ceilings[stage] for stage in (ARRIVING, LAST))
         return max(over) > self._ledger.total // 16
 
     def change(self, deltas: Sequence[int], beyond: bool = False) -> bool:
-        """Change what is used up to each stage. False, and nothing changes, where there is no room.
+        """Change the bytes used up to each stage. False, without a change, if there is no room.
 
-        `beyond` counts it all the same: for memory that is in use already.
+        With `beyond` the ceilings are ignored: for memory that is already in use.
         """
         with self._lock:
             used = list(map(add, self._used, deltas))
@@ -112,7 +115,7 @@ class Budget:
         return True
 
     def _claim_for(self, used: list[int], beyond: bool) -> bool:
-        """Claim what is to be used, with a chunk to spare where there is one."""
+        """Claim the bytes of `used`, plus a spare chunk if the budget has room for it."""
         tight = list(map(max, self._claimed, used))
         roomy = [most + self._chunk * (most > before) for most, before in zip(tight, self._claimed, strict=True)]
         return self._claim(roomy) or self._claim(tight) or (beyond and self._claim(tight, beyond))
@@ -123,9 +126,9 @@ class Budget:
         return done
 
     def settle(self, most: int = 0) -> None:
-        """Return freed memory to the system, then its claim to the other processes, where over `most` bytes are spare.
+        """If over `most` claimed bytes are unused, return freed memory to the system, and then reduce the claim.
 
-        What others free in the meantime keeps its claim: the C library may not have returned it yet.
+        The claim on memory that other threads free in the meantime stays: the C library may not have returned it yet.
         """
         spare = self._claimed[LAST] - self._used[LAST]
         if spare <= most:
@@ -136,13 +139,13 @@ class Budget:
             self._claim([*self._used[:LAST], last])
 
     def settle_after_work(self) -> None:
-        """Settle where more is spare than may be kept for the next request."""
+        """Settle if more is unused than may be kept for the next request."""
         self.settle(self._kept)
 
     def wait(self, stage: int, attempt: Callable[[], bool], checkpoint: Checkpoint) -> float:
-        """Wait in a thread until an attempt to take memory succeeds; the seconds that it took.
+        """Wait in a thread until an attempt to take memory succeeds; return the seconds waited.
 
-        Requests of one process take it in the order in which they came. Raises Refusal where it takes too long.
+        Requests of one process are served first in, first out. Raises Refusal if the wait takes too long.
         """
         line = self._lines[stage]
         if not line and attempt():
@@ -162,7 +165,10 @@ class Budget:
         return time.monotonic() - began
 
     async def wait_on_loop(self, attempt: Callable[[], bool]) -> None:
-        """The same on the event loop, without an order."""
+        """Wait on the event loop until an attempt to take memory succeeds, in no particular order.
+
+        Raises Refusal if the wait takes too long.
+        """
         deadline = time.monotonic() + self._seconds
         self._want(1)
         try:
@@ -179,67 +185,67 @@ class Budget:
             self._ledger.want(self._row, self._wanting)
 
     def refusal(self) -> Refusal:
-        """The refusal of a request for which there is no memory now."""
+        """The refusal of a request for which no memory is free now."""
         detail = "other requests take all the memory that requests may take (CHAINRULE_MEMORY_BYTES): try again"
         headers = {"Retry-After": str(max(1, math.ceil(self._seconds)))}
         return Refusal(OVERLOADED, detail, headers=headers, reason="memory")
 
     def look_after(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Make room while requests wait for memory, of this process or another; return freed memory now and then."""
+        """Every tick, make room if requests of any process wait for memory; every 5 s, return freed memory."""
         loop.call_later(_TICK, self.look_after, loop)
         self._ticks += 1
         if self._wanting or self._ledger.others_want(self._row):
-            self.give_up_slowest()
+            self.drop_slowest()
             self.settle()
         elif self._ticks % _TICKS == 0:
             self.settle(self._chunk)
 
-    def give_up_slowest(self) -> bool:
-        """Give up the slowest client, in bytes a second, of those that hold memory. False if there is none."""
+    def drop_slowest(self) -> bool:
+        """Drop the slowest client, in bytes a second, of those that hold memory. False if there is none."""
         now = asyncio.get_running_loop().time()
         slow = [found for found in self.transfers if found.holding.size and now - found.began > _GRACE]
         if slow:
-            min(slow, key=lambda transfer: transfer.rate(now)).give_up()
+            min(slow, key=lambda transfer: transfer.rate(now)).drop()
         return bool(slow)
 
 
 class Holding:
-    """What one request holds of the budget, by stage."""
+    """The bytes that one request holds of the budget, by stage."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._amounts = _NOTHING
-        self._document = 0  # bytes of a small document, among those of the last stage
+        self._document = 0  # bytes of a small document, included in those of the last stage
 
     @property
     def size(self) -> int:
-        """All of it, in bytes."""
+        """The bytes of all stages."""
         return sum(self._amounts)
 
     def add(self, stage: int, size: int, beyond: bool = False) -> bool:
-        """Hold so many bytes more. False where there is no room; `beyond` holds them all the same."""
+        """Hold `size` more bytes in a stage. False if there is no room; `beyond` ignores the ceilings."""
         amounts = list(self._amounts)
         amounts[stage] += size
         return self._become(tuple(amounts), beyond)
 
     def become(self, stage: int, size: int, beyond: bool = False) -> bool:
-        """Hold so many bytes, all in one stage."""
+        """Hold `size` bytes in one stage, and none in the others. False and `beyond` as in `add`."""
         return self._become(tuple(size if each == stage else 0 for each in STAGES), beyond)
 
     def hold_answer(self, size: int, beyond: bool = False) -> bool:
-        """Hold an answer in place of everything held so far; a large one does not take the room of small requests."""
+        """Hold only an answer of `size` bytes. A large one counts as computing, and leaves room for small requests."""
         return self.become(LAST if size <= _SMALL_REQUEST else COMPUTING, size, beyond)
 
     def release(self) -> None:
-        """Hold nothing any more."""
+        """Free everything."""
         if self._amounts != _NOTHING:
             self._become(_NOTHING)
 
     def reserve(self, memory: int, checkpoint: Checkpoint) -> float:
-        """Hold what decoding the body takes in all; the seconds waited for it.
+        """Hold the `memory` bytes that decoding the body takes in all; return the seconds waited.
 
-        Where that is more than was said before, the request counts as computing from now on: others that decode could
-        wait for what it holds.
+        The request counts as computing from now on if `memory` is more than `largest_decoding`, or more than an earlier
+        call reserved. Otherwise it could wait for other decoding requests, while these wait for what it holds.
         """
         budget, (arriving, decoding, computing, last) = self._budget, self._amounts
         if computing or memory <= max(decoding, self._document):
@@ -254,10 +260,10 @@ class Holding:
         return budget.wait(COMPUTING, lambda: self.become(COMPUTING, budget.largest_request), checkpoint)
 
     def admit(self, memory: int, checkpoint: Checkpoint) -> float:
-        """Hold `memory` bytes in place of everything held so far; the seconds waited for it."""
+        """Hold `memory` bytes in place of everything held so far; return the seconds waited."""
         stage = LAST if memory <= _SMALL_REQUEST else COMPUTING
-        most = min(memory, self._budget.largest_request)  # more is refused by the limits
-        if most <= self.size:  # in the queue it could wait for a request that waits for what this one holds
+        most = min(memory, self._budget.largest_request)  # the limits refuse more than this
+        if most <= self.size:  # must not queue: it could wait for a request that waits for memory held here
             self.become(stage, most)
             return 0.0
         return self._budget.wait(stage, lambda: self.become(stage, most), checkpoint)

@@ -1,4 +1,4 @@
-"""What the master, its workers and the admin process know together: a page of memory, mapped before they are forked."""
+"""State that the master, its workers and the admin process share: a page of memory, mapped before they are forked."""
 
 import mmap
 import os
@@ -7,27 +7,27 @@ import struct
 from service.resources.ledger import Ledger
 
 _DRAINING, _FIRST = 0, 1
-_SLOTS = 255  # one for each process id, beside the flag
+_SLOTS = 255  # for process ids, behind the flag
 _INT = struct.Struct("=i")
 
 
 class Shared:
-    """Whether the service is draining, which workers take requests, and how much memory they have claimed.
+    """Whether the service is draining, which workers take requests, and how much memory the processes have claimed.
 
-    Each number is written by one process at a time, and whole.
+    Only one process at a time writes each number, and it writes it atomically.
     """
 
     def __init__(self, memory_bytes: int = 0, workers: int = 1) -> None:
         self.memory = Ledger(memory_bytes, workers)
-        self._page = mmap.mmap(-1, (_FIRST + _SLOTS) * _INT.size)  # of no file: the root may be read-only
+        self._page = mmap.mmap(-1, (_FIRST + _SLOTS) * _INT.size)  # without a file: the root may be read-only
 
     @property
     def draining(self) -> bool:
-        """Whether SIGTERM has come: requests are answered, but no more should be sent here."""
+        """Whether SIGTERM has arrived: requests are still answered, but clients should send no more."""
         return self._read(_DRAINING) != 0
 
     def drain(self) -> None:
-        """Tell everybody that the service is to stop."""
+        """Mark the service as draining."""
         self._write(_DRAINING, 1)
 
     @property
@@ -37,22 +37,22 @@ class Shared:
 
     @property
     def ready(self) -> bool:
-        """Whether requests should be sent here."""
+        """Whether the service should receive requests."""
         return not self.draining and bool(self.workers)
 
-    def come(self, age: int) -> None:
-        """This process, the so-manieth worker, takes requests from now on."""
+    def register_worker(self, age: int) -> None:
+        """Register this process, worker number `age`, as ready."""
         self._write(_FIRST + age % _SLOTS, os.getpid())
 
-    def go(self, pid: int) -> None:
-        """A worker takes requests no longer."""
+    def unregister_worker(self, pid: int) -> None:
+        """Remove a worker from the ready workers."""
         for slot in range(_FIRST, _FIRST + _SLOTS):
             if self._read(slot) == pid:
                 self._write(slot, 0)
 
-    def ended(self, pid: int) -> None:
-        """A worker has ended, or died: its memory is free."""
-        self.go(pid)
+    def remove_worker(self, pid: int) -> None:
+        """Remove a worker whose process has ended, and free the memory that it had claimed."""
+        self.unregister_worker(pid)
         self.memory.leave(pid)
 
     def _read(self, slot: int) -> int:
@@ -60,4 +60,4 @@ class Shared:
 
     def _write(self, slot: int, value: int) -> None:
         at = slot * _INT.size
-        self._page[at : at + _INT.size] = _INT.pack(value)  # pack_into writes zeros first, which others would see
+        self._page[at : at + _INT.size] = _INT.pack(value)  # pack_into writes zeros first, which others would read

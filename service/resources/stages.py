@@ -8,7 +8,7 @@ from service.resources.deadline import checkpoint
 
 
 class Timed:
-    """Times what stands under it: one stage of a request, in seconds, for its log line and the header Server-Timing."""
+    """A context manager that times one stage of a request in seconds, and stores the result in `stages`."""
 
     def __init__(self, stages: dict[str, float], name: str) -> None:
         self._stages, self._name = stages, name

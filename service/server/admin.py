@@ -1,4 +1,4 @@
-"""The face for operators, on an address and in a process of its own: it answers also while every worker is busy."""
+"""The admin application: health and metrics. Its own address and process let it answer while every worker is busy."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ admin = Blueprint("admin", __name__)
 
 
 def create_admin_app(shared: Shared, directory: Path) -> Flask:
-    """/livez, /readyz and /metrics."""
+    """Create the Flask app with /livez, /readyz and /metrics."""
     app = Flask(__name__, static_folder=None)
     app.extensions["chainrule.shared"] = shared
     app.config["METRICS"] = directory

@@ -1,4 +1,4 @@
-"""The chunked coding of a body: section 7.1 of RFC 9112, read by ourselves."""
+"""A parser for chunked bodies (RFC 9112, section 7.1)."""
 
 import re
 from collections.abc import Callable
@@ -18,9 +18,9 @@ _CR, _LF, _SEMICOLON, _COLON = b"\r\n;:"
 
 
 class ChunkReader:
-    """Adds the content of chunks to a buffer, in whatever pieces they come. Extensions and trailers are passed over.
+    """Parses chunks from pieces of any size, and appends their content to a buffer. Skips extensions and trailers.
 
-    Nothing is kept between two pieces but the digits of a size and what is expected next.
+    Between two pieces the reader keeps only the digits of an incomplete size and the next parsing step.
     """
 
     def __init__(self, content: bytearray) -> None:
@@ -32,13 +32,13 @@ class ChunkReader:
         self._after_line: _Step = ChunkReader._size
 
     def feed(self, data: bytes) -> int:
-        """Read up to the end of the body; return how many bytes belong to it. Raises Refusal where it is broken."""
+        """Parse up to the end of the body; return how many bytes belong to it. Raises Refusal if a chunk is invalid."""
         at = 0
         while at < len(data) and not self.ended:
             at = self._expected(self, data, at)
         return at
 
-    # What can be expected. Each takes in what it can of `data` from `at` on, and returns where the next one goes on.
+    # The parsing steps. Each consumes `data` from `at` on, and returns the index at which the next step begins.
 
     def _size(self, data: bytes, at: int) -> int:
         if not self._digits:
@@ -57,9 +57,9 @@ class ChunkReader:
         return end
 
     def _whole_chunks(self, data: bytes, at: int) -> int:
-        """Only for speed: chunks that are whole in `data`, but for the last one of the body.
+        """Parse the complete chunks at the front of `data`, except the last chunk of the body. Only for speed.
 
-        Runs of small ones are read by two expressions: one by one they would take 2 microseconds each, now a fifth.
+        Two regular expressions parse a run of small chunks, at 0.4 microseconds a chunk. One by one it would be 2.
         """
         content = self._content
         if run := _SMALL_CHUNKS.match(data, at):
@@ -75,7 +75,7 @@ class ChunkReader:
         return at
 
     def _text(self, data: bytes, at: int) -> int:
-        """The rest of a line, whatever it says."""
+        """Skip the rest of a line."""
         end = _end(_TEXT, data, at)
         if end < len(data):
             self._expected = ChunkReader._carriage_return
@@ -109,7 +109,7 @@ class ChunkReader:
         return at + 1
 
     def _trailer(self, data: bytes, at: int) -> int:
-        """A line behind the last chunk. An empty one is the end of the body."""
+        """Parse a trailer line behind the last chunk. An empty line ends the body."""
         if found := _TRAILERS.match(data, at):
             return found.end()
         if data[at] == _CR:
@@ -135,11 +135,11 @@ class ChunkReader:
         return at
 
 
-_Step = Callable[[ChunkReader, bytes, int], int]  # not bound: a reader that held its own methods would be a circle
+_Step = Callable[[ChunkReader, bytes, int], int]  # unbound: bound methods would make the reader a reference cycle
 
 
 def _end(pattern: "re.Pattern[bytes]", data: bytes, at: int) -> int:
-    """Where the longest piece of `data` from `at` on ends that is of the pattern."""
+    """The end of the pattern's match in `data` at `at`, or `at` if there is no match."""
     found = pattern.match(data, at)
     return found.end() if found else at
 

@@ -1,4 +1,4 @@
-"""One client's connection: reads requests from it one after the other, and has each answered by the front."""
+"""A client's connection: reads one request after another from the socket, and lets the front answer each."""
 
 import asyncio
 import logging
@@ -16,20 +16,20 @@ from service.server.front import Answer
 from service.server.request_head import UNREADABLE, Head, HeadReader
 
 _HEAD = 32 * 1024  # bytes read at a time while a head is expected
-_AHEAD = 4 * 1024  # bytes of further requests that are read at a time while one is answered
-_UNSENT = 256 * 1024  # bytes of an answer that the kernel takes beyond what is on its way; else megabytes, uncounted
-_DISCARDED = 4 * 2**20  # bytes that a refused client may still send before the connection is broken
-_PROBE = 0.5  # seconds between two looks at whether a client that has ended its side is still there
+_AHEAD = 4 * 1024  # bytes of pipelined requests that are read at a time while a request is answered
+_UNSENT = 256 * 1024  # unsent bytes that the kernel buffers for a socket; by default megabytes, which nothing counts
+_DISCARDED = 4 * 2**20  # bytes that a refused client may still send before the connection is reset
+_PROBE = 0.5  # seconds between two checks whether a client that has closed its sending side is still connected
 _CLOSED = 7  # state of a socket in TCP_INFO: tcp(7)
-_NO_LINGERING = struct.pack("ii", 1, 0)  # of SO_LINGER: a reset instead of what waits to be sent
+_NO_LINGERING = struct.pack("ii", 1, 0)  # SO_LINGER with 0 s: close sends a reset and drops the unsent bytes
 
 _log = logging.getLogger("chainrule.connections")
 
 
 class Connection(asyncio.BufferedProtocol):
-    """A client's connection. `gone` is set when it is lost; a client that has only ended its side is not gone.
+    """A client's connection. `gone` is set when the connection is lost, but not when the client only stops sending.
 
-    `cut_short` says that the client has ended its side before the body of its request was whole.
+    `cut_short` is true if the client closed its sending side before the body was complete.
     """
 
     def __init__(self, connections: Connections) -> None:
@@ -37,17 +37,17 @@ class Connection(asyncio.BufferedProtocol):
         self.gone = asyncio.Event()
         self._connections = connections
         self._transport: asyncio.Transport
-        self._reader: HeadReader | None = None  # of a head that has begun
+        self._reader: HeadReader | None = None  # of a head that is incomplete
         self._head_until = 0.0
         self._cycle: Cycle | None = None  # of the request that is being answered
-        self._task: asyncio.Task[None] | asyncio.Task[Answer] | None = None  # kept, as the loop would not
+        self._task: asyncio.Task[None] | asyncio.Task[Answer] | None = None  # the event loop has only a weak reference
         self._kept = 0  # bytes that the registry counts for this client
-        self._head_size = 0  # bytes of the head that has been read, or is being read
-        self._ahead = b""  # what was read of further requests
-        self._dropped = False  # more was sent of them than there is room for: the client has to send them again
-        self._ended = self._closing = False  # by the client; by us
+        self._head_size = 0  # bytes of the head read so far
+        self._ahead = b""  # bytes of pipelined requests
+        self._dropped = False  # pipelined requests found no room and were dropped: the client has to send them again
+        self._ended = self._closing = False  # closed by the client; closed by us
         self._discarded = 0
-        self._full = False  # the client does not read
+        self._full = False  # the transport has paused writing
         self._drained: asyncio.Future[None] | None = None
 
     # Called by asyncio.
@@ -55,12 +55,12 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # of a socket
         """Wait for the first request."""
         self._transport = transport
-        transport.set_write_buffer_limits(0)  # an answer counts until the kernel has all of it
+        transport.set_write_buffer_limits(0)  # so that the budget counts an answer until the kernel has all of it
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
         self._connections.add(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Room for what may be read now."""
+        """The buffer for the next read, as long as the number of bytes that may be read now."""
         if self._cycle is None:
             return self._connections.view[:_HEAD]
         if self._cycle.body.ended:
@@ -68,7 +68,7 @@ class Connection(asyncio.BufferedProtocol):
         return self._connections.view[: min(self._cycle.room, self._connections.round_left)]
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take in what was read."""
+        """Process the bytes that were read."""
         data = bytes(self._connections.view[:nbytes])
         if self._closing:
             self._discarded += nbytes
@@ -76,11 +76,11 @@ class Connection(asyncio.BufferedProtocol):
                 self.abort()
             return
         if self._cycle is not None and not self._cycle.body.ended:
-            self._connections.has_read(nbytes)
+            self._connections.count_read(nbytes)
         self._take(data)
 
     def eof_received(self) -> bool:
-        """A client that has ended its side is still owed the answer to what it has sent."""
+        """Keep the connection open while a request is answered: a client that stops sending still gets its answer."""
         self._ended = True
         cycle = self._cycle
         if cycle is None or self._closing:
@@ -93,16 +93,16 @@ class Connection(asyncio.BufferedProtocol):
         return True
 
     def pause_writing(self) -> None:
-        """The client does not read as fast as it is sent to."""
+        """Let `drain` wait: the client reads more slowly than the answer is written."""
         self._full = True
 
     def resume_writing(self) -> None:
-        """The client has read."""
+        """Let `drain` return: the client has read."""
         self._full = False
         self._stop_waiting()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let everybody know who waits for this client."""
+        """Wake the tasks that wait for this client, and forget the connection."""
         self.gone.set()
         self._connections.remove(self)
         self._drop_reader()
@@ -113,33 +113,33 @@ class Connection(asyncio.BufferedProtocol):
     # Called by the cycle and the front.
 
     def write(self, data: bytes | memoryview) -> None:
-        """Send, unless the connection is closed."""
+        """Write to the socket, unless the connection is closed."""
         if not self._transport.is_closing():
             self._transport.write(data)
 
     async def drain(self) -> None:
-        """Wait until the client has read enough for more to be sent, or is gone."""
+        """Wait until more can be written or the connection is lost."""
         if self._full and not self.gone.is_set():
             self._drained = asyncio.get_running_loop().create_future()
             await self._drained
 
     def read_on(self) -> None:
-        """Read from the client again, if that was stopped."""
+        """Resume reading from the socket, if reading is paused."""
         if not (self._ended or self._transport.is_closing() or self._transport.is_reading()):
             self._transport.resume_reading()
             self._watch()
 
     def is_last(self) -> bool:
-        """Whether no other request is answered on this connection."""
+        """Whether the current request is the last on this connection."""
         return self._connections.draining() or self._dropped or (self._ended and not self._ahead)
 
     def forget_head(self) -> None:
-        """Keep nothing of the head any more: the answer is there."""
+        """Stop counting the bytes of the head: the answer is computed."""
         self._head_size = 0
         self._keep()
 
     def abort(self) -> None:
-        """Break the connection. What was not sent yet is dropped, by the kernel too."""
+        """Reset the connection, and drop everything unsent, in the kernel too."""
         if not self.gone.is_set():
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
             self._transport.abort()
@@ -147,20 +147,20 @@ class Connection(asyncio.BufferedProtocol):
     # Called by the registry of connections.
 
     def give_up(self) -> None:
-        """Close: the client has sent nothing, or read nothing, for too long."""
+        """Close the connection: the client has sent nothing, or read nothing, for too long."""
         if self._cycle is None and not self._closing and not self._transport.get_write_buffer_size():
             self._transport.close()
         else:
             self.abort()
 
     def is_idle(self) -> bool:
-        """Whether nothing of a request has come."""
+        """Whether no byte of a request has arrived."""
         return self._cycle is None and self._reader is None and self._task is None
 
     # Reading.
 
     def _take(self, data: bytes) -> None:
-        """Give each part of what was read to whom it belongs."""
+        """Pass each part of `data` on: to the head reader, the body, or the pipelined requests."""
         while data and not self._closing:
             if self._cycle is None:
                 data = data[self._read_head(data) :]
@@ -178,7 +178,7 @@ class Connection(asyncio.BufferedProtocol):
             self._ahead, self._dropped = b"", True
 
     def _keep(self) -> bool:
-        """Count what is kept for the client. False where there is no room for it."""
+        """Count the bytes kept for the client. False if the registry has no room for them."""
         size = self._head_size + len(self._ahead)
         if size == self._kept or max(size, self._kept) <= SMALL:
             return True
@@ -218,7 +218,7 @@ class Connection(asyncio.BufferedProtocol):
             self._watch_presence(cycle)
 
     def _watch(self) -> None:
-        """Say whose turn it is: the client's to send, or ours. Read no more than can be kept."""
+        """Register whether the client has to send or we have to answer. Pause reading when the buffers are full."""
         cycle = self._cycle
         if self._closing or self._transport.is_closing():
             return
@@ -239,7 +239,7 @@ class Connection(asyncio.BufferedProtocol):
     # Ending.
 
     def _end(self, cycle: Cycle, task: "asyncio.Task[None]") -> None:
-        """The front is done with the request: go on with the next one, or close."""
+        """Continue with the next request, or close, after the front has finished this request."""
         self._cycle = self._task = None
         if task.cancelled() or self.gone.is_set():
             self.abort()
@@ -262,9 +262,10 @@ class Connection(asyncio.BufferedProtocol):
             self._refuse(cycle.head, Refusal(INTERNAL_ERROR, INTERNAL_ERROR.explanation))
 
     def _refuse(self, head: Head, refusal: Refusal) -> None:
-        """Answer in its turn, and close: what follows cannot be made sense of, and is not read before that.
+        """Answer with the refusal when its turn comes, then close. The bytes that follow cannot be parsed.
 
-        Until then the connection may be closed to make room for another: else many that are refused shut others out.
+        Until then the connection can be closed to make room for another. Otherwise refused clients could take all
+        connections.
         """
         self._closing = True
         self._transport.pause_reading()
@@ -288,9 +289,9 @@ class Connection(asyncio.BufferedProtocol):
             self._close(False)
 
     def _close(self, all_read: bool) -> None:
-        """Close when the answer is sent; where the client may still be sending, when it has closed its side.
+        """Close after the answer is sent. If the client may still be sending, wait until it closes its side.
 
-        The kernel answers what comes after the end with a reset, and a reset can take the answer away from the client.
+        The kernel answers bytes that arrive after the close with a reset, which can destroy the answer at the client.
         """
         self._closing = True
         transport = self._transport
@@ -299,15 +300,16 @@ class Connection(asyncio.BufferedProtocol):
         else:
             try:
                 transport.write_eof()
-            except OSError:  # the client has closed: what was just sent is answered with a reset
+            except OSError:  # the client has closed: it answers the bytes just sent with a reset
                 self.abort()
             self.read_on()
         self._connections.close(self, transport.get_write_buffer_size())
 
     def _watch_presence(self, cycle: Cycle) -> None:
-        """From time to time send a client that has ended its side an interim answer: one that has gone resets then.
+        """Send an interim answer (100) every half second to a client that has closed its sending side.
 
-        Until something is sent, a client that waits for its answer and one that has closed its connection look alike.
+        A client that has closed its connection entirely answers it with a reset. Without sending, we cannot tell it
+        from a client that waits for its answer.
         """
         if cycle.head.version == "1.1":
             asyncio.get_running_loop().call_later(_PROBE, self._probe, cycle)
@@ -318,13 +320,13 @@ class Connection(asyncio.BufferedProtocol):
             self._watch_presence(cycle)
 
     def _pause(self, cycle: Cycle) -> None:
-        """Read no more until `read_on`."""
+        """Pause reading until `read_on`."""
         if self._transport.is_reading():
             self._transport.pause_reading()
             self._watch_reset(cycle)
 
     def _watch_reset(self, cycle: Cycle) -> None:
-        """From time to time look whether a client that is not read from has gone: nothing else would tell."""
+        """Check every half second whether the client has reset: asyncio does not notice while reading is paused."""
         asyncio.get_running_loop().call_later(_PROBE, self._look_for_reset, cycle)
 
     def _look_for_reset(self, cycle: Cycle) -> None:

@@ -1,4 +1,4 @@
-"""The open connections of one worker: which of them owe us bytes, until when, and which one makes room for another."""
+"""The open connections of one worker: read timeouts, and which connection is closed when there are too many."""
 
 import asyncio
 import math
@@ -9,45 +9,44 @@ from service.configuration.settings import Settings
 from service.server.front import Front
 
 _BUFFER = 256 * 1024  # bytes read from a socket at a time
-_ROUND = 4 * 2**20  # bytes of bodies read in one round of the loop; nothing has counted them before the next round
-_LEAST = 4 * 1024  # bytes that a client may send all the same
-SMALL = 4 * 1024  # bytes that are kept for each client without being counted: a head, or requests that were sent ahead
-_KEPT = 4 * 2**20  # bytes of all that is larger
+_ROUND = 4 * 2**20  # bytes of bodies read in one round of the loop; the budget counts them only in the next round
+_LEAST = 4 * 1024  # bytes that a client may send even if the round's bytes are used up
+SMALL = 4 * 1024  # bytes of a head or of pipelined requests that each client may have without being counted
+_KEPT = 4 * 2**20  # bytes for all larger heads and pipelined requests together
 _FLUSH = 10.0  # seconds that a client has to read the rest of an answer when its connection is closed
 _LINGER = 2.0  # seconds that a client has to close its side after that
 
 
 class Client(Protocol):
-    """What is asked of a connection."""
+    """The methods that `Connections` needs of a connection."""
 
     def give_up(self) -> None:
-        """Close: the client has sent nothing for too long."""
+        """Close the connection: the client has sent nothing for too long."""
 
     def is_idle(self) -> bool:
-        """Whether nothing of a request has come yet."""
+        """Whether no byte of a request has arrived yet."""
 
 
 class Connections:
-    """Counts the connections, closes those whose time is over, and makes room where there are too many.
+    """Counts the connections, closes those that time out, and makes room when there are too many.
 
-    `waiting` are those whose client has to send something, the one longest silent first: the only ones that are closed
-    to make room. A client whose request is computed, or who reads an answer, is not among them.
+    `_waiting` holds the connections whose client has to send something, the longest silent first. Only these are
+    closed to make room, never a connection whose request is computed or whose answer is being sent.
 
-    The memory budget counts bodies and answers. What comes before a body is bounded here: large heads, and requests
-    that were sent ahead.
+    The memory budget counts bodies and answers. This class bounds the rest: large heads and pipelined requests.
     """
 
     def __init__(self, front: Front, settings: Settings, draining: Callable[[], bool]) -> None:
         self.front = front
         self.draining = draining
-        self.buffer = bytearray(_BUFFER)  # shared: what is read into it is taken out before anything else is read
+        self.buffer = bytearray(_BUFFER)  # shared: each read is copied out of it before the next read
         self.view = memoryview(self.buffer)
         self._most = settings.connections
         self._idle_seconds, self._head_seconds = settings.keepalive_seconds, settings.read_seconds
         self._open: set[Client] = set()
-        self._waiting: dict[Client, float] = {}  # until when
+        self._waiting: dict[Client, float] = {}  # deadlines
         self._closing: dict[Client, float] = {}
-        self._kept: dict[Client, int] = {}  # bytes, of the clients for which more than little is kept
+        self._kept: dict[Client, int] = {}  # bytes kept for a client, if more than SMALL
         self._kept_in_all = 0
         self._round = 0  # bytes of bodies read in this round of the loop
 
@@ -55,7 +54,7 @@ class Connections:
         return len(self._open)
 
     def add(self, client: Client) -> None:
-        """Wait for a new connection's first request. If it is one too many, close the one silent for longest."""
+        """Wait for a new connection's first request. If there are too many connections, close the longest silent."""
         self._open.add(client)
         self.expect_request(client)
         if len(self._open) > self._most:
@@ -64,9 +63,9 @@ class Connections:
             oldest.give_up()
 
     def keep(self, client: Client, size: int) -> bool:
-        """Count so many bytes that are kept for a client. False, and they are not counted, where there is no room.
+        """Count `size` bytes as kept for a client. False, without counting them, if there is no room.
 
-        The client silent for longest makes room, of those that have sent a large head.
+        To make room, close the longest silent of the connections that have a large head.
         """
         self._count(client, 0)
         while size > SMALL and self._kept_in_all + size > _KEPT:
@@ -89,7 +88,7 @@ class Connections:
         """How many bytes of a body may be read now."""
         return max(_LEAST, _ROUND - self._round)
 
-    def has_read(self, size: int) -> None:
+    def count_read(self, size: int) -> None:
         """Count bytes of a body that were read in this round of the loop."""
         if not self._round:
             asyncio.get_running_loop().call_soon(self._next_round)
@@ -99,14 +98,14 @@ class Connections:
         self._round = 0
 
     def remove(self, client: Client) -> None:
-        """Forget a connection that is closed."""
+        """Forget a closed connection."""
         self._count(client, 0)
         self._open.discard(client)
         self._waiting.pop(client, None)
         self._closing.pop(client, None)
 
     def head_deadline(self) -> float:
-        """Until when a head that begins now has to be whole."""
+        """The time by which a head that begins now must be complete."""
         return _now() + self._head_seconds
 
     def expect_request(self, client: Client) -> None:
@@ -114,16 +113,16 @@ class Connections:
         self.expect(client, _now() + self._idle_seconds)
 
     def expect(self, client: Client, until: float = math.inf) -> None:
-        """Wait for the rest of a head; without a time, for the rest of a body, whose time the front watches."""
-        self._waiting.pop(client, None)  # so that it goes to the end
+        """Wait for the rest of a head until `until`; without a time, for a body, whose timeout is the front's."""
+        self._waiting.pop(client, None)  # moves it to the end of the order
         self._waiting[client] = until
 
     def serve(self, client: Client) -> None:
-        """Nothing is expected of this client before it has its answer."""
+        """Wait no longer for this client: its request is complete, and we have to answer."""
         self._waiting.pop(client, None)
 
     def close(self, client: Client, unsent: int) -> None:
-        """Wait for the client to read what is left of its answer, and to close its side."""
+        """Wait until the client has read the rest of its answer and closed its side."""
         self._waiting.pop(client, None)
         if unsent:
             self._closing[client] = _now() + _FLUSH
@@ -131,14 +130,14 @@ class Connections:
             self._waiting[client] = _now() + _LINGER
 
     def close_late(self) -> None:
-        """Close the connections whose time is over. To be called every now and then."""
+        """Close the connections that have timed out. The worker calls this several times a second."""
         now = _now()
         for clients in (self._waiting, self._closing):
             for client in [client for client, until in clients.items() if until < now]:
                 client.give_up()
 
     def close_idle(self) -> None:
-        """Close the connections from which nothing of a request has come."""
+        """Close the connections on which no byte of a request has arrived."""
         for client in [client for client in self._waiting if client.is_idle()]:
             client.give_up()
 

@@ -1,4 +1,4 @@
-"""One request and its answer on a connection: what the front is given as `receive` and `send`."""
+"""One request and its answer on a connection, with `receive` and `send` as in ASGI."""
 
 import asyncio
 import time
@@ -11,12 +11,12 @@ from service.server.request_head import Head
 from service.server.response_head import response_head
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_MOST_HELD = 4 * 1024  # bytes of a body for which the front does not ask; then nothing more is read
+_MOST_BUFFERED = 4 * 1024  # bytes of a body that are buffered before the front awaits the body; then reading pauses
 _JOINED = 64 * 1024  # bytes of a body that are sent in one piece with the head
 
 
 class Wire(Protocol):
-    """What a cycle asks of its connection."""
+    """The methods that a cycle needs of its connection."""
 
     gone: asyncio.Event
 
@@ -43,21 +43,21 @@ class Cycle:
         self._expects = head.expects_continue and head.version == "1.1" and not self.body.ended
         self._broken: Refusal | None = None
         self._arrival: asyncio.Future[None] | None = None
-        self._asked = False  # the front waits for the body, or is about to take what has come
+        self._asked = False  # the front awaits the body, or is about to take the bytes that have arrived
         self._start: Callable[[int | None, str], bytes]
 
     @property
     def full(self) -> bool:
-        """Whether as much of the body waits for the front as may. What the front has not taken, nothing counts."""
-        return not self._asked and self.body.held >= _MOST_HELD
+        """Whether the buffer of the body is full. The memory budget counts only bytes that the front has taken."""
+        return not self._asked and self.body.buffered >= _MOST_BUFFERED
 
     @property
     def room(self) -> int:
-        """How many bytes of the body to read next."""
-        return self.body.room if self._asked else min(self.body.room, _MOST_HELD)
+        """How many bytes of the body may be read next."""
+        return self.body.room if self._asked else min(self.body.room, _MOST_BUFFERED)
 
     def feed(self, data: bytes) -> int:
-        """Take in what belongs to the body; return how many bytes that is."""
+        """Append data to the body; return how many bytes belong to it."""
         self._expects = False
         try:
             used = self.body.feed(data)
@@ -69,23 +69,23 @@ class Cycle:
         return used
 
     def end(self) -> None:
-        """Expect no more of the body, and no other request."""
+        """End the body here, and take no further request on this connection."""
         self.body.ended = True
         self.keep_alive = False
         self.wake()
 
     def wake(self) -> None:
-        """Let `receive` look again."""
+        """Wake `receive` if it waits."""
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
 
     async def receive(self) -> dict[str, Any]:
-        """The next piece of the body, as in ASGI. Raises Refusal where the body cannot be read."""
+        """The next piece of the body, as in ASGI. Raises Refusal if the body cannot be read."""
         body, gone = self.body, self._wire.gone
         if self._expects:
             self._expects = False
             self._wire.write(CONTINUE)
-        while not (body.held or body.ended or gone.is_set()):
+        while not (body.buffered or body.ended or gone.is_set()):
             self._asked = True
             self._arrival = asyncio.get_running_loop().create_future()
             await self._arrival
@@ -97,10 +97,10 @@ class Cycle:
         self._asked = False
         if not body.ended:
             self._wire.read_on()
-        return {"type": "http.request", "body": piece, "more_body": not body.ended or body.held > 0}
+        return {"type": "http.request", "body": piece, "more_body": not body.ended or body.buffered > 0}
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Send a part of the answer, as in ASGI; wait while the client does not read."""
+        """Send a part of the answer, as in ASGI; wait while the client does not read (backpressure)."""
         if message["type"] == "http.response.start":
             self._begin(message["status"], message["headers"])
             return
@@ -130,11 +130,11 @@ class Cycle:
     def _send_first(self, body: bytes | memoryview, length: int | None) -> None:
         """Send the head with the first part of the body."""
         self.started = True
-        if self._expects or self._wire.is_last():  # a client that waits for 100 may send the body or not
+        if self._expects or self._wire.is_last():  # a client that waits for 100 may still send the body, or may not
             self.keep_alive = False
         connection = ("keep-alive" if self.head.version == "1.0" else "") if self.keep_alive else "close"
         head = self._start(length, connection)
-        del self._start  # it holds this cycle, and so would the two stay until the garbage collector came by
+        del self._start  # breaks a reference cycle, which only the garbage collector would free
         self._wire.forget_head()
         if len(body) <= _JOINED:
             self._wire.write(b"".join((head, body)))

@@ -1,4 +1,4 @@
-"""The WSGI environment of a request (PEP 3333), and the ASGI scope that it is made of."""
+"""The ASGI scope of a request, and the WSGI environment (PEP 3333) made from it."""
 
 import asyncio
 import io
@@ -62,11 +62,11 @@ def environ_of(scope: Scope) -> Environ:
 
 
 def _header_variables(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """The headers in the names of CGI, several of one name in one value."""
+    """The headers under their CGI names; the values of repeated headers are joined by commas."""
     variables: dict[str, str] = {}
     for name, value in headers:
         if b"_" in name:
-            continue  # X_Y would read like X-Y here, and Content_Length like Content-Length
+            continue  # X_Y would get the same variable as X-Y, and Content_Length that of Content-Length
         key = name.decode("latin-1").upper().replace("-", "_")
         if key not in _WITHOUT_PREFIX:
             key = f"HTTP_{key}"

@@ -1,10 +1,10 @@
-"""What stands between the clients' connections and the Flask application, on the event loop of a worker.
+"""The adapter between the clients' connections and the Flask application, on the event loop of a worker.
 
-The body of a request is received whole. Then the request waits for a slot, is computed in a thread, and its answer is
-sent. So a client that sends or reads slowly takes no thread. A request without a body is answered on the loop at once,
-and so is a small one: the way to a thread and back would take up to a sixth of its time. These need no slot, and are
-answered also while all slots are taken. The application itself answers every refusal, so that all of them are logged
-and counted alike.
+The front first receives the whole body. Then the request waits for a slot, is computed in a thread, and its answer is
+sent. So a client that sends or reads slowly takes no thread. Requests without a body and small requests are computed
+on the event loop: a thread switch would add up to a sixth to their time. They need no slot, and are answered even
+while all slots are taken. The Flask application also answers every refusal, so that all refusals are logged and
+counted in the same way.
 """
 
 import asyncio
@@ -33,18 +33,18 @@ from service.server.request_body import ClientGone, Receive, RequestBody
 from service.server.transfers import Transfer
 
 _AT_ONCE = OnLoop()
-_ON_LOOP: Mapping[str, int] = {"/v1/gradients": 16 * 1024}  # bytes of a body that is looked at on the loop; others: 0
-_SMALL_ANSWER = 64 * 1024  # bytes for which there has to be memory before a small request is computed
-_PIECE = 256 * 1024  # of an answer, handed to the connection at a time: it copies what it cannot send at once
-_LATE = 0.25  # seconds after the deadline in which work can end by itself; then its client is answered all the same
+_ON_LOOP: Mapping[str, int] = {"/v1/gradients": 16 * 1024}  # largest body in bytes that the loop computes; others: 0
+_SMALL_ANSWER = 64 * 1024  # bytes of memory that must be free before a small request is computed
+_PIECE = 256 * 1024  # bytes of an answer written at a time: the transport copies what it cannot send at once
+_LATE = 0.25  # seconds after the deadline in which work can still end by itself; then its client gets a timeout
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Connection(Protocol):
-    """What is asked of the connection that a request came by."""
+    """The members that the front needs of a request's connection."""
 
-    cut_short: bool  # the client has ended its side within the body
+    cut_short: bool  # the client has closed its sending side within the body
     gone: asyncio.Event  # set when the connection is lost
 
     def abort(self) -> None: ...
@@ -52,7 +52,7 @@ class Connection(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """What the application answers."""
+    """The application's answer."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -86,7 +86,7 @@ class Front:
         try:
             answer = await self._answer(environ, body, transfer, connection)
         except Refusal as refusal:
-            free_frames(refusal)  # of the body: refusals wait for each other
+            free_frames(refusal)  # they hold the body, and this refusal may have to wait for others
             transfer.holding.release()
             answer = await self.refuse(environ, refusal)
         except ClientGone:
@@ -94,16 +94,16 @@ class Front:
             return
         finally:
             transfer.holding.release()
-        scope["headers"].clear()  # a client that reads slowly keeps its answer only
+        scope["headers"].clear()  # while a slow client reads, only its answer stays in memory
         environ.clear()
         await self._send(answer, send, transfer, connection)
         if not body.ended:
             await body.drop()
 
     async def refuse(self, environ: Environ, refusal: Refusal) -> Answer:
-        """The application's answer to a request that it need not look at.
+        """The application's answer with this refusal, without running a view.
 
-        One a turn of the loop: a thousand clients that are refused at once do not hold up the others.
+        At most one in each round of the event loop, so that a thousand refusals at once do not delay other clients.
         """
         async with self._refusing:
             await asyncio.sleep(0)
@@ -113,7 +113,7 @@ class Front:
         asked = environ["REQUEST_METHOD"], _path(environ)
         if asked not in self._with_body or not self._admits(environ):
             return self._run(environ)
-        most = 0 if "HTTP_CONTENT_ENCODING" in environ else _ON_LOOP.get(asked[1], 0)  # it can become a thousandfold
+        most = 0 if "HTTP_CONTENT_ENCODING" in environ else _ON_LOOP.get(asked[1], 0)  # can expand a thousandfold
         if body.announced is None or body.announced > most:
             self._slots.check()
         with Timed(environ[STAGES], "receive"):
@@ -135,19 +135,19 @@ class Front:
             async with transfer.clients_part(seconds):
                 return await body.read(transfer)
         except TimeoutError as error:
-            body.ended = True  # what may still come is not waited for
+            body.ended = True  # do not wait for the rest
             detail = f"the body took over {seconds:g} s to arrive (CHAINRULE_READ_SECONDS), or was the slowest of many"
             raise Refusal(REQUEST_TIMEOUT, detail, headers={"Connection": "close"}) from error
 
     def _compute_at_once(self, environ: Environ, content: bytes, transfer: Transfer) -> Answer:
-        """The answer to a small request. Raises Postponed where it is not small, Refusal where there is no memory."""
+        """The answer to a small request. Raises Postponed if it is not small, Refusal if there is no memory."""
         transfer.make_room(_SMALL_ANSWER)
         return self._run(environ | {"wsgi.input": io.BytesIO(content), ADMISSION: _AT_ONCE})
 
     async def _compute(
         self, environ: Environ, content: bytes, work: Work, transfer: Transfer, connection: Connection
     ) -> Answer:
-        """Compute in a pool thread. The slot is freed when the thread ends, also if it is late and nobody waits."""
+        """Compute in a pool thread. The slot is freed when the thread ends, even if the client has got a timeout."""
         deadline, reported = Deadline(self._settings.work_seconds), threading.Lock()
         place = InThread(self._slots, work, self._budget, transfer.holding, deadline)
         given = environ | {"wsgi.input": io.BytesIO(content), REPORTED: reported, ADMISSION: place, DEADLINE: deadline}
@@ -165,7 +165,7 @@ class Front:
                 running.add_done_callback(partial(_forget, transfer.part_with_holding()))
         if running.done():
             return running.result()
-        if not reported.acquire(blocking=False):  # the thread has logged its answer, and is about to end
+        if not reported.acquire(blocking=False):  # the thread has already logged its answer, and ends soon
             return await running
         raise ClientGone if gone.done() else deadline.refusal()
 
@@ -210,12 +210,12 @@ class Front:
 
 
 def _path(environ: Environ) -> str:
-    """The path as Flask reads it; of those that take a body, the route too."""
+    """The path as Flask reads it. For endpoints that take a body, it is the route too."""
     return "/" + str(environ["PATH_INFO"]).lstrip("/")
 
 
 def _forget(holding: Holding, running: "asyncio.Future[Answer]") -> None:
-    """Free what an answer holds that nobody waits for."""
+    """Free the memory of work whose answer is no longer needed."""
     holding.release()
     if not running.cancelled():
-        running.exception()  # asked for here, so that asyncio does not complain that nobody does
+        running.exception()  # retrieve it, or asyncio logs "exception was never retrieved"

@@ -1,4 +1,4 @@
-"""The body of a request, taken in whole before anything is computed."""
+"""Receives the whole body of a request before anything is computed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,31 +9,31 @@ from service.problems import BAD_REQUEST, Refusal
 from service.resources.handover import RECEIVED_BYTES
 from service.server.environ import Environ
 
-_SMALL = 16 * 1024  # bytes of a piece that is not kept as an object of its own
-_DROPPED = 8  # times the limit of a body: a client still sending would see a broken connection instead of the refusal
+_SMALL = 16 * 1024  # bytes; smaller pieces are joined
+_DROPPED = 8  # times the body limit that are read and dropped: a client still sending would get a reset, no refusal
 _DROP_SECONDS = 10.0
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class ClientGone(Exception):
-    """Nobody waits for the answer."""
+    """The client has closed its connection."""
 
 
 class Sender(Protocol):
-    """What is asked of the connection that a body comes by."""
+    """The connection that sends a body."""
 
-    cut_short: bool  # the client has ended its side within the body
+    cut_short: bool  # the client has closed its sending side within the body
 
 
 class Account(Protocol):
-    """Counts the bytes that are held. Raises Refusal where there is no room for them."""
+    """Counts received bytes. Raises Refusal if there is no memory for them."""
 
     def take_in(self, size: int) -> None: ...
 
 
 class Pieces:
-    """Bytes that come in pieces: large ones are kept as they are, small ones are put together."""
+    """Bytes that arrive in pieces: large pieces are kept as they are, small pieces are joined."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -51,25 +51,25 @@ class Pieces:
             self._pieces.append(bytearray(piece))
 
     def joined(self) -> bytes:
-        """All of them. Nothing is copied where there is one large piece."""
+        """All bytes, without a copy if there is only one large piece."""
         return (
             self._pieces[0] if len(self._pieces) == 1 and isinstance(self._pieces[0], bytes) else b"".join(self._pieces)
         )
 
 
 class RequestBody:
-    """The body of one request, as it comes."""
+    """The body of one request, as it arrives."""
 
     def __init__(self, receive: Receive, environ: Environ, sender: Sender, limit: int) -> None:
         self._receive, self._environ, self._sender, self._limit = receive, environ, sender, limit
         announced = environ.get("CONTENT_LENGTH")
         self.announced = None if announced is None else int(announced)
         self.ended = not self.announced and "HTTP_TRANSFER_ENCODING" not in environ
-        self._expected = "HTTP_EXPECT" in environ  # the client waits to be asked for the body
+        self._expected = "HTTP_EXPECT" in environ  # the client waits for 100 (Continue) before it sends the body
         self._dropped = 0
 
     async def read(self, account: Account) -> bytes:
-        """All of it. Raises Refusal where it is over the limit or cut short, ClientGone where nobody is left."""
+        """Receive the whole body. Raises Refusal if it is over the limit or cut short, ClientGone on a disconnect."""
         if self.announced is not None and self.announced > self._limit:
             raise over_limit(self.announced, self._limit)
         pieces = Pieces()
@@ -86,7 +86,7 @@ class RequestBody:
         return pieces.joined()
 
     async def drop(self) -> None:
-        """Take in what a refused client still sends, within bounds, and keep nothing: it then reads the answer."""
+        """Read and drop what a refused client still sends, within bounds, so that the client reads the answer."""
         try:
             async with asyncio.timeout(_DROP_SECONDS):
                 while not (self.ended or self._expected) and self._dropped < _DROPPED * self._limit:

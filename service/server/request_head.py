@@ -1,4 +1,4 @@
-"""The head of a request, request line and headers: read by httptools, then held to the letter of RFC 9112."""
+"""The head of a request: httptools parses request line and headers, then stricter checks of RFC 9112 follow."""
 
 import re
 from dataclasses import dataclass, field, replace
@@ -11,10 +11,10 @@ from service.server.boundaries import end_of_section
 LONGEST_HEAD = 64 * 1024  # bytes
 LONGEST_TARGET = 8 * 1024  # bytes; RFC 9112, section 3, asks for 8,000
 MOST_HEADERS = 100
-LONGEST_LENGTH = 18  # digits of a Content-Length that is read as a number; whatever has more is over every limit
+LONGEST_LENGTH = 18  # digits of a Content-Length that is read as a number; a longer one is over every limit
 
 _VERSIONS = {b" HTTP/1.1": "1.1", b" HTTP/1.0": "1.0"}  # the end of a request line
-_METHOD = re.compile(rb"([A-Z][A-Z0-9_.$-]{2,19})(?= )")  # the application answers 405 to those it does not know
+_METHOD = re.compile(rb"([A-Z][A-Z0-9_.$-]{2,19})(?= )")  # the application answers 405 to unknown methods
 _BEGUN_METHOD = re.compile(rb"[A-Z0-9_.$-]{0,20}")
 _HUGE_LENGTH = re.compile(rb"(?i)(\r\ncontent-length:[ \t]*)[0-9]{19,}(?=[ \t]*\r\n)")
 _ANY_LENGTH = re.compile(rb"(?i)\r\ncontent-length:")
@@ -25,7 +25,7 @@ _ABSOLUTE = re.compile(rb"(?i)https?://([^/?#]*)([^?#]*)")
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A request without its body."""
+    """A parsed request without its body."""
 
     method: str
     target: bytes
@@ -41,18 +41,18 @@ class Head:
         return [value for given, value in self.headers if given == name]
 
 
-UNREADABLE = Head("GET", b"*", "1.1")  # stands for a request that could not be read
+UNREADABLE = Head("GET", b"*", "1.1")  # a placeholder for a request that could not be parsed
 
 
 class HeadReader:
-    """Reads the head of one request, in whatever pieces it comes; then `head` is there."""
+    """Parses the head of one request from pieces of any size. `head` is None until the head is complete."""
 
     def __init__(self) -> None:
         self.head: Head | None = None
         self._raw = bytearray()  # without the empty lines in front of the request line
-        self._empty = 0  # bytes of them
+        self._empty = 0  # bytes of these empty lines
         self._error: HttpParserError | None = None
-        self._method: str | None = None  # one that httptools does not know
+        self._method: str | None = None  # a method that httptools does not know
         self._begin()
 
     def _begin(self) -> None:
@@ -63,13 +63,13 @@ class HeadReader:
 
     @property
     def size(self) -> int:
-        """The bytes that have been read of it."""
+        """The number of bytes of the head read so far."""
         return len(self._raw)
 
     def close(self) -> None:
-        """Free what holds this reader: only the garbage collector would find the two.
+        """Break the reference cycles of this reader, which only the garbage collector would free.
 
-        The parser has its methods, an error the frames that it came through.
+        The parser refers to methods of the reader, and an error refers to frames that contain the reader.
         """
         vars(self).pop("_parser", None)
         self._error = None
@@ -85,10 +85,13 @@ class HeadReader:
     def on_headers_complete(self) -> None:
         """Called by httptools at the end of the head."""
         self._complete = True
-        self._keep_alive = self._parser.should_keep_alive()  # to be asked for here: later it has forgotten the headers
+        self._keep_alive = self._parser.should_keep_alive()  # only right here: later the parser has dropped the headers
 
     def feed(self, data: bytes) -> int:
-        """Read on; return how many bytes belong to the head. Raises Refusal: then `head` is set if it was readable."""
+        """Parse data; return how many bytes belong to the head.
+
+        Raises Refusal if the head is invalid. `head` is then set if the head could be parsed.
+        """
         at = 0 if self._raw else self._pass_over_empty_lines(data)
         while self.head is None and at < len(data):
             end = end_of_section(self._raw[-3:], data, at)
@@ -107,9 +110,9 @@ class HeadReader:
         return at
 
     def _pass_over_empty_lines(self, data: bytes) -> int:
-        """How many bytes of `data` are in front of the request line (section 2.2): in one piece, as each is a section.
+        """The number of bytes of empty lines at the front of `data` (section 2.2), which httptools would skip, too.
 
-        httptools would pass over them, too.
+        They are skipped all at once, because each empty line would count as a section of its own.
         """
         found = len(data) - len(data.lstrip(b"\r\n"))
         self._empty += found
@@ -121,9 +124,9 @@ class HeadReader:
         try:
             self._parser.feed_data(piece)
         except HttpParserUpgrade:
-            return  # an offer to switch protocols, which is not taken
+            return  # ignore an offer to switch protocols
         except HttpParserError as error:
-            if not self._complete:  # else it dislikes the Transfer-Encoding, and so does _check
+            if not self._complete:  # an error after the head is about the Transfer-Encoding, which _check refuses
                 self._error = error
 
     def _check_sizes(self) -> None:
@@ -136,7 +139,7 @@ class HeadReader:
             raise Refusal(HEADERS_TOO_LARGE, f"the request has over {MOST_HEADERS} headers")
 
     def _repair(self) -> None:
-        """Read anew what only httptools refuses: an unknown method, or a Content-Length beyond 64 bits."""
+        """Parse the head again if only httptools refuses it: an unknown method, or a Content-Length beyond 64 bits."""
         if not self._repairable():
             raise self._refusal()
         if not self._raw.endswith(b"\r\n\r\n"):
@@ -153,7 +156,7 @@ class HeadReader:
             raise self._refusal()
 
     def _repairable(self) -> bool:
-        """Whether the error can be one of the two; as long as the head is not whole, whether it still may be."""
+        """Whether the error is one that `_repair` handles, or still may be while the head is incomplete."""
         raw, whole = bytes(self._raw), self._raw.endswith(b"\r\n\r\n")
         if isinstance(self._error, HttpParserInvalidMethodError):
             begun = _BEGUN_METHOD.match(raw)
@@ -161,13 +164,13 @@ class HeadReader:
         return str(self._error) == "Content-Length overflow" and (not whole or bool(_HUGE_LENGTH.search(raw)))
 
     def _refusal(self) -> Refusal:
-        """What to answer to a head that httptools cannot read."""
+        """The refusal of a head that httptools cannot parse."""
         if _ENCODING.search(self._raw) and not _ANY_LENGTH.search(self._raw) and "Transfer-Enc" in str(self._error):
             return _unknown_encoding()
         return Refusal(BAD_REQUEST, f"the head of the request cannot be read: {self._error}")
 
     def _finish(self) -> Head:
-        """The head, as it was sent."""
+        """The parsed head, as it was sent."""
         parser = self._parser
         self.close()
         method = self._method or parser.get_method().decode("ascii")
@@ -185,7 +188,7 @@ class HeadReader:
 
 
 def _check(head: Head) -> None:
-    """Raise Refusal where RFC 9112 asks for it and httptools does not."""
+    """Raise Refusal if the head breaks a rule of RFC 9112 that httptools does not check."""
     if not head.version:
         raise Refusal(BAD_REQUEST, "the version of the request is neither HTTP/1.1 nor HTTP/1.0")
     if head.chunked and b",".join(head.values(b"transfer-encoding")).lower() != b"chunked":

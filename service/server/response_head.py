@@ -12,7 +12,7 @@ _WITHOUT_BODY = frozenset({204, 304})
 def response_head(
     version: str, status: int, headers: Sequence[tuple[str, str]], now: float, length: int | None, connection: str
 ) -> bytes:
-    """The bytes of the head. Adds Date, Content-Length if the application has left it out, and Connection if not ""."""
+    """The bytes of the head. Adds Date and Content-Length if the application set none, and Connection unless ""."""
     given = {name.lower() for name, _ in headers}
     lines = [f"HTTP/{version} {status} {_PHRASES.get(status, '')}"]
     lines += [f"{name}: {value}" for name, value in headers]

@@ -1,4 +1,4 @@
-"""gunicorn, set up for this service: a master, its workers, and a process of its own for health and metrics."""
+"""gunicorn, configured for this service: a master, its workers, and an admin process for health and metrics."""
 
 import contextlib
 import gc
@@ -37,16 +37,16 @@ from service.server.worker import Worker
 
 _log = logging.getLogger(__name__)
 
-_MEMORY_DISK = Path("/dev/shm")  # noqa: S108  workers tell of life by touching a file; on a disk that can block
-_SWITCH_SECONDS = 0.001  # for which a thread keeps the interpreter; with Python's 0.005 the loop waits twice as long
-_ADMIN_MEMORY = 16 * 2**20  # bytes; of its own budget, as it takes no bodies
-_BACKLOG = 1024  # connections that the kernel takes before a worker accepts them
+_MEMORY_DISK = Path("/dev/shm")  # noqa: S108  a worker's heartbeat touches a file, which can block on a real disk
+_SWITCH_SECONDS = 0.001  # thread switch interval; with Python's default of 0.005 the event loop waits twice as long
+_ADMIN_MEMORY = 16 * 2**20  # bytes of the admin process's own budget; it takes no bodies
+_BACKLOG = 1024  # connections that the kernel queues until a worker accepts them
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-_HEARTBEAT = 60  # seconds without a sign of life after which a worker is killed; its loop never waits for work
+_HEARTBEAT = 60  # seconds without a heartbeat after which a worker is killed; its event loop never waits for work
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
-    """The service as gunicorn runs it; the application is loaded once, before the workers are forked."""
+    """The service as a gunicorn application. The Flask application is loaded once, before the workers are forked."""
 
     def __init__(self, settings: Settings, listeners: Sequence[socket.socket], directory: Path) -> None:
         self.settings = settings
@@ -58,16 +58,16 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         super().__init__()
 
     def load_config(self) -> None:
-        """Our settings in gunicorn's names."""
+        """Pass our settings to gunicorn, under gunicorn's names."""
         settings = self.settings
         options: dict[str, Any] = {
-            "bind": f"fd://{self.files[0]}",  # bound already: gunicorn would try an address for five seconds
+            "bind": f"fd://{self.files[0]}",  # already bound: gunicorn would retry a taken address for five seconds
             "workers": settings.workers,
             "worker_class": Worker,
             "preload_app": True,
-            "pre_fork": lambda _server, _worker: gc.freeze(),  # pages that the workers share stay shared
-            "post_fork": lambda _server, _worker: _leave_at_a_signal(),
-            "child_exit": lambda _server, worker: self.shared.ended(worker.pid),
+            "pre_fork": lambda _server, _worker: gc.freeze(),  # else the collector writes to shared pages
+            "post_fork": lambda _server, _worker: _exit_on_signal(),
+            "child_exit": lambda _server, worker: self.shared.remove_worker(worker.pid),
             "control_socket_disable": True,  # it wants a home directory to write to
             "keepalive": math.ceil(settings.keepalive_seconds),
             "graceful_timeout": math.ceil(settings.stop_seconds),
@@ -86,7 +86,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         app = create_app(self.settings)
         app.extensions["chainrule.shared"] = self.shared
         app.extensions["chainrule.observers"].append(self.metrics.observe)
-        known_costs(app)  # before the workers are forked: none of them is held up by the first GET /v1/limits
+        known_costs(app)  # before the fork: else the first GET /v1/limits would delay each worker
         return app
 
     def front(self) -> Front:
@@ -108,20 +108,20 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
 
 class Admin:
-    """The service's other face, for a worker of its own."""
+    """The admin application, in the form that `Worker` expects."""
 
     def __init__(self, server: Server) -> None:
         self.settings = server.settings
-        self.shared = Shared()  # of no one: what it tells of is the other workers
+        self.shared = Shared()  # a dummy: the admin process must not register as a serving worker
         self._app = create_admin_app(server.shared, server.directory)
 
     def front(self) -> Front:
-        """What the admin process answers with."""
+        """The front of the admin process."""
         return Front(self._app, self.settings, Slots(1, 1, 1.0), Budget(Ledger(_ADMIN_MEMORY)))
 
 
 class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's master, which stops in two steps and looks after the admin process too."""
+    """gunicorn's master, which also supervises the admin process and drains the service before it stops."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -137,22 +137,22 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
         self._admin_listener = kind(address, self.cfg, self.log, fd=file)
 
     def manage_workers(self) -> None:
-        """Keep everybody alive, and stop when it is time to."""
+        """Restart processes that have died; stop at the end of draining."""
         if self._stop_at is not None and time.monotonic() >= self._stop_at:
-            raise StopIteration  # gunicorn's sign for a graceful end
+            raise StopIteration  # gunicorn's signal for a graceful stop
         if not self._admin_is_alive():
             self._spawn_admin()
         super().manage_workers()
 
     def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
-        """As gunicorn's, but no longer than until the stop."""
+        """Wait as gunicorn does, but not beyond the end of draining."""
         if self._stop_at is not None:
             timeout = min(timeout, max(self._stop_at - time.monotonic(), 0.001))
         signals: list[int] = super().wait_for_signals(timeout)
         return signals
 
     def handle_term(self) -> None:
-        """SIGTERM: say so on /readyz, serve on until nobody sends requests here any more, then stop. Again: now."""
+        """On SIGTERM, answer 503 on /readyz, serve for drain_seconds, then stop. A second SIGTERM ends the draining."""
         seconds = self._server.settings.drain_seconds
         if self._server.shared.draining or not seconds:
             raise StopIteration
@@ -161,7 +161,7 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
         self.log.info("Draining for %g s", seconds)
 
     def stop(self, graceful: bool = True) -> None:
-        """Stop the workers, each when it has answered what it was sent, and the admin process last."""
+        """Stop the workers after they have answered their requests, then the admin process."""
         self._server.shared.drain()
         super().stop(graceful)
         self._admin_listener.close()
@@ -170,8 +170,8 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
             os.waitpid(self._admin_pid, 0)
 
     def spawn_worker(self) -> Any:
-        """As gunicorn's, but a signal that comes during the fork is not lost."""
-        with _signals_held():
+        """Fork a worker as gunicorn does, without losing a signal that arrives during the fork."""
+        with _signals_blocked():
             return super().spawn_worker()
 
     def _admin_is_alive(self) -> bool:
@@ -183,17 +183,17 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
 
     def _spawn_admin(self) -> None:
         worker = Worker(0, self.pid, [self._admin_listener], Admin(self._server), _HEARTBEAT, self.cfg, self.log)
-        with _signals_held():
+        with _signals_blocked():
             pid = os.fork()
             if not pid:
-                _leave_at_a_signal()
+                _exit_on_signal()
         if pid:
             worker.tmp.close()
             self._admin_pid = pid
             return
         for sibling in self.WORKERS.values():
             sibling.tmp.close()
-        for listener in self.LISTENERS:  # which end with the last worker
+        for listener in self.LISTENERS:  # or they would stay open after the last worker has ended
             listener.close()
         worker.pid = os.getpid()
         worker.init_process()
@@ -201,8 +201,8 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
 
 
 @contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
-    """Let signals that end a process wait. A new process has the master's handlers, which only note them for later."""
+def _signals_blocked() -> Iterator[None]:
+    """Block the terminating signals: a forked process starts with the master's handlers, which only queue a signal."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         yield
@@ -210,20 +210,20 @@ def _signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
 
 
-def _leave_at_a_signal() -> None:
-    """In a process that was just forked: end at a signal, also at one that waits, until the worker has its handlers."""
+def _exit_on_signal() -> None:
+    """Let a terminating signal, even a pending one, end this forked process until the worker installs its handlers."""
     for number in _ENDING:
         signal.signal(number, lambda _number, _frame: os._exit(0))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
 
 
 def serve(settings: Settings, listeners: Sequence[socket.socket]) -> None:
-    """Serve until SIGTERM or SIGINT; what is in flight is answered first. Raises CannotStart."""
+    """Serve until SIGTERM or SIGINT, then answer the requests in flight. Raises CannotStart."""
     logs.configure(settings.log_level)
     for sentence in retired_settings():
         _log.warning(sentence)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is a file
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection needs a file descriptor
     keep_freed(kept_bytes(settings.memory_bytes, settings.workers))
     directory = new_directory()
     master = os.getpid()

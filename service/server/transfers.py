@@ -1,7 +1,7 @@
-"""Clients that send a body or read an answer: how fast they are, and what is held for them meanwhile.
+"""Transfers: clients that are sending a body or reading an answer, with their rates and their memory.
 
-A client that sends or reads slowly costs no thread, only memory. Where that runs out, the client that moves the fewest
-bytes a second is given up, so that whoever is fast enough is never held up by those who are not.
+A client that sends or reads slowly costs no thread, only memory. When memory runs out, the transfer with the fewest
+bytes a second is dropped, so that slow clients never block fast clients.
 """
 
 import asyncio
@@ -12,28 +12,28 @@ from typing import Any
 from service.resources.ledger import ARRIVING, LAST
 from service.resources.memory_budget import Budget, Holding
 
-_SMALL_BODY = 16 * 1024  # bytes; they do not count with the bodies that arrive
+_SMALL_BODY = 16 * 1024  # bytes; bodies up to this size may use the last stage of the budget
 
 
 class Transfer:
-    """One client that sends a body or reads an answer, and what is held for it meanwhile."""
+    """One client that is sending a body or reading an answer, with the memory that it takes."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._deadline: asyncio.Timeout | None = None
-        self._short = False  # the last bytes that arrived found no room
+        self._short = False  # the budget had no room for the last bytes that arrived
         self.holding = Holding(budget)
         self.moved = 0
         self.began = 0.0
 
     def rate(self, now: float) -> float:
-        """Bytes a second since the client's part began."""
+        """Bytes a second since the transfer began."""
         return self.moved / (now - self.began)
 
     def take_in(self, size: int) -> None:
-        """Hold so many bytes more, which the client has sent. Without room, nothing more is received until there is.
+        """Count `size` more bytes from the client. If the budget has no room, `paced` waits before it receives more.
 
-        Raises Refusal where many clients have sent more than there is room for.
+        Raises Refusal if the bodies of all clients together exceed the budget by far.
         """
         self.moved += size
         held, stage = self.holding.size + size, LAST if self.moved <= _SMALL_BODY else ARRIVING
@@ -45,7 +45,7 @@ class Transfer:
         self._short = True
 
     def paced(self, receive: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Any]]:
-        """`receive`, which first waits for room in the budget where there was none. Raises Refusal then."""
+        """`receive`, preceded by a wait if the budget had no room. Raises Refusal if the wait takes too long."""
 
         async def receive_with_room() -> Any:
             if self._short:
@@ -57,28 +57,28 @@ class Transfer:
         return receive_with_room
 
     def make_room(self, size: int) -> None:
-        """Hold so many bytes more, for a small request. Raises Refusal where there is no room."""
+        """Take `size` more bytes of the budget for a small request. Raises Refusal if there is no room."""
         if not self._become(LAST, self.holding.size + size):
             raise self._budget.refusal()
 
     def part_with_holding(self) -> Holding:
-        """What is held until now: work holds it further that nobody waits for."""
+        """Hand the memory over to work that continues after its client got a timeout or has left."""
         holding, self.holding = self.holding, Holding(self._budget)
         return holding
 
     def hold_answer(self, size: int) -> None:
-        """Hold an answer that is there already, and nothing else."""
+        """Count an answer that is already in memory, and nothing else."""
         hold = self.holding.hold_answer
-        if not (hold(size) or (self._budget.give_up_slowest() and hold(size))):
+        if not (hold(size) or (self._budget.drop_slowest() and hold(size))):
             hold(size, beyond=True)
 
     def _become(self, stage: int, size: int) -> bool:
-        """Hold so many bytes, at the cost of the slowest client if need be. False where there is no room."""
+        """Take `size` bytes of the budget, and drop the slowest client if necessary. False if there is no room."""
         become = self.holding.become
-        return become(stage, size) or (self._budget.give_up_slowest() and become(stage, size))
+        return become(stage, size) or (self._budget.drop_slowest() and become(stage, size))
 
-    def give_up(self) -> None:
-        """End the client's part now, as if its time were over."""
+    def drop(self) -> None:
+        """End the transfer now, as if it had timed out."""
         self.holding.release()
         self._budget.transfers.discard(self)
         if self._deadline is not None:
@@ -86,7 +86,7 @@ class Transfer:
 
     @asynccontextmanager
     async def clients_part(self, seconds: float) -> AsyncIterator[None]:
-        """While the client sends or reads, for so long at most. Raises TimeoutError after that, or when given up."""
+        """Time the transfer within this context. Raises TimeoutError after `seconds`, or when the client is dropped."""
         self.moved, self.began = 0, asyncio.get_running_loop().time()
         self._budget.transfers.add(self)
         try:

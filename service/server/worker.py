@@ -1,7 +1,7 @@
-"""A worker process: an event loop that serves connections, under gunicorn as the master.
+"""A worker process for gunicorn: an event loop that serves connections.
 
-It stands on `gunicorn.workers.base.Worker`, which is there to be built on: the master forks it, watches its sign of
-life, and ends it by signals. What a worker does between its start and its end is said here.
+The base class is `gunicorn.workers.base.Worker`: gunicorn's master forks the worker, watches its heartbeat, and ends
+it by signals. This module defines what the worker does in between.
 """
 
 import asyncio
@@ -18,18 +18,18 @@ from gunicorn.workers.base import Worker as BaseWorker
 from service.server.connection import Connection
 from service.server.connections import Connections
 
-_ACCEPTED = 8  # connections at a time: a burst is taken in quickly, and yet shared with the other workers
-_LINGER = 2.0  # seconds that a stopping worker leaves to requests which are on their way by an open connection
-_ROUNDS = 5  # of the loop: asyncio takes 3 to make what it has accepted a connection, and drops it if its server closes
-_TICK = 0.25  # seconds between two looks at connections whose time is over
-_BEAT = 4  # ticks between two signs of life
+_ACCEPTED = 8  # connections accepted at a time: quick enough for a burst, and the other workers get their share
+_LINGER = 2.0  # seconds in which a stopping worker still takes requests on open connections
+_ROUNDS = 5  # of the loop: asyncio needs 3 to set up an accepted connection, and drops it if its server closes earlier
+_TICK = 0.25  # seconds between two checks for connections that have timed out
+_HEARTBEAT_TICKS = 4  # ticks between two heartbeats
 
 
 class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types
-    """A process that serves on the sockets which it was given, until it is told to stop and has answered everybody."""
+    """A gunicorn worker that serves HTTP on an event loop, and answers the open requests before it stops."""
 
     def init_process(self) -> None:
-        """Make the event loop, which the signals need, before gunicorn prepares the process and calls `run`."""
+        """Create the event loop first, because the signal handlers need it. Then gunicorn sets up the process."""
         self._runner = asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)
         self._loop = self._runner.get_loop()
         self._stopping = asyncio.Event()
@@ -52,7 +52,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types
             self._loop.add_signal_handler(number, handler)
 
     def load_wsgi(self) -> None:
-        """Take the front of the application that was loaded before the fork."""
+        """Create the connections and the front, with the application that was loaded before the fork."""
         shared = self.app.shared
         self._connections = Connections(self.app.front(), self.app.settings, lambda: shared.draining)
 
@@ -66,52 +66,52 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types
         self._stopping.set()
 
     def _stop_at_once(self) -> None:
-        """Stop without waiting for anybody."""
+        """Stop without answering the open requests."""
         self._at_once = True
         self._stop()
 
     def _abort(self) -> None:
-        """The master has seen no sign of life for too long."""
+        """Exit: the master has seen no heartbeat for too long."""
         sys.exit(1)
 
     async def _serve(self) -> None:
         servers = [await self._listen(listener) for listener in self.sockets]
-        self.app.shared.come(self.age)
+        self.app.shared.register_worker(self.age)
         for tick in itertools.count():
             if not self.alive or self.ppid != os.getppid():
                 break
             self._connections.close_late()
-            if tick % _BEAT == 0:
+            if tick % _HEARTBEAT_TICKS == 0:
                 self.notify()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TICK):
                     await self._stopping.wait()
-        self.app.shared.go(os.getpid())
+        self.app.shared.unregister_worker(os.getpid())
         await self._close(servers)
         await self._wait_for_clients()
 
     async def _listen(self, listener: Any) -> asyncio.Server:
-        """Accept the connections of a listening socket of gunicorn's."""
+        """Accept connections on one of gunicorn's listening sockets."""
         server = await self._loop.create_server(self._connection, sock=listener.sock, backlog=_ACCEPTED)
-        listener.sock.listen(self.cfg.backlog)  # which asyncio has set to the other
+        listener.sock.listen(self.cfg.backlog)  # asyncio has set the kernel's backlog to _ACCEPTED
         return server
 
     def _connection(self) -> asyncio.BufferedProtocol:
         return Connection(self._connections)
 
     async def _close(self, servers: list[asyncio.Server]) -> None:
-        """Accept the connections that the kernel has taken already; refuse those that come later."""
+        """Accept the connections in the kernel's queue, then close the sockets, so that later ones are refused."""
         for listener in self.sockets:
             self._loop.remove_reader(listener.sock)
         for _ in range(_ROUNDS):
             await asyncio.sleep(0)
         for listener, server in zip(self.sockets, servers, strict=True):
             accepted = self._accept_all(listener)
-            server.close()  # at once: from here on the kernel refuses, before that nobody was
+            server.close()  # without an await since accepting, so that no connection is lost in between
             await asyncio.gather(*accepted)
 
     def _accept_all(self, listener: Any) -> list[Awaitable[Any]]:
-        """The connections that the kernel has taken and nobody has accepted: to be made."""
+        """Accept all connections in the kernel's queue; the results await their set-up."""
         accepted: list[Awaitable[Any]] = []
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -121,7 +121,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types
         return accepted
 
     async def _wait_for_clients(self) -> None:
-        """Answer what has been sent here, and close what is idle, within the seconds that there are."""
+        """Answer the open requests and close the idle connections, until gunicorn's graceful_timeout."""
         now = self._loop.time()
         grace, linger = now + self.cfg.graceful_timeout, now + _LINGER
         while len(self._connections) and now < grace and not self._at_once:

@@ -1,1 +1,1 @@
-"""Attacks on a running service, and what has to hold meanwhile and afterwards."""
+"""Attacks on a running service, and the conditions that must hold during and after them."""

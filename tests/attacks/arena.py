@@ -1,4 +1,4 @@
-"""The service as it is started by default, fenced in 512 MiB, and what has to hold of it under an attack."""
+"""The service with default settings in a cgroup of 512 MiB, and the conditions that must hold under an attack."""
 
 import contextlib
 import itertools
@@ -27,7 +27,7 @@ _STATE = "chainrule_requests_in_flight"
 
 @dataclass(frozen=True)
 class Attack:
-    """One row: what is done, and what it may take."""
+    """One row: the attack, and its bounds for CPU time and memory."""
 
     name: str
     send: Sender
@@ -41,7 +41,7 @@ class Attack:
 
 @dataclass
 class Measured:
-    """What an attack has taken."""
+    """What an attack took."""
 
     name: str
     answers: list[Answer]
@@ -60,13 +60,13 @@ class Measured:
 
     @property
     def statuses(self) -> list[int]:
-        """Of every answer, in order."""
+        """The statuses of all answers, in order."""
         return sorted(answer.status for answer in self.answers)
 
 
 @dataclass
 class Arena:
-    """A running service, what it takes at rest, and everything that was measured on it."""
+    """A running service, its consumption at rest, and the measurements of all attacks."""
 
     server: Server
     cgroup: Cgroup | None
@@ -77,7 +77,7 @@ class Arena:
     sound: bool = True  # whether all attacks so far were fended off
 
     def learn(self) -> None:
-        """Measure what good clients alone take, once the service has answered a few."""
+        """Measure the consumption of good clients alone, after the service has answered a few requests."""
         with witness(self.server):
             time.sleep(0.5)
         before = self._cpu
@@ -88,7 +88,7 @@ class Arena:
         self.rest = seen.peak
 
     def suffer(self, attack: Attack) -> list[str]:
-        """Everything that does not hold under the attack, or after it."""
+        """Run an attack; return every condition that it violates, during it or afterwards."""
         self.sound = False  # until it is seen to be
         found = self._measure(attack)
         self.measured.append(found)
@@ -120,7 +120,7 @@ class Arena:
         return Measured(attack.name, answers, seen, cpu, self._log_lines - lines)
 
     def _about_the_end(self) -> Iterator[str]:
-        """What is left some seconds after an attack."""
+        """Complaints about what is left some seconds after an attack."""
         until = time.monotonic() + _SETTLED
         while left := list(self._left()):
             if time.monotonic() > until:
@@ -140,7 +140,7 @@ class Arena:
 
 
 def about_answers(attack: Attack, answers: list[Answer]) -> Iterator[str]:
-    """What is wrong with what the attackers got."""
+    """Complaints about the answers that the attackers got."""
     for answer in answers:
         if answer.status not in attack.statuses:
             yield f"an answer is {answer}"
@@ -155,7 +155,7 @@ def about_answers(attack: Attack, answers: list[Answer]) -> Iterator[str]:
 
 
 def about_good_clients(seen: Report) -> Iterator[str]:
-    """What is wrong with what good clients got."""
+    """Complaints about the answers that good clients got."""
     if seen.failures or not seen.answered:
         yield f"of good clients {len(seen.failures)} failed, {seen.answered} did not: {seen.failures[:1]}"
     if seen.slowest > SLOWEST + seen.late:
@@ -163,7 +163,7 @@ def about_good_clients(seen: Report) -> Iterator[str]:
 
 
 def about_cost(attack: Attack, found: Measured, rest: int) -> Iterator[str]:
-    """What the attack took beyond its bounds, of CPU time and of memory."""
+    """Complaints about CPU time and memory beyond the bounds."""
     if found.cpu > attack.cpu + NOISE:
         yield f"{found.cpu:.2f} s of CPU, {attack.cpu:g} s allowed"
     if found.seen.peak > min(MEMORY, rest + attack.growth + KEPT):
@@ -171,7 +171,7 @@ def about_cost(attack: Attack, found: Measured, rest: int) -> Iterator[str]:
 
 
 def about_log(found: Measured) -> Iterator[str]:
-    """Whether every request that was answered is in the log."""
+    """A complaint if an answered request is missing in the log."""
     answered = sum(status > 0 for status in found.statuses) + found.seen.answered
     if found.log_lines < answered:
         yield f"{found.log_lines} lines in the log for {answered} answers"
@@ -179,7 +179,7 @@ def about_log(found: Measured) -> Iterator[str]:
 
 @contextlib.contextmanager
 def arena(log: Path, **settings: object) -> Iterator[Arena]:
-    """The service with the default settings but for its addresses and these, in a cgroup where one can be made."""
+    """Start the service with default settings, except for addresses and these, in a cgroup if one can be created."""
     with memory_cgroup(MEMORY) as cgroup:
         defaults: dict[str, object] = {"WORKERS": None, "DRAIN_SECONDS": None}
         if cgroup is None:
@@ -193,7 +193,7 @@ def arena(log: Path, **settings: object) -> Iterator[Arena]:
 
 
 def end_at_once(server: Server) -> None:
-    """End the service without a drain, and its workers in the midst of their work."""
+    """Kill the service and its workers, without draining."""
     with contextlib.suppress(ProcessLookupError):
         workers = server.workers
         server.process.send_signal(signal.SIGQUIT)

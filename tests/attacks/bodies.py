@@ -1,4 +1,4 @@
-"""The bodies of hostile requests: small on the wire, and as costly as they can be."""
+"""Bodies of hostile requests: small on the wire, and as costly as possible."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ MOST = 32 * 2**20  # bytes of a body by default
 
 
 def gradients(layers: list[dict[str, Any]], samples: int, loss: str = "half_squared_error", **members: Any) -> Body:
-    """A request over a batch of zeros; of one sample without an axis where `samples` is 0."""
+    """A request with a batch of zeros, or with one sample without a sample axis if `samples` is 0."""
 
     def made() -> bytes:
         n_in, n_out = len(layers[0]["weights"]), len(layers[-1]["weights"][0])
@@ -25,57 +25,57 @@ def gradients(layers: list[dict[str, Any]], samples: int, loss: str = "half_squa
 
 
 def chain(activation: Any, units: int, layers: int, weight: float = 0.5) -> list[dict[str, Any]]:
-    """So many layers, all alike."""
+    """A network of equal layers."""
     return [{"activation": activation, "weights": [[weight] * units] * units}] * layers
 
 
 def wide(activation: Any, units: int, inputs: int = 1, weight: float = 0.5) -> dict[str, Any]:
-    """One wide layer."""
+    """A network with one wide layer."""
     return {"activation": activation, "weights": [[weight] * units] * inputs}
 
 
 def groups(name: str, units: int) -> list[dict[str, str]]:
-    """Every unit of a layer as a group of its own."""
+    """A layer in which every unit is a group of its own."""
     return [{"name": name, "group": f"{unit}"} for unit in range(units)]
 
 
 def candidate(layers: list[dict[str, Any]], value: float = 1.0) -> dict[str, Any]:
-    """Gradients of a client's own, which are wrong: every known mistake is replayed."""
+    """Wrong gradients of a client, for which every known mistake is replayed."""
     return {"layers": [{"dE_dw": [[value] * len(row) for row in layer["weights"]]} for layer in layers]}
 
 
 def checks(layers: list[dict[str, Any]], samples: int, loss: str = "half_squared_error", **members: Any) -> Body:
-    """A gradient check that finds a mistake everywhere. One layer's inputs vary, so that no replay is like another."""
+    """A gradient check with mistakes everywhere. The inputs of one layer vary, so that all replays differ."""
     return gradients(layers, samples, loss, candidate=candidate(layers), **members)
 
 
 def explained(layers: list[dict[str, Any]], samples: int = 0, **members: Any) -> Body:
-    """The derivation of the derivative that lies deepest."""
+    """The explanation of the deepest derivative."""
     weight = {"layer": 0, "from": 0, "to": 0}
     return gradients(layers, samples, weight=weight, **members)
 
 
 def unknown_names(layers: int) -> Body:
-    """Layers, each with a name that is nearly an activation's."""
+    """Layers whose names are nearly those of activations."""
     return lambda: _written(
         {"network": {"layers": [{"activation": f"sigmoid{n}", "weights": [[1]]} for n in range(layers)]}}
     )
 
 
 def document(inputs: str, weights: str = '"weights": [[1.0]]', more: str = "") -> Body:
-    """The smallest request, with these pieces of JSON in it."""
+    """The smallest request, with these pieces of JSON added."""
     layer = f'{{"activation": "tanh", {weights}}}'
     return f'{{"network": {{"layers": [{layer}]}}, "targets": [[1.0], [1.0]], "inputs": {inputs}{more}}}'.encode
 
 
 def inputs(text: str) -> Body:
-    """The smallest network, with this JSON as its inputs."""
+    """The smallest network, with this JSON as inputs."""
     network = '{"network": {"layers": [{"activation": "tanh", "weights": [[1.0]]}]}, "targets": [1.0], "inputs": '
     return f"{network}{text}}}".encode
 
 
 def repeated(piece: str, before: str = "", after: str = "", size: int = MOST - 1024) -> Body:
-    """Inputs of almost 32 MB, of one piece over and over."""
+    """Inputs of almost 32 MB that repeat one piece."""
 
     def made() -> bytes:
         return inputs(before + piece * (size // len(piece)) + after)()
@@ -84,7 +84,7 @@ def repeated(piece: str, before: str = "", after: str = "", size: int = MOST - 1
 
 
 def padded(body: Body, size: int = 5000) -> Body:
-    """The same with white space behind it."""
+    """The same document with white space behind it."""
     return lambda: body().ljust(size)
 
 
@@ -93,12 +93,12 @@ def _written(document: Any) -> bytes:
 
 
 def coded(body: bytes, coding: str | None) -> bytes:
-    """The body as this Content-Encoding has it."""
+    """The body, encoded with this Content-Encoding."""
     return body if coding is None else CODINGS[coding].compress(body)
 
 
 def chunked(body: bytes, size: int) -> Iterable[bytes]:
-    """The body in chunks of so many bytes, some megabytes at a time."""
+    """The body in chunks of `size` bytes, joined to pieces of some megabytes."""
     pieces = (body[at : at + size] for at in range(0, len(body), size))
     batch: list[bytes] = []
     for piece in pieces:

@@ -1,10 +1,10 @@
-"""A line for each attack at the end of the run: what it took."""
+"""Prints a line with the measurements of each attack at the end of the run."""
 
 import pytest
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what was measured, whether it passed or not."""
+    """Print all measurements, of passed and failed attacks."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
     lines = [value for report in reports for name, value in report.user_properties if name == "measured"]
     if lines:

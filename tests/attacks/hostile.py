@@ -72,7 +72,7 @@ _SIZES = (b"zz", b"-1", b"0x5", b"f" * 40, b"", b"5;" + b"x" * 9000, b"5;a=b", b
 
 @dataclass(frozen=True)
 class Stream:
-    """What one connection sends, and how it ends."""
+    """The bytes that one connection sends, and how it ends."""
 
     pieces: tuple[bytes, ...]
     pause: float
@@ -80,7 +80,7 @@ class Stream:
 
 
 def stream(seed: int, index: int) -> Stream:
-    """One stream, always the same one."""
+    """The stream of a seed and an index; always the same."""
     rng = Random(f"hostile/{seed}/{index}")
     sent = b"".join(_request(rng, seed * 1_000_000 + index) for _ in range(rng.choice((1, 1, 1, 2, 5))))
     if rng.random() < 0.15:
@@ -93,7 +93,7 @@ def stream(seed: int, index: int) -> Stream:
 
 
 def _request(rng: Random, number: int) -> bytes:
-    """One request, wrong in a place or two, or right."""
+    """One request, correct or with one or two mistakes."""
     body, lines = _body(rng, number)
     framing, coded = _framing(rng, body)
     path = rng.choice(_PATHS)
@@ -111,7 +111,7 @@ def _request(rng: Random, number: int) -> bytes:
 
 
 def _body(rng: Random, number: int) -> tuple[bytes, list[str]]:
-    """A body and the headers that go with it: small, changed, a bomb, or bytes of any kind."""
+    """A body and its headers: small, changed, a bomb, or random bytes."""
     kind = rng.randrange(6)
     if kind < 2:
         return BODY, []
@@ -124,7 +124,7 @@ def _body(rng: Random, number: int) -> tuple[bytes, list[str]]:
 
 
 def _framing(rng: Random, body: bytes) -> tuple[list[str], bytes]:
-    """The headers that say how long the body is, and the body as it is sent."""
+    """The headers with the length of the body, and the body as it is sent."""
     fate = rng.randrange(10)
     if fate < 4:
         return [f"Content-Length: {len(body)}"], body
@@ -141,7 +141,7 @@ def _framing(rng: Random, body: bytes) -> tuple[list[str], bytes]:
 
 
 def _chunks(rng: Random, body: bytes) -> bytes:
-    """The body in chunks, now and then with a size, an end or a trailer that is none."""
+    """The body in chunks, sometimes with an invalid size, end or trailer."""
     size = rng.choice((1, 7, 1000, 10**6))
     pieces = [body[at : at + size] for at in range(0, len(body), size)][:5000]
     coded = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces]
@@ -153,7 +153,7 @@ def _chunks(rng: Random, body: bytes) -> bytes:
 
 
 def play(server: Server, asked: Stream) -> list[Answer]:
-    """Send a stream; what was answered on it."""
+    """Send a stream; return the received bytes."""
     received = bytearray()
     start = time.monotonic()
     with server.socket() as sock, suppress(ConnectionError, TimeoutError, BrokenPipeError):
@@ -174,7 +174,7 @@ def play(server: Server, asked: Stream) -> list[Answer]:
 
 
 class _Received:
-    """Bytes that http.client reads answers from, as if they were a socket."""
+    """A socket-like object from which http.client reads received bytes."""
 
     def __init__(self, data: bytes) -> None:
         self.file = io.BytesIO(data)
@@ -186,7 +186,7 @@ class _Received:
 
 
 def answers(data: bytes, start: float) -> Sequence[Answer]:
-    """The answers of a connection, one after the other. Interim ones at the end are of an answer that did not come."""
+    """The answers of a connection, in order. Interim answers at the end belong to a missing answer."""
     while data.endswith(INTERIM):
         data = data.removesuffix(INTERIM)
     source, found = _Received(data), []
@@ -205,14 +205,14 @@ def answers(data: bytes, start: float) -> Sequence[Answer]:
 
 @dataclass(frozen=True)
 class Hostile:
-    """So many streams, some at a time."""
+    """An attack with many streams, several at a time."""
 
     count: int
     seed: int = SEED
     first: int = 0
 
     def __call__(self, server: Server, until: float) -> list[Answer]:
-        """What was answered."""
+        """Run the streams; return the answers."""
         indices = range(self.first, self.first + self.count)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             answers = pool.map(lambda index: play(server, stream(self.seed, index)), indices)
@@ -220,13 +220,13 @@ class Hostile:
 
 
 def attack(count: int, seed: int = SEED, first: int = 0) -> Attack:
-    """Hostile streams as a row of the table."""
+    """A row of the table with hostile streams."""
     name = f"{count} streams of hostile HTTP of seed {seed}, from {first}"
     return Attack(name, Hostile(count, seed, first), count * CPU, STATUSES)
 
 
 def main() -> int:
-    """Run so many streams, some hundred in a row; the result is the exit code."""
+    """Run the streams, some hundred at once; return the exit code."""
     parser = argparse.ArgumentParser(description="Attack a service with hostile HTTP.")
     parser.add_argument("streams", type=int, nargs="?", default=1000)
     parser.add_argument("seed", type=int, nargs="?", default=SEED)

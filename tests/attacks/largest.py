@@ -1,7 +1,7 @@
-"""The largest requests that the service allows: families of requests that grow, and a search in each.
+"""Finds the largest requests that the service allows, by a search in families of growing requests.
 
-A service with a short deadline is asked: what it allows it begins to compute and ends with a 503, what is over a limit
-it refuses with a 422. So the search knows nothing of how the limits are made.
+The search asks a service with a short deadline. An allowed request is started and ends with a 503; a request over a
+limit gets a 422. So the search does not depend on how the limits are defined.
 """
 
 import time
@@ -19,7 +19,7 @@ _NEAR = 1.2  # how far apart the largest that is allowed and the smallest that i
 
 @dataclass(frozen=True)
 class Family:
-    """Requests of one kind, by one number."""
+    """Requests of one kind that grow with a number."""
 
     path: str
     made: Callable[[int], Body]
@@ -44,7 +44,7 @@ FAMILIES: Mapping[str, Family] = {
 
 
 def largest(server: Server, family: Family) -> Body:
-    """The body of the largest request that is allowed, but for a fifth."""
+    """The body of the largest allowed request, up to a fifth."""
     low, high = 1, family.most
     while low * _NEAR < high:
         middle = int((low * high) ** 0.5)
@@ -53,7 +53,7 @@ def largest(server: Server, family: Family) -> Body:
 
 
 def _is_allowed(server: Server, family: Family, number: int) -> bool:
-    """Whether the service begins to compute it."""
+    """Whether the service begins to compute the request."""
     until = time.monotonic() + _PATIENCE
     pieces = list(message(family.path, family.made(number)(), "gzip"))
     while (answer := exchange(server, pieces, until)).problem == "overloaded":

@@ -1,4 +1,4 @@
-"""What a tree of processes takes: CPU seconds, memory, and a cgroup that bounds its memory where one can be made."""
+"""CPU time and memory of a tree of processes, and a cgroup that bounds its memory, if one can be created."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ _V1, _V2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
 
 
 def tree(pid: int) -> list[int]:
-    """A process and everything that it has started, directly or not."""
+    """A process and all its descendants."""
     found = [pid]
     for parent in found:
         with contextlib.suppress(OSError):  # it has ended meanwhile
@@ -22,7 +22,7 @@ def tree(pid: int) -> list[int]:
 
 
 def session(leader: int) -> list[int]:
-    """The processes of a session that still run."""
+    """The running processes of a session."""
     return [int(path.name) for path in Path("/proc").glob("[0-9]*") if _session_of(path) == leader]
 
 
@@ -35,7 +35,7 @@ def _session_of(folder: Path) -> int | None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """The CPU time of a tree of processes, with those of its children that have ended."""
+    """The CPU time of a tree of processes, and of its children that have ended."""
     total = 0
     for each in tree(pid):
         with contextlib.suppress(OSError):
@@ -44,7 +44,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def memory(pid: int) -> int:
-    """The bytes of a tree of processes (PSS): a page that several share counts once."""
+    """The bytes of a tree of processes (PSS): a shared page counts once."""
     total = 0
     for each in tree(pid):
         with contextlib.suppress(OSError):
@@ -61,7 +61,7 @@ class Cgroup:
 
     @property
     def kills(self) -> int:
-        """How many processes the kernel has killed in it for want of memory."""
+        """How many of its processes the kernel has killed for lack of memory."""
         for name in ("memory.events", "memory.oom_control"):
             if (self.folder / name).exists():
                 words = (self.folder / name).read_text().split()
@@ -69,13 +69,13 @@ class Cgroup:
         raise FileNotFoundError(self.folder)
 
     def command(self, command: list[str]) -> list[str]:
-        """The command, to be run within."""
+        """The command that runs another command within the cgroup."""
         return ["/bin/sh", "-c", 'echo $$ > "$0" && exec "$@"', str(self.folder / "cgroup.procs"), *command]
 
 
 @contextlib.contextmanager
 def memory_cgroup(limit: int) -> Iterator[Cgroup | None]:
-    """A cgroup of so many bytes below our own, or beside it; None where this machine lets us make none."""
+    """A cgroup with `size` bytes below our own or beside it; None if we cannot create one."""
     made = next(filter(None, (_made(folder, limit) for folder in _places())), None)
     try:
         yield made
@@ -113,7 +113,7 @@ def _made(parent: Path, limit: int) -> Cgroup | None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a cgroup as soon as its last process is gone."""
+    """Remove a cgroup once its last process has ended."""
     for _ in range(400):
         try:
             folder.rmdir()

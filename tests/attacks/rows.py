@@ -1,4 +1,4 @@
-"""The table of attacks. What each did to the service before it was fended off stands in docs/operations.md."""
+"""The table of attacks. docs/operations.md says what each did to the service before it was fended off."""
 
 import itertools
 
@@ -36,12 +36,12 @@ _CHUNKED = head(GRADIENTS, "Transfer-Encoding: chunked") + b"5000\r\n"
 
 
 def _computed(name: str, path: str, body: Body, times: int = 4, coding: str | None = "gzip") -> Attack:
-    """Requests at once that may be refused or computed; whatever is done, it stays within the limits."""
+    """Concurrent requests that may be refused or computed, within the limits."""
     return Attack(name, Posts(path, body, times, coding), times * WORK, ANY, seconds=60, problems=OVER)
 
 
 def _refused(name: str, path: str, body: Body, coding: str | None, times: int = 5, cost: float = REFUSAL) -> Attack:
-    """Wrong requests one after the other, each refused at little cost."""
+    """Invalid requests one after the other, each refused at little cost."""
     return Attack(name, Posts(path, body, times, coding, at_once=False), times * cost)
 
 

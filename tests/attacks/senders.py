@@ -1,4 +1,7 @@
-"""Ways to attack: what is sent, on how many connections, and what is done with the answers. All are bounded in time."""
+"""Kinds of attacks: what they send, on how many connections, and what they do with the answers.
+
+All take bounded time.
+"""
 
 import contextlib
 import json
@@ -21,7 +24,7 @@ PATHS = ("/v1/gradients", "/v1/explanations", "/v1/gradient-checks")
 
 @dataclass(frozen=True)
 class Answer:
-    """What an attacker got: the status is 0 where the connection ended without an answer."""
+    """The answer that an attacker got; the status is 0 if the connection ended without one."""
 
     status: int
     seconds: float
@@ -30,19 +33,19 @@ class Answer:
 
     @property
     def document(self) -> Any:
-        """The JSON of it."""
+        """The answer's JSON."""
         return json.loads(self.text)
 
     @property
     def said(self) -> str:
-        """What does not depend on when and how it was asked for."""
+        """The parts of an answer that do not depend on time and form."""
         if self.size > READ or not self.text.startswith(b"{"):
             return f"{self.status}"
         return f"{self.status} { ({k: v for k, v in self.document.items() if k != 'instance'}) }"
 
     @property
     def problem(self) -> str:
-        """The name of the problem, where it is one."""
+        """The name of the problem, if the answer is one."""
         is_whole = 0 < self.size <= READ and self.status >= 400
         return str(self.document["type"]).removeprefix("/problems/") if is_whole else ""
 
@@ -59,13 +62,13 @@ def head(path: str, *lines: str) -> bytes:
 
 
 def long_head(path: str, *lines: str, size: int = 65_000) -> bytes:
-    """The head of a POST with 90 headers more, of almost so many bytes in all."""
+    """The head of a POST with 90 more headers, of almost `size` bytes in all."""
     each = (size - len(head(path, *lines))) // 90 - len("x-00: \r\n")
     return head(path, *lines, *(f"x-{number:02}: {'a' * each}" for number in range(90)))
 
 
 def message(path: str, body: bytes, coding: str | None = None, chunk: int = 0) -> Iterator[bytes]:
-    """A request in pieces; in chunks of so many bytes where one is given."""
+    """A request in pieces; chunked if a chunk size is given."""
     sent = coded(body, coding)
     lines = ["Connection: close"] + ([f"Content-Encoding: {coding}"] if coding else [])
     framing = "Transfer-Encoding: chunked" if chunk else f"Content-Length: {len(sent)}"
@@ -74,7 +77,7 @@ def message(path: str, body: bytes, coding: str | None = None, chunk: int = 0) -
 
 
 def exchange(server: Server, pieces: Iterable[bytes], until: float) -> Answer:
-    """Send, and read the answer, of which the end need not be kept."""
+    """Send a request and read its answer; keep only the beginning of a long one."""
     start = time.monotonic()
     try:
         with server.socket() as sock:
@@ -99,7 +102,7 @@ def _read(sock: socket.socket, start: float) -> Answer:
 
 @dataclass(frozen=True)
 class Posts:
-    """The same request so many times, at once or one after the other."""
+    """The same request many times, concurrently or one after the other."""
 
     path: str
     body: Body
@@ -121,7 +124,7 @@ class Posts:
 
 @dataclass(frozen=True)
 class Forms:
-    """One request in every form: as it is, padded, compressed, in chunks. The answers must be the same."""
+    """One request plain, padded, compressed and chunked. The answers must be equal."""
 
     path: str
     body: Body
@@ -136,7 +139,7 @@ class Forms:
 
 @dataclass(frozen=True)
 class Raw:
-    """Bytes as they are, each piece on a connection of its own."""
+    """Raw bytes, each piece on its own connection."""
 
     pieces: tuple[bytes, ...]
 
@@ -147,7 +150,7 @@ class Raw:
 
 @dataclass(frozen=True)
 class Crowd:
-    """Connections that send the beginning of a request and then nothing, all open at a time for some seconds."""
+    """Connections that send the beginning of a request and then nothing, all open for some seconds."""
 
     beginning: bytes
     per_worker: int = 1100
@@ -164,7 +167,7 @@ class Crowd:
 
 
 def connections(server: Server, count: int, stack: contextlib.ExitStack, beginning: bytes) -> Iterator[socket.socket]:
-    """So many connections, each with something sent, closed with the stack."""
+    """Many connections with some bytes sent, closed with the exit stack."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     for _ in range(count):
@@ -176,7 +179,7 @@ def connections(server: Server, count: int, stack: contextlib.ExitStack, beginni
 
 @dataclass(frozen=True)
 class SlowReaders:
-    """Clients that ask for a large answer each, and read some bytes of it now and then."""
+    """Clients that request a large answer and read some bytes of it now and then."""
 
     path: str
     body: Body
@@ -213,7 +216,7 @@ class SlowReaders:
 
 @dataclass(frozen=True)
 class Leavers:
-    """Clients that reset their connection while their requests are computed."""
+    """Clients that reset their connections while their requests are computed."""
 
     path: str
     body: Body
@@ -232,7 +235,7 @@ class Leavers:
 
 
 def reset_at_the_end(sock: socket.socket) -> None:
-    """Have the connection end in a reset when it is closed."""
+    """Make closing the connection send a reset."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
 
 

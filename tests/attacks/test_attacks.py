@@ -1,4 +1,4 @@
-"""Every attack of the table, on one service as long as it stands: `make attacks`."""
+"""Every attack of the table, on one service as long as it survives: `make attacks`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,7 +10,7 @@ from tests.attacks.rows import ATTACKS
 
 
 class Arenas:
-    """The arena in use; another one once an attack has got through."""
+    """The current arena; replaced after an attack that has succeeded."""
 
     def __init__(self, factory: pytest.TempPathFactory) -> None:
         self._factory = factory
@@ -19,7 +19,7 @@ class Arenas:
         self.measured: list[str] = []
 
     def sound(self) -> Arena:
-        """An arena in which nothing has gone wrong yet."""
+        """An arena in which no attack has succeeded yet."""
         if self._current is None or not self._current.sound:
             self.close()
             self._current = self._stack.enter_context(arena(self._factory.mktemp("attacked") / "log"))
@@ -27,14 +27,14 @@ class Arenas:
         return self._current
 
     def close(self) -> None:
-        """End the service."""
+        """Stop the service."""
         self._stack.close()
         self._current = None
 
 
 @pytest.fixture(scope="module")
 def arenas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arenas]:
-    """The service that is attacked."""
+    """The attacked service."""
     made = Arenas(tmp_path_factory)
     try:
         yield made
@@ -46,7 +46,10 @@ def arenas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arenas]:
 def test_an_attack_takes_nothing_away_from_the_others(
     arenas: Arenas, attack: Attack, record_property: Callable[[str, object], None]
 ) -> None:
-    """Good clients are answered rightly within a second, nobody is killed, nothing is left, and the cost is bounded."""
+    """Good clients get correct answers within a second.
+
+    No process is killed, nothing is left over, and the cost is bounded.
+    """
     found = arenas.sound()
     complaints = found.suffer(attack)
     record_property("measured", str(found.measured[-1]))

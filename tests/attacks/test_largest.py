@@ -1,4 +1,4 @@
-"""The largest requests that are allowed: forty at once, over a deadline, and from clients who go away."""
+"""The largest allowed requests: forty at once, over a deadline, and from clients that disconnect."""
 
 import time
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ Largest = dict[str, Body]
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
-    """A service that ends work after half a second."""
+    """A service whose work ends after half a second."""
     with arena(tmp_path_factory.mktemp("hasty") / "log", WORK_SECONDS=DEADLINE) as made:
         yield made
 
@@ -42,7 +42,7 @@ def bodies(hasty: Arena) -> Largest:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_work_ends_within_a_second_of_its_deadline(hasty: Arena, bodies: Largest, name: str) -> None:
-    """503 work-timed-out, or an answer; then nothing is in flight, and nothing computes."""
+    """The answer is 503 work-timed-out, or a result. Then no request is in flight, and no process computes."""
     server = hasty.server
     wait_until(lambda: server.metric(IN_FLIGHT) == 0, "what came before to end")
     pieces = message(FAMILIES[name].path, bodies[name](), "gzip")
@@ -56,7 +56,7 @@ def test_work_ends_within_a_second_of_its_deadline(hasty: Arena, bodies: Largest
 
 @pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family.slow])
 def test_work_ends_when_its_clients_go_away(patient: Arena, bodies: Largest, name: str) -> None:
-    """A second after eight clients have gone nothing computes for them."""
+    """A second after eight clients have disconnected, nothing computes for them."""
     server = patient.server
     Leavers(FAMILIES[name].path, bodies[name], 8, stay=1.5)(server, time.monotonic() + 30)
     time.sleep(FREE)
@@ -73,7 +73,7 @@ def test_eight_big_requests_leave_room_for_small_ones(patient: Arena, bodies: La
 
 @pytest.mark.parametrize("coding", [None, "gzip"])
 def test_forty_of_the_largest_requests_at_once_kill_nobody(patient: Arena, bodies: Largest, coding: str | None) -> None:
-    """Of every family some; most are told to come again."""
+    """Some of every family. Most get 503 with Retry-After."""
     times = -(-40 // len(FAMILIES))
     senders = tuple(Posts(FAMILIES[name].path, body, times, coding) for name, body in bodies.items())
     attack = Attack(f"forty of the largest in {coding}", Together(senders), 40 * WORK, ANY, seconds=90)

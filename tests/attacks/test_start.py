@@ -1,4 +1,4 @@
-"""A start that cannot succeed: one sentence on the standard error, exit code 2, at once, and no process left."""
+"""Starts that fail: one sentence on stderr, exit code 2, at once, and no process left."""
 
 import os
 import signal
@@ -54,7 +54,7 @@ STARTS: dict[str, Made] = {
 
 @pytest.fixture(scope="module")
 def usual() -> float:
-    """The seconds that the command takes to read its settings and to print them, on this machine now."""
+    """The seconds that the command takes to read and print its settings, on this machine now."""
     start = time.monotonic()
     subprocess.run([COMMAND[0], "config"], env=environment(), capture_output=True, check=True)
     return time.monotonic() - start
@@ -62,7 +62,7 @@ def usual() -> float:
 
 @pytest.mark.parametrize("made", STARTS.values(), ids=STARTS)
 def test_a_start_that_cannot_succeed_says_why_and_ends(usual: float, tmp_path: Path, made: Made) -> None:
-    """Of a number that is out of bounds, too: 99999999999 workers must not be begun with."""
+    """Numbers out of bounds are refused, too: 99999999999 workers must not be started."""
     error = tmp_path / "stderr"
     with ExitStack() as stack:
         cgroup = stack.enter_context(memory_cgroup(MEMORY))
@@ -93,7 +93,7 @@ def test_a_start_that_cannot_succeed_says_why_and_ends(usual: float, tmp_path: P
 
 
 def _most_processes(process: subprocess.Popen[bytes]) -> int:
-    """Wait for the end, but no longer than is bearable. How many processes there were at most."""
+    """Wait for the end within a time limit; return the largest number of processes."""
     until, most = time.monotonic() + LONGEST, 0
     while process.poll() is None and time.monotonic() < until and most <= CROWD:
         most = max(most, len(session(process.pid)))
@@ -102,7 +102,7 @@ def _most_processes(process: subprocess.Popen[bytes]) -> int:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill whatever still runs of the session that was begun here, until nothing does."""
+    """Kill all processes of the session that was started here."""
     while running := session(process.pid):
         for pid in running:
             with suppress(ProcessLookupError):

@@ -1,6 +1,6 @@
-"""Good clients and a look at the memory, in a process of their own: what the attackers do does not slow them down.
+"""Good clients and measurements of the memory, in a separate process that the attackers do not slow down.
 
-`python -m tests.attacks.witness PORT PID` runs until its standard input ends, then prints what it saw as JSON.
+`python -m tests.attacks.witness PORT PID` runs until its standard input ends, then prints its report as JSON.
 """
 
 import json
@@ -25,7 +25,7 @@ _TREE = Path(__file__).parents[2]
 
 @dataclass
 class Report:
-    """What good clients and the look at the memory have seen."""
+    """The observations of the good clients, and of the memory."""
 
     answered: int = 0
     slowest: float = 0.0  # seconds of an exchange
@@ -35,7 +35,7 @@ class Report:
 
 
 def watch(port: int, pid: int, stop: threading.Event) -> Report:
-    """Post on kept connections and on new ones, and look at the memory, until it is over."""
+    """Post on kept and new connections, and measure the memory, until told to stop."""
     seen = Report()
     beat = threading.Thread(target=_beat, args=(seen, stop))
     beat.start()
@@ -61,7 +61,7 @@ def _beat(seen: Report, stop: threading.Event) -> None:
 
 @contextmanager
 def witness(server: Server) -> Iterator[Report]:
-    """Good clients and the look at the memory while something is done; the report is filled in at the end."""
+    """Run the good clients and measure the memory within this context; fill the report at its end."""
     command = [sys.executable, "-m", "tests.attacks.witness", str(server.port), str(server.process.pid)]
     report = Report()
     with subprocess.Popen(command, cwd=_TREE, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

@@ -606,8 +606,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the rest of an answer is left to the connection, uncounted",
         "service/server/connection.py",
-        "        transport.set_write_buffer_limits(0)  # an",
-        "        # an",
+        "        transport.set_write_buffer_limits(0)  # so",
+        "        # so",
         ("tests/service/server/test_connection.py::test_an_answer_waits_for_the_kernel_to_take_all_of_it",),
     ),
     Fault(
@@ -622,8 +622,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a refusal that waits keeps its body",
         "service/server/front.py",
-        "            free_frames(refusal)  # of",
-        "            # of",
+        "            free_frames(refusal)  # they",
+        "            # they",
         ("tests/service/server/test_front.py::test_a_refusal_that_waits_keeps_nothing_of_its_body",),
     ),
     Fault(
@@ -711,7 +711,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "chunks may be nothing but framing",
         "service/server/incoming.py",
-        "if self._received > _FRAMING * (self._taken + self.held) + _SPARE:",
+        "if self._received > _FRAMING * (self._taken + self.buffered) + _SPARE:",
         "if self._received < 0:",
         ("tests/service/server/test_incoming.py",),
     ),
@@ -914,7 +914,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a new worker hears no signal",
         "service/server/server.py",
-        '"post_fork": lambda _server, _worker: _leave_at_a_signal(),',
+        '"post_fork": lambda _server, _worker: _exit_on_signal(),',
         '"post_fork": lambda _server, _worker: None,',
         ("tests/service/server/test_cli.py::test_a_signal_right_after_the_fork_is_not_lost",),
     ),
@@ -1152,7 +1152,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a body is taken in faster than it is read",
         "service/server/cycle.py",
-        "return not self._asked and self.body.held >= _MOST_HELD",
+        "return not self._asked and self.body.buffered >= _MOST_BUFFERED",
         "return False",
         ("tests/service/server/test_connection.py::test_a_body_that_nobody_takes_is_not_collected",),
     ),
@@ -1187,7 +1187,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "only one connection may wait to be accepted",
         "service/server/worker.py",
-        "        listener.sock.listen(self.cfg.backlog)  # which asyncio has set to the other\n",
+        "        listener.sock.listen(self.cfg.backlog)  # asyncio has set the kernel's backlog to _ACCEPTED\n",
         "",
         PIECES,
     ),

@@ -1,1 +1,1 @@
-"""Requests that are right but for a few changes, and whether every answer to them can be true."""
+"""Valid requests with a few changes, and checks whether the answers to them can be true."""

@@ -1,4 +1,4 @@
-"""What has to hold of every answer, whatever was asked."""
+"""Conditions that every answer must meet, for any request."""
 
 import base64
 import json
@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """An answer of the service."""
 
     status: int
     headers: dict[str, str]  # by lower-case names
@@ -33,7 +33,7 @@ class Answer:
 
     @property
     def document(self) -> Any:
-        """The JSON of it. Raises ValueError where it is none, or holds what is no JSON."""
+        """The answer's JSON. Raises ValueError if it is not valid JSON."""
         data, coding = self.body, self.headers.get("content-encoding")
         if coding is not None:
             data = CODINGS[coding].decompressor().decompress(data, MOST)
@@ -45,7 +45,7 @@ def _no_constant(name: str) -> None:
 
 
 def complaints(case: Case, answer: Answer) -> list[str]:
-    """What is wrong with the answer."""
+    """All conditions that the answer does not meet."""
     found = [f"status {answer.status}"] if answer.status >= 500 else []
     try:
         return found + list(_complaints(case, answer, answer.document))
@@ -84,7 +84,7 @@ def _about_problem(case: Case, answer: Answer, document: Any) -> Iterator[str]:
 
 
 def _leads_somewhere(pointer: str, document: Any) -> bool:
-    """To a place of the request, or to a member of it that is missing."""
+    """Whether a pointer leads to a value of the request, or to a missing member."""
     steps = [unquote(step).replace("~1", "/").replace("~0", "~") for step in pointer.removeprefix("#").split("/")[1:]]
     for number, step in enumerate(steps):
         if isinstance(document, list) and step.isdigit() and int(step) < len(document):
@@ -99,14 +99,14 @@ def _leads_somewhere(pointer: str, document: Any) -> bool:
 
 
 def _about_explanation(document: dict[str, Any]) -> Iterator[str]:
-    """The value that is derived is a number, and every step says what it is."""
+    """The value of the derivative is a number, and every step has its lines."""
     if not np.isfinite(document["value"]) or not document["steps"]:
         yield f"{document['value']} after {len(document['steps'])} steps"
     yield from (f"step {step}" for step in document["steps"] if not (step["title"] and step["symbols"]))
 
 
 def _about_check(document: dict[str, Any]) -> Iterator[str]:
-    """The whole agrees where all its parts do, and only then."""
+    """A check agrees exactly if all its parts agree."""
     parts = [layer[name] for layer in document["layers"] for name in ("dE_dw", "dE_db") if layer[name] is not None]
     agrees = all(part["agrees"] for part in parts)
     if document["agrees"] != agrees or (document["first_wrong_layer"] is None) != agrees or not document["verdict"]:
@@ -114,7 +114,7 @@ def _about_check(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _about_gradients(document: dict[str, Any]) -> Iterator[str]:
-    """The identities that the answer claims, of its own numbers."""
+    """The identities between the numbers of the answer."""
     for k, layer in enumerate(document["layers"]):
         if "factors" in layer:
             yield from (f"layer {k}: {words}" for words in _about_factors(layer))
@@ -143,7 +143,10 @@ def _about_factors(layer: dict[str, Any]) -> Iterator[str]:
 
 
 def _about(record: dict[str, Any]) -> Iterator[str]:
-    """A record's own product. Of a unit of a group its factors have an axis over the units, the last."""
+    """A record's factors multiply to its gradient.
+
+    The factors of a unit in a group have an axis over its units, the last.
+    """
     dE_do, do_da, da_dw = (_numbers(record[name]) for name in FACTORS)
     terms, size = dE_do * do_da, _size(dE_do) * _size(do_da)
     if terms.ndim > da_dw.ndim:
@@ -164,7 +167,7 @@ def _size(factor: Array) -> Array:
 
 
 def _close(found: Any, told: Any, size: Any) -> bool:
-    """Equal but for rounding, in proportion to the sum's terms; where a factor is null there is no telling."""
+    """Equal except for rounding, in proportion to the terms of the sum; true if a factor is null."""
     found, told, size = np.broadcast_arrays(found, told, size)
     known = np.isfinite(found) & np.isfinite(size)
     with np.errstate(over="ignore"):

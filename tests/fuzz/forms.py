@@ -1,4 +1,4 @@
-"""One request in other forms, which must get the same answer: padded to 5 kB, compressed, both."""
+"""The same request in other forms, which must get the same answer: padded to 5 kB, compressed, both."""
 
 import random
 from dataclasses import replace
@@ -13,7 +13,7 @@ _CODED = ("Content-Encoding", "Accept")  # the headers of a case whose answer an
 
 
 def other_form(made: Case, seed: int, index: int) -> Case | None:
-    """The case in another form for every other index; none where the case is about its own coding."""
+    """The case in another form, for every second index; None if the case is about its own coding."""
     rng = random.Random(f"form/{seed}/{index}")
     if rng.random() < 0.5 or any(name in made.headers for name in _CODED):
         return None
@@ -27,9 +27,9 @@ def other_form(made: Case, seed: int, index: int) -> Case | None:
 
 
 def differences(made: Case, first: Answer, second: Answer) -> list[str]:
-    """What the answers to two forms of a case do not have in common.
+    """The differences between the answers to two forms of a case.
 
-    Where the bytes are damaged a complaint counts the white space behind them, too: then only the type is compared.
+    If the bytes are damaged, positions in complaints include the white space. Then only the types are compared.
     """
     said = [_said(made, answer) for answer in (first, second)]
     return [] if said[0] == said[1] else [f"another form gets {said[1]!s:.600} instead of {said[0]!s:.600}"]

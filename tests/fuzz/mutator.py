@@ -1,4 +1,4 @@
-"""Right requests, and what becomes of them by a few changes. The case of a seed and an index is always the same."""
+"""Valid requests, and random changes to them. The case of a seed and an index is always the same."""
 
 import base64
 import copy
@@ -57,7 +57,7 @@ ODD_HEADERS = (
 
 @dataclass
 class Case:
-    """A request, and whether it was left right."""
+    """A request, and whether it is still valid."""
 
     body: bytes
     valid: bool
@@ -68,7 +68,7 @@ class Case:
 
 
 def case(seed: int, index: int) -> Case:
-    """One request. Of four, one is left right, two have changes in their document, one in its bytes or headers."""
+    """One request. Of four, one is unchanged, two have a changed document, one has changed bytes or headers."""
     rng = Random(f"{seed}/{index}")
     document = request(rng)
     path = rng.choice(PATHS)
@@ -85,12 +85,12 @@ def case(seed: int, index: int) -> Case:
 
 
 def _written(document: Any) -> bytes:
-    """As JSON, with whatever Python's own writer lets through: NaN, lone surrogates."""
+    """The document as JSON by Python's own writer, which allows NaN and lone surrogates."""
     return json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def request(rng: Random) -> dict[str, Any]:
-    """A right request, of any kind that there is."""
+    """A valid request of any kind."""
     loss = rng.choice(list(LOSSES.values()))
     widths = [rng.randint(1, 5) for _ in range(rng.randint(2, 4))]
     widths[-1] *= loss.outputs_per_target
@@ -117,7 +117,7 @@ def request(rng: Random) -> dict[str, Any]:
 
 
 def _more(rng: Random, path: str, asked: dict[str, Any]) -> dict[str, Any]:
-    """What an endpoint asks for beside the request of /v1/gradients."""
+    """The members of an endpoint beside those of /v1/gradients."""
     layers = asked["network"]["layers"]
     in_out = asked["network"].get("weights_layout", LAYOUTS[0]) == LAYOUTS[0]
     if path == EXPLANATIONS:
@@ -158,7 +158,7 @@ def _activation(rng: Random) -> Any:
 
 
 def _named(rng: Random, row: Row) -> dict[str, Any]:
-    """The object form; its parameters keep their defaults, as some only go together."""
+    """The object form of a name. Parameters keep their defaults, because some only fit together."""
     given = [parameter for parameter in row.parameters if parameter.default is not None and rng.random() < 0.5]
     return {"name": row.name} | {parameter.name: _value(rng, parameter) for parameter in given}
 
@@ -179,7 +179,7 @@ def _targets(rng: Random, loss: Loss, samples: int, outputs: int) -> Any:
 
 
 def _array(rng: Random, shape: list[int]) -> Any:
-    """Numbers of ordinary sizes, now and then of extreme ones; nested lists, or base64."""
+    """Numbers of ordinary sizes, sometimes extreme ones; nested lists, or base64."""
     scale = rng.choice((1.0,) * 9 + (1e3, 1e-8, 0.0))
     last = [[rng.gauss(0, scale) for _ in range(shape[-1])] for _ in range(shape[0] if len(shape) == 2 else 1)]
     if rng.random() < 0.85:
@@ -234,7 +234,7 @@ def _rename(rng: Random, document: Any, parent: Any, path: Path) -> str:
 
 
 def _swap(rng: Random, document: Any, parent: Any, path: Path) -> str:
-    """Copied, not exchanged: neither place may come to lie within itself."""
+    """Copy one value over another. An exchange could put a value into itself."""
     other = rng.choice(_paths(document))
     parent[path[-1]] = copy.deepcopy(_at(document, other))
     return f"{path} is a copy of {other}"
@@ -253,7 +253,7 @@ def _scale(rng: Random, document: Any, parent: Any, path: Path) -> str:
 
 
 def _damage(rng: Random, made: Case) -> str:
-    """Change the bytes: from here on nothing is known of the document."""
+    """Change the bytes: afterwards the document is unknown."""
     made.document = None
     at = rng.randrange(len(made.body) + 1)
     kind = rng.randrange(4)
@@ -273,7 +273,7 @@ def _damage(rng: Random, made: Case) -> str:
 
 
 def _compress(rng: Random, made: Case) -> str:
-    """Compress the body, rightly or not."""
+    """Compress the body, validly or not."""
     name = rng.choice(sorted(CODINGS))
     made.headers["Content-Encoding"] = name
     made.body = CODINGS[name].compress(made.body)

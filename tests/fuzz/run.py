@@ -34,7 +34,7 @@ _STEP = 1000  # cases between two lines of progress
 
 
 def in_process(app: Flask) -> Send:
-    """To the application itself."""
+    """Send the request to the WSGI application."""
     client = app.test_client()
 
     def send(made: Case) -> Answer:
@@ -46,7 +46,7 @@ def in_process(app: Flask) -> Send:
 
 @contextmanager
 def by_http() -> Iterator[Send]:
-    """To a service started for it, on one connection as long as that is kept."""
+    """Send the request to a running service, on one connection while that is kept open."""
     with (
         tempfile.TemporaryDirectory() as folder,
         serving(Path(folder) / "log", WORKERS=1) as server,
@@ -63,14 +63,14 @@ def by_http() -> Iterator[Send]:
 
 
 class Judge:
-    """Sends cases, and says what is wrong with their answers."""
+    """Sends cases, and checks their answers."""
 
     def __init__(self, send: Send, document: Any) -> None:
         self._send = send
         self._validators = {path: _validators(document, path) for path in (GRADIENTS, EXPLANATIONS, CHECKS)}
 
     def judge(self, seed: int, index: int) -> tuple[Case, Answer, list[str]]:
-        """A case, its answer, and what is wrong with it."""
+        """The case, its answer, and the complaints about it."""
         made = case(seed, index)
         answer = self._send(made)
         words = complaints(made, answer) + self._about_schema(made, answer)
@@ -82,12 +82,15 @@ class Judge:
         return made, answer, words
 
     def about_refusal(self, made: Case) -> list[str]:
-        """Whether a refusal takes too long: the best of some, as others may have left garbage to collect."""
+        """A complaint if a refusal takes too long.
+
+        The minimum of some runs counts, as others may include garbage collection.
+        """
         seconds = min(self._seconds(made))
         return [f"refused after {seconds:.3f} s of CPU"] if seconds > REFUSAL_SECONDS else []
 
     def _seconds(self, made: Case) -> Iterator[float]:
-        """The CPU time of one answer after the other; none is asked for any more after one that is quick."""
+        """The CPU times of repeated answers, up to the first quick one."""
         for _ in range(_TRIES):
             start = time.thread_time()
             self._send(made)
@@ -97,7 +100,7 @@ class Judge:
                 return
 
     def _about_schema(self, made: Case, answer: Answer) -> list[str]:
-        """Whether the OpenAPI document knows such an answer."""
+        """A complaint if the OpenAPI document does not describe the answer."""
         validator = self._validators[made.path].get(str(answer.status))
         if validator is None:
             return [f"the OpenAPI document knows no {answer.status} of {made.path}"]
@@ -109,7 +112,7 @@ class Judge:
 
 
 def _validators(document: Any, path: str) -> dict[str, Draft202012Validator]:
-    """By status, what validates the JSON that is answered."""
+    """Validators of the answers' JSON, by status."""
     components = {"components": document["components"]}
     found = {}
     for status, response in document["paths"][path]["post"]["responses"].items():
@@ -121,14 +124,14 @@ def _validators(document: Any, path: str) -> dict[str, Draft202012Validator]:
 
 
 def _resolved(document: Any, response: dict[str, Any]) -> Any:
-    """A response, also where it is named by a reference."""
+    """A response, with its reference resolved."""
     for step in response["$ref"].split("/")[1:] if "$ref" in response else ():
         document = document[step]
     return document if "$ref" in response else response
 
 
 def run(send: Send, seed: int, indices: range, report: Callable[[int], None] | None = None) -> Found:
-    """How many answers there were of each kind, and what is wrong with the answer to which case."""
+    """Run the cases; return the number of answers of each kind, and the complaints about each case."""
     kinds: Counter[str] = Counter()
     wrong = {}
     judge = Judge(send, openapi_document(create_app()))
@@ -151,7 +154,7 @@ def _kind(made: Case, answer: Answer) -> str:
 
 
 def main() -> int:
-    """Run; the result is the exit code."""
+    """Run the fuzzer; return the exit code."""
     parser = argparse.ArgumentParser(description="Fuzz the service.")
     parser.add_argument("cases", type=int, nargs="?", default=1000)
     parser.add_argument("seed", type=int, nargs="?", default=SEED)

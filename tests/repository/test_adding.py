@@ -98,7 +98,7 @@ def test_what_was_added_passes_the_tests_over_the_tables(added: Path) -> None:
 
 
 def test_the_openapi_document_follows(added: Path) -> None:
-    """Written anew, it has a schema for each new row; for the published contract that is an addition."""
+    """The new document has a schema for each new row, which is an addition to the published contract."""
     assert run(added, "-m", "tests.contract.document").returncode == 0
     schemas = json.loads((added / "docs" / "openapi.json").read_text("utf-8"))["components"]["schemas"]
     assert {"BentIdentityActivation", "ResolvedBentIdentityActivation", "SoftMarginLoss"} <= schemas.keys()
@@ -116,7 +116,7 @@ def test_settings_problems_endpoints_and_limits_pass_the_tests_over_their_tables
 
 @pytest.mark.parametrize("judge", ["tests/judges/reference.py", "tests/judges/torch_judge.py"])
 def test_a_row_without_its_judge_fails(added: Path, judge: str) -> None:
-    """Nobody can forget one: the tests over the table ask for it."""
+    """The tests over the table require a judge for each row."""
     pytest.importorskip("torch")
     file = added / judge
     judged = file.read_text("utf-8")

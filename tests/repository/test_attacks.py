@@ -1,4 +1,4 @@
-"""The machinery of the attacks: what it measures, and that it sees what it is there to see."""
+"""The measuring code of the attacks, and whether it detects what it must detect."""
 
 import json
 import subprocess
@@ -45,7 +45,7 @@ PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv
 
 
 def _child(code: str, measured: Callable[[int], float]) -> float:
-    """What is measured of a process whose child runs this code."""
+    """The measurements of a process whose child runs this code."""
     command = [sys.executable, "-c", PARENT, code]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -56,7 +56,7 @@ def _child(code: str, measured: Callable[[int], float]) -> float:
 
 
 def test_what_a_tree_of_processes_takes_is_what_its_children_take_too() -> None:
-    """0.4 s of CPU and 40 MB of a child, measured by its parent's id."""
+    """A child takes 0.4 s of CPU and 40 MB, measured by its parent's id."""
     assert _child(WAIT, lambda pid: len(tree(pid))) == 2
     assert 0.4 <= _child(BURN, cpu_seconds) < 2
     assert 40e6 < _child(HOLD, memory) < 100e6
@@ -64,7 +64,7 @@ def test_what_a_tree_of_processes_takes_is_what_its_children_take_too() -> None:
 
 
 def test_the_processes_of_a_session_are_those_that_still_run() -> None:
-    """One that has ended is none, though nobody has asked for its exit code."""
+    """A zombie process does not count."""
     command = [sys.executable, "-c", PARENT, WAIT]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
     with process:
@@ -79,7 +79,7 @@ def test_the_processes_of_a_session_are_those_that_still_run() -> None:
 
 
 def test_a_cgroup_bounds_the_memory_and_counts_who_is_killed() -> None:
-    """100 MB in 50 MiB. Where no cgroup can be created there is none: the attacks go by the sum of the processes."""
+    """100 MB in 50 MiB. If no cgroup can be created, the attacks add up the memory of the processes."""
     with memory_cgroup(50 * 2**20) as cgroup:
         if cgroup is None:
             return
@@ -91,12 +91,12 @@ def test_a_cgroup_bounds_the_memory_and_counts_who_is_killed() -> None:
 
 
 def test_a_sound_attack_is_complained_of_by_nobody() -> None:
-    """Else what follows would show nothing."""
+    """Otherwise the tests below would show nothing."""
     assert _complaints(SOUND) == []
 
 
 def _complaints(found: Measured) -> list[str]:
-    """Of everything that is judged without a server, with 100 bytes at rest."""
+    """All complaints that need no server, with 100 bytes at rest."""
     parts = about_answers(ROW, found.answers), about_good_clients(found.seen), about_cost(ROW, found, 100)
     return [text for part in (*parts, about_log(found)) for text in part]
 
@@ -121,24 +121,24 @@ UNSOUND = {
 
 @pytest.mark.parametrize("found", UNSOUND.values(), ids=UNSOUND)
 def test_what_does_not_hold_is_complained_of(found: Measured) -> None:
-    """Once."""
+    """Each violation gives one complaint."""
     assert len(_complaints(found)) == 1
 
 
 def test_no_attack_may_take_more_than_the_fence() -> None:
-    """Whatever its row allows, and whatever is taken at rest."""
+    """Whatever its row allows, and however much the service takes at rest."""
     found = Measured("", [], Report(answered=3, peak=MEMORY + 1), 0.9, 5)
     assert len(list(about_cost(Attack("", ROW.send, 1.0), found, MEMORY))) == 1
 
 
 def test_each_attack_has_a_name_of_its_own() -> None:
-    """And there are attacks of all kinds."""
+    """All kinds of attacks occur."""
     names = [attack.name for attack in ATTACKS]
     assert len(set(names)) == len(names) > 60
 
 
 def test_a_hostile_stream_can_be_made_again() -> None:
-    """From its seed and index, whatever was made before."""
+    """It depends only on its seed and index."""
     assert hostile.stream(3, 5) == hostile.stream(3, 5)
     assert hostile.stream(3, 5) != hostile.stream(3, 6)
     assert hostile.stream(3, 5) != hostile.stream(4, 5)
@@ -160,5 +160,5 @@ HEAD = b"HTTP/1.1 422 X\r\nContent-Length: %d\r\nContent-Type: application/%b\r\
     ids=["two", "after a 100", "before a 100", "no problem document", "cut short", "no HTTP"],
 )
 def test_what_is_no_answer_of_the_service_is_told(received: bytes, statuses: list[int]) -> None:
-    """Answers are read one after the other from what came."""
+    """The answers are read one after the other from the received bytes."""
     assert [answer.status for answer in hostile.answers(received, 0.0)] == statuses

@@ -1,4 +1,4 @@
-"""The benchmarks' own parts: a measurement of services that do not answer alike would measure nothing."""
+"""The parts of the benchmarks: comparing services is meaningless unless their answers agree."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ SMALL = [workload for workload in WORKLOADS if workload.name in {"W1", "W2", "W5
 
 @pytest.mark.parametrize("workload", SMALL, ids=lambda workload: workload.name)
 def test_chainrule_and_a_plain_service_answer_alike(client: FlaskClient, workload: Workload) -> None:
-    """Every member of the answer, and every number to nine digits, on each workload that is small enough for a test."""
+    """Every member of the answer, and every number to nine digits, on each workload small enough for a test."""
     answers = [
         json.loads(app.post("/v1/gradients", data=workload.body(), content_type="application/json").data)
         for app in (client, plain.test_client())
@@ -28,7 +28,7 @@ def test_chainrule_and_a_plain_service_answer_alike(client: FlaskClient, workloa
 
 @pytest.mark.parametrize("name", ["W3", "W4", "W6"])
 def test_a_workload_in_base64_is_the_same_request(name: str) -> None:
-    """The same numbers in another form."""
+    """The numbers are the same."""
     in_json, packed = (next(w for w in WORKLOADS if w.name == each).request() for each in (name, f"{name} base64"))
     for one, other in ((in_json["inputs"], packed["inputs"]), (in_json["targets"], packed["targets"])):
         array = np.array(one)
@@ -48,24 +48,24 @@ def test_a_workload_in_base64_is_the_same_request(name: str) -> None:
     ],
 )
 def test_answers_that_differ_are_found_at_their_place(other: object, place: list[str]) -> None:
-    """Numbers beyond the tolerance, members and lengths."""
+    """Numbers beyond the tolerance, members, and lengths."""
     first = {"loss": 1.0, "layers": [{"a": [2.0]}]}
     assert [found.partition(":")[0] for found in differences(first, other)] == place
 
 
 def test_ratios_are_taken_within_a_round() -> None:
-    """A round in which everything takes twice as long changes no ratio."""
+    """If everything takes twice as long in a round, no ratio changes."""
     cells = {("W1", 1, "Chainrule"): Cell([1.0, 2.0]), ("W1", 1, "other"): Cell([2.0, 4.0])}
     assert Comparison(cells, {}, {}, {}).ratios("W1", 1, "other") == [0.5, 0.5]
 
 
 def test_the_99th_percentile_is_one_of_the_answers() -> None:
-    """Of 200 answers, the third slowest."""
+    """Of 200 answers it is the third slowest."""
     assert Cell(latency_ms=[float(number) for number in range(200, 0, -1)]).p99 == 198.0
 
 
 def _cells(**milliseconds: float) -> dict[tuple[str, int, str], Cell]:
-    """W1 at one connection: each service has one round, and needs as long as it computes."""
+    """W1 at one connection: each service has one round, in which the wall time is the CPU time."""
     return {
         ("W1", 1, name): Cell(cpu_ms=[ms], per_second=[1e3 / ms], latency_ms=[ms]) for name, ms in milliseconds.items()
     }
@@ -84,7 +84,7 @@ def test_an_aim_stands_beside_the_best_alternative_and_the_floors() -> None:
 
 
 def test_arrays_as_base64_are_compared_by_their_numbers() -> None:
-    """Not by their text, which differs in the last digits."""
+    """Their texts differ in the last digits."""
     packed = [
         {"shape": [2], "base64": base64.b64encode(np.array(numbers).tobytes()).decode()}
         for numbers in ([1.0, 2.0], [1.0, 2.0 + 1e-12], [1.0, 2.1])

@@ -1,4 +1,4 @@
-"""The programs of docs/check-your-backprop.md: each is run against a real service, where its tools are at hand."""
+"""The programs of docs/check-your-backprop.md, run against a real service if their tools are installed."""
 
 import shutil
 import subprocess
@@ -35,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_a_program_is_told_its_mistake(
     server: Server, tmp_path: Path, name: str, build: str, run: str, cause: str
 ) -> None:
-    """It is built without a warning, posts its own gradients, and prints the verdict that names its mistake."""
+    """It builds without a warning, posts its own gradients, and prints the verdict with its mistake."""
     places = {"file": FOLDER / name, "out": tmp_path / "program", "port": server.port}
     more = environment() | {"CHAINRULE_URL": f"http://127.0.0.1:{server.port}"}
     for command in filter(None, (build, run)):
@@ -46,5 +46,5 @@ def test_a_program_is_told_its_mistake(
 
 
 def test_every_program_is_run() -> None:
-    """None lies in the folder that no test knows."""
+    """Every file of the folder has a test."""
     assert sorted(path.name for path in FOLDER.iterdir()) == sorted(row[0] for row in PROGRAMS)

@@ -68,12 +68,12 @@ PORT, ADMIN_PORT = _port("CHAINRULE_BIND"), _port("CHAINRULE_ADMIN_BIND")
 
 @pytest.mark.parametrize("name", _texts())
 def test_a_setting_that_is_named_exists(name: str) -> None:
-    """An unknown one would keep the service from starting."""
+    """An unknown setting would stop the service from starting."""
     assert set(re.findall(r"CHAINRULE_[A-Z_]*[A-Z]", _texts()[name])) <= DEFAULTS.keys()
 
 
 def test_the_image_says_what_the_service_says() -> None:
-    """Its version, the ports that it listens on, a numeric user, and no index to install from."""
+    """The version, the ports, a numeric user, and no package index."""
     assert f"ARG VERSION={__version__}\n" in DOCKERFILE
     assert f"EXPOSE {PORT} {ADMIN_PORT}\n" in DOCKERFILE
     assert re.search(r"^USER [1-9]\d*:0$", DOCKERFILE, re.MULTILINE)
@@ -83,7 +83,7 @@ def test_the_image_says_what_the_service_says() -> None:
 
 
 def test_the_image_is_built_from_files_that_are_sent() -> None:
-    """.dockerignore lets in what is copied, and nothing else."""
+    """.dockerignore allows the files that are copied, and no others."""
     sent = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
     lines = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
     assert {name for line in lines for name in line.split()} == sent
@@ -92,7 +92,7 @@ def test_the_image_is_built_from_files_that_are_sent() -> None:
 
 @pytest.mark.parametrize("name", ["service", "replica"])
 def test_compose_gives_the_service_time_and_no_rights(name: str) -> None:
-    """It stops before it is killed; its root is read-only, and it has no capability."""
+    """It may stop before it is killed. Its root is read-only, and it has no capability."""
     service = COMPOSE["services"][name]
     assert _seconds(service["stop_grace_period"]) > STOP
     assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
@@ -117,7 +117,7 @@ def _fits(memory: int, cpus: float, environment: dict[str, str]) -> bool:
 
 @pytest.mark.parametrize("name", ["service", "replica"])
 def test_compose_gives_the_service_the_memory_that_it_takes(name: str) -> None:
-    """Processes and budget fit, without swap; the processes and threads are far fewer than may be."""
+    """Processes and budget fit, without swap. There are far fewer processes and threads than the limit."""
     service = COMPOSE["services"][name]
     memory = _bytes(service["mem_limit"])
     assert memory == 512 * 2**20  # of which the documents speak
@@ -128,7 +128,7 @@ def test_compose_gives_the_service_the_memory_that_it_takes(name: str) -> None:
 
 
 def test_the_example_for_one_container_has_the_memory_of_compose() -> None:
-    """A reader who pastes it gets what is tested."""
+    """So a reader who copies it gets the tested limit."""
     text = (ROOT / "docs" / "deployment.md").read_text("utf-8")
     service = COMPOSE["services"]["service"]
     [(memory, cpus, stop)] = re.findall(r"--memory (\S+) --cpus (\S+) --stop-timeout (\d+)", text)
@@ -137,7 +137,7 @@ def test_the_example_for_one_container_has_the_memory_of_compose() -> None:
 
 
 def test_the_table_of_containers_counts_as_the_service_counts() -> None:
-    """Budget, rest and workers of docs/capacity.md for each size."""
+    """The budget, the rest and the workers in docs/capacity.md, for each size."""
     text = (ROOT / "docs" / "capacity.md").read_text("utf-8")
     rows = re.findall(r"^\| (\d+) (MiB|GiB) \| (\d+) MiB \| (\d+) MiB \| (\d+) \|$", text, re.MULTILINE)
     assert len(rows) >= 3
@@ -148,7 +148,7 @@ def test_the_table_of_containers_counts_as_the_service_counts() -> None:
 
 
 def test_compose_starts_the_service_alone_by_default() -> None:
-    """Everything else has a profile; what is mounted is there; every port is the loopback's."""
+    """All other services have a profile. Mounted files exist, and every port is bound to the loopback."""
     services = COMPOSE["services"]
     profiles = {name: service.get("profiles") for name, service in services.items()}
     scale, observe = ["scale"], ["observe"]
@@ -161,7 +161,10 @@ def test_compose_starts_the_service_alone_by_default() -> None:
 
 
 def test_the_front_has_the_limits_and_seconds_of_the_service() -> None:
-    """The same body, longer than all the work takes, shorter than the service keeps a connection."""
+    """Its body limit is the same.
+
+    Its timeout is longer than all the work, and shorter than the service's keep-alive.
+    """
     limit = str(DEFAULTS["CHAINRULE_MAX_BODY_BYTES"])
     assert re.findall(r"\b\d{8,}\b", HAPROXY) == [limit] * 3
     timeouts = {name: _seconds(value) for name, value in re.findall(r"timeout (\S+) +(\S+)", HAPROXY)}
@@ -172,7 +175,7 @@ def test_the_front_has_the_limits_and_seconds_of_the_service() -> None:
 
 
 def test_the_front_opens_fewer_connections_than_a_replica_keeps() -> None:
-    """Beyond, the replica would close some of them. All replicas together have room for what the front takes."""
+    """Otherwise the replica would close some of them. All replicas together accept as many as the proxy."""
     most, of_replica = map(int, re.findall(r"\bmaxconn (\d+)", HAPROXY))
     assert of_replica < DEFAULTS["CHAINRULE_CONNECTIONS"]
     (replicas,) = map(int, re.findall(r"server-template replica (\d+)", HAPROXY))
@@ -180,7 +183,7 @@ def test_the_front_opens_fewer_connections_than_a_replica_keeps() -> None:
 
 
 def test_the_front_finds_the_replicas_and_asks_them_in_time() -> None:
-    """By their alias and ports; often enough to see a replica drain."""
+    """By alias and ports, and often enough to notice a draining replica."""
     assert re.search(rf"server-template replica \d+ chainrule:{PORT}$", HAPROXY, re.MULTILINE)
     assert "httpchk GET /readyz\n" in HAPROXY
     every, fall = re.search(rf"check port {ADMIN_PORT} inter (\S+) fall (\d+)", HAPROXY).groups()
@@ -198,7 +201,7 @@ def test_haproxy_takes_its_configuration() -> None:
 
 @pytest.fixture(scope="module")
 def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """The names of all series of a service that has answered, with their labels."""
+    """The names and labels of all series of a service that has answered requests."""
     from_app, shared = create_app(), Shared()
     metrics = Metrics()
     from_app.extensions["chainrule.observers"].append(metrics.observe)
@@ -228,7 +231,7 @@ def _expressions() -> Iterator[str]:
 
 @pytest.mark.parametrize("expression", list(_expressions()))
 def test_a_metric_that_is_asked_for_is_exposed(expression: str, exposed: dict[str, set[str]]) -> None:
-    """A misspelt name is an empty graph, and an alert that never fires; so is a label that is not there."""
+    """With a misspelt name or label a graph stays empty, and an alert never fires."""
     names = set(re.findall(r"\bchainrule_\w+", expression))
     assert names or "up{" in expression
     assert names <= exposed.keys()
@@ -240,12 +243,12 @@ def test_a_metric_that_is_asked_for_is_exposed(expression: str, exposed: dict[st
 
 @pytest.mark.parametrize("expression", list(_expressions()))
 def test_a_reason_that_is_asked_for_is_counted(expression: str) -> None:
-    """A misspelt reason is an alert that never fires."""
+    """With a misspelt reason an alert never fires."""
     assert set(re.findall(r'reason="([^"]*)"', expression)) <= REJECTIONS
 
 
 def test_the_memory_budget_is_watched() -> None:
-    """How much of it is in use, and what was refused for want of it: by an alert each, and by a panel each."""
+    """Its use and the refusals for lack of memory have an alert and a panel each."""
     alerts = {rule["alert"]: rule["expr"] for rule in ALERTS}
     graphs = " ".join(target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"])
     for text, alert in (
@@ -258,7 +261,7 @@ def test_the_memory_budget_is_watched() -> None:
 
 
 def test_panels_do_not_overlap() -> None:
-    """Grafana moves those that do."""
+    """Grafana would move them."""
     cells = [
         (x, y)
         for grid in (panel["gridPos"] for panel in DASHBOARD["panels"])
@@ -270,13 +273,13 @@ def test_panels_do_not_overlap() -> None:
 
 
 def test_an_alert_leads_to_an_entry() -> None:
-    """Of the page that the service serves."""
+    """An entry of the troubleshooting page."""
     pages = {f"/troubleshooting#{trouble.name}" for trouble in TROUBLES}
     assert {rule["annotations"]["page"] for rule in ALERTS} <= pages
 
 
 def test_prometheus_asks_the_admin_port_of_every_replica() -> None:
-    """By the alias that compose gives them."""
+    """By the alias in compose."""
     config = yaml.safe_load((DEPLOY / "observe" / "prometheus.yml").read_text("utf-8"))
     (job,) = config["scrape_configs"]
     (found,) = job["dns_sd_configs"]
@@ -285,7 +288,7 @@ def test_prometheus_asks_the_admin_port_of_every_replica() -> None:
 
 @pytest.fixture(scope="module", params=OVERLAYS)
 def rendered(request: pytest.FixtureRequest) -> tuple[str, list[dict[str, Any]]]:
-    """What kustomize makes of an overlay."""
+    """The manifests that kustomize renders from an overlay."""
     if KUBECTL is None:
         pytest.skip("there is no kubectl here")
     command = [KUBECTL, "kustomize", str(DEPLOY / "kubernetes" / request.param)]
@@ -300,7 +303,7 @@ def _of(rendered: tuple[str, list[dict[str, Any]]], kind: str) -> dict[str, dict
 
 
 def test_kustomize_makes_every_kind(rendered: tuple[str, list[dict[str, Any]]]) -> None:
-    """A validator passes an empty file, and kinds that it does not know."""
+    """A validator accepts an empty file and unknown kinds."""
     overlay, objects = rendered
     assert {object_["kind"] for object_ in objects} == KINDS[overlay]
 
@@ -338,7 +341,7 @@ def test_the_pod_says_what_the_service_says(rendered: tuple[str, list[dict[str, 
 
 
 def test_the_pod_has_the_memory_that_the_service_takes(rendered: tuple[str, list[dict[str, Any]]]) -> None:
-    """As much as in compose, and all of it asked for: under load the service fills its budget."""
+    """The same limit as in compose, and an equal request, because under load the service fills its budget."""
     (container,) = _of(rendered, "Deployment")["chainrule"]["spec"]["template"]["spec"]["containers"]
     asked, most = container["resources"]["requests"], container["resources"]["limits"]
     assert asked["memory"] == most["memory"]
@@ -348,7 +351,7 @@ def test_the_pod_has_the_memory_that_the_service_takes(rendered: tuple[str, list
 
 
 def test_every_selector_finds_the_pods(rendered: tuple[str, list[dict[str, Any]]]) -> None:
-    """Service, disruption budget, network policy and monitor select by labels that their targets have."""
+    """The labels in service, disruption budget, network policy and monitor are those of their targets."""
     template = _of(rendered, "Deployment")["chainrule"]["spec"]["template"]
     labels = template["metadata"]["labels"].items()
     selectors = [_of(rendered, "Deployment")["chainrule"]["spec"]["selector"]["matchLabels"]]
@@ -364,7 +367,7 @@ def test_every_selector_finds_the_pods(rendered: tuple[str, list[dict[str, Any]]
 
 
 def test_every_port_and_target_that_is_named_is_there(rendered: tuple[str, list[dict[str, Any]]]) -> None:
-    """Ports by their names in the pod, what is scaled by its name; nothing goes out."""
+    """Named ports exist in the pod, and the scaled deployment exists. Outgoing traffic is not allowed."""
     deployment = _of(rendered, "Deployment")["chainrule"]
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     ports = {port["name"] for port in container["ports"]}

@@ -50,7 +50,7 @@ CODE_PATH = re.compile(r"(?:chainrule|schemas|service|tests|requirements|docs)/[
 
 @dataclass(frozen=True)
 class Fence:
-    """A fenced block: what it says it is, what it holds, where it stands."""
+    """A fenced block: its language and words, its text, its file and line."""
 
     info: str
     text: str
@@ -99,7 +99,7 @@ JSON = {"Content-Type": "application/json"}
 def _expect(
     client: FlaskClient, body: str, shown: Fence | None, path: str = ENDPOINT, given: Mapping[str, str] = JSON
 ) -> None:
-    """Post a body; what comes back is what the fence shows, or at least a success where none follows."""
+    """Post a body, and compare the answer with the fence that follows, or expect success if there is none."""
     document = json.loads(shown.text) if shown and shown.info.startswith("json") else {}
     headers = dict(given) | ({"X-Request-ID": document["instance"]} if "instance" in document else {})
     answer = client.post(path, data=body.encode(), headers=headers)
@@ -130,7 +130,10 @@ def test_a_request_gets_the_answer_that_the_page_shows(fence: Fence, client: Fla
 
 @pytest.mark.parametrize("fence", CURLS, ids=str)
 def test_a_curl_command_gets_the_answer_that_the_page_shows(fence: Fence, client: FlaskClient) -> None:
-    """The command is ready to paste: a shell's words, a URL of the default address, a header curl would not send."""
+    """It is ready to paste: quoted for a shell, with the default address.
+
+    It has no header that curl sends by itself.
+    """
     words = shlex.split(fence.text)
     url = urlsplit(next(word for word in words if word.startswith("http")))
     default = next(setting.default for setting in SETTINGS if setting.name == "BIND")
@@ -146,7 +149,7 @@ def test_a_curl_command_gets_the_answer_that_the_page_shows(fence: Fence, client
 
 
 def test_the_readme_shows_a_curl_command() -> None:
-    """A reader's first request is one paste away."""
+    """So a reader can send a first request at once."""
     assert [fence for fence in CURLS if fence.page == ROOT / "README.md"]
 
 
@@ -170,7 +173,7 @@ def test_a_make_target_in_a_sentence_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("fence", FENCES, ids=str)
 def test_no_fence_goes_unchecked(fence: Fence) -> None:
-    """A fence is of a kind that is executed, or follows one that is."""
+    """Every fence is executed, or follows one that is."""
     if fence.info in FOLLOWERS:
         assert fence in FOLLOWING.values()
     else:
@@ -179,18 +182,18 @@ def test_no_fence_goes_unchecked(fence: Fence) -> None:
 
 @pytest.mark.parametrize("fence", EXAMPLES, ids=str)
 def test_a_program_on_a_page_is_the_file_of_that_name(fence: Fence) -> None:
-    """So what is run is what is read."""
+    """So the tested program is the printed one."""
     assert (ROOT / fence.info.partition(" ")[2]).read_text("utf-8") == fence.text
 
 
 def test_the_table_of_mistakes_is_the_codes() -> None:
-    """Every cause with its words and what is fitted, in the code's order."""
+    """Every cause with its words and the fitted number, in the code's order."""
     real = [[mistake.cause, mistake.words, mistake.fits] for mistake in MISTAKES]
     assert _rows("docs/check-your-backprop.md", "cause", "what goes wrong", "fitted") == real
 
 
 def test_the_page_on_checks_quotes_the_answer(client: FlaskClient) -> None:
-    """The verdict and the detail of the famous wrong number."""
+    """The verdict and the detail for the well-known wrong number."""
     text = " ".join((ROOT / "docs/check-your-backprop.md").read_text("utf-8").split())
     answer = client.post(CHECKS, json=CHECK_EXAMPLES[0]["request"]).get_json()
     assert f'"{answer["verdict"]}"' in text
@@ -198,7 +201,7 @@ def test_the_page_on_checks_quotes_the_answer(client: FlaskClient) -> None:
 
 
 def _tables(page: str) -> Iterator[list[list[str]]]:
-    """Every table of a page, as rows of the text in its cells; the header is the first row."""
+    """Every table of a page, as rows of cell texts; the first row is the header."""
     rows: list[list[str]] = []
     for before, token in pairwise(MARKDOWN.parse((ROOT / page).read_text("utf-8"))):
         if token.type == "tr_open":
@@ -211,12 +214,12 @@ def _tables(page: str) -> Iterator[list[list[str]]]:
 
 
 def _rows(page: str, *header: str) -> list[list[str]]:
-    """The rows below this header."""
+    """The rows of the table with this header."""
     return next(rows for first, *rows in _tables(page) if first == list(header))
 
 
 def test_the_table_of_settings_is_the_codes() -> None:
-    """Every setting with its default, its bounds and its meaning, in the code's order; no number of this machine."""
+    """Every setting with its default, bounds and meaning, in the code's order, without numbers of this machine."""
     words = {str(True): "on", str(False): "off", "": "none", "()": "none"}
     real = []
     for row in SETTINGS:
@@ -226,7 +229,7 @@ def test_the_table_of_settings_is_the_codes() -> None:
 
 
 def test_the_table_of_retired_settings_is_the_codes() -> None:
-    """Every name that is still accepted, and what takes its place."""
+    """Every retired name, and what replaces it."""
     real = [[f"CHAINRULE_{name}", instead] for name, instead in RETIRED.items()]
     assert _rows("docs/deployment.md", "retired setting", "what takes its place") == real
 
@@ -238,7 +241,7 @@ def test_the_table_of_problems_is_the_codes() -> None:
 
 
 def test_the_table_of_metrics_is_the_services(tmp_path: Path) -> None:
-    """Every family that a scrape of a fresh service shows, with its labels, in whatever order."""
+    """Every metric family of a new service, with its labels, in any order."""
     with serving(tmp_path / "log") as server, server.connection() as connection:
         assert [post(connection, body)[0] for body in (BODY, b"{}", b" " * (2**25 + 1))] == [200, 422, 413]
         families = list(text_string_to_metric_families(server.admin("/metrics")[1]))
@@ -260,12 +263,12 @@ def test_the_table_of_troubles_is_the_codes() -> None:
 
 
 def test_the_table_of_stable_pairs_is_the_codes() -> None:
-    """Every loss and activation that have a closed form together."""
+    """Every pair of loss and activation with a closed form."""
     assert _rows("docs/numbers.md", "loss", "activation") == [list(pair) for pair in STABLE_PAIRS]
 
 
 def _parameters(row: Activation | Loss) -> str:
-    """Each with its default in four digits: "alpha 1"."""
+    """Each parameter with its default in four digits: "alpha 1"."""
     defaults = ((parameter.name, parameter.default) for parameter in row.parameters)
     shown = (
         (name, f"{default:.4g}" if isinstance(default, float) else default or "none") for name, default in defaults
@@ -321,7 +324,7 @@ def test_the_table_of_losses_is_the_codes() -> None:
 
 
 def test_the_changelog_counts_right() -> None:
-    """The number of activations, losses and pairs is the tables'."""
+    """Its numbers of activations, losses and pairs are those of the tables."""
     changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert f"{len(ACTIVATIONS)} activations and {len(LOSSES)} losses" in changes
     assert (len(STABLE_PAIRS), "twelve pairs" in changes) == (12, True)

@@ -1,4 +1,4 @@
-"""The table of planted faults stays true to the code. Planting them takes minutes: `make faults`."""
+"""The table of planted faults fits the code. Planting them takes minutes: `make faults`."""
 
 from collections import Counter
 from pathlib import Path
@@ -13,7 +13,10 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_can_be_planted(fault: Fault) -> None:
-    """Its text stands in the code exactly once, and its tests exist: else pytest fails for want of them."""
+    """Its text occurs exactly once in the code, and its tests exist.
+
+    Otherwise pytest would fail because they are missing.
+    """
     assert (ROOT / fault.file).read_text("utf-8").count(fault.old) == 1
     assert fault.new != fault.old
     for test in fault.tests:

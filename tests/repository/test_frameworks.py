@@ -1,6 +1,6 @@
-"""docs/frameworks.md, measured again: the same rows and words, and numbers that differ by rounding at most.
+"""docs/frameworks.md, measured again: the same rows and words, and numbers that differ only by rounding.
 
-Defaults and versions may not differ at all. Another processor rounds otherwise, so an error may be twice as large.
+Defaults and versions must be equal. Another processor rounds differently, so an error may be twice as large.
 """
 
 import math
@@ -39,7 +39,7 @@ def is_near(shown: str, found: str) -> bool:
 
 
 def differences(shown: str, found: str) -> Iterator[str]:
-    """The lines that say something else, in both versions; in the sections EXACT every character counts."""
+    """The lines that differ, in both versions. In the sections EXACT every character counts."""
     is_exact = False
     for ours, theirs in zip_longest(shown.splitlines(), found.splitlines(), fillvalue=""):
         is_exact = ours in EXACT if ours.startswith("## ") else is_exact
@@ -71,21 +71,21 @@ def test_the_document_is_what_is_measured(measured: str) -> None:
     ],
 )
 def test_a_lie_is_found(measured: str, pattern: str, lie: str) -> None:
-    """A changed verdict, default, version or error, and a row that is missing, are differences."""
+    """A changed verdict, default, version or error, and a missing row, are differences."""
     told, times = re.subn(pattern, lie, SHOWN, count=1)
     assert times == 1
     assert list(differences(told, measured))
 
 
 def test_the_last_digits_may_differ() -> None:
-    """Rounding is no lie."""
+    """Differences of rounding are allowed."""
     assert list(differences("| `gelu` | 1.1e-13 |", "| `gelu` | 1.3e-13 |")) == []
     assert list(differences("| `gelu` | 1.1e-13 |", "| `gelu` | 3.3e-13 |")) != []
 
 
 @pytest.mark.parametrize("framework", twins.FRAMEWORKS)
 def test_every_row_of_the_tables_has_a_twin_or_none_for_a_reason(framework: str) -> None:
-    """A new activation or loss is looked for in every framework, and a twin is of something that we have."""
+    """Each of our activations and losses is listed for every framework, and nothing else is."""
     rows = [*twins.ACTIVATIONS, *twins.VECTORS, *twins.LOSSES]
     with_twin = {row.name for row in rows if framework in row.calls}
     assert with_twin | twins.WITHOUT[framework] == {*ACTIVATIONS, *LOSSES}
@@ -93,12 +93,12 @@ def test_every_row_of_the_tables_has_a_twin_or_none_for_a_reason(framework: str)
 
 
 def onnx_defs() -> Any:
-    """What ONNX defines."""
+    """The operators that ONNX defines."""
     return import_module("onnx.defs")
 
 
 def names_of(framework: str) -> set[str]:
-    """The functions that a framework has, in small letters and without underscores."""
+    """The functions of a framework, in lower case and without underscores."""
     names = twins.namespace(framework)
     match framework:
         case "PyTorch":
@@ -114,7 +114,7 @@ def names_of(framework: str) -> set[str]:
 
 @pytest.mark.parametrize("framework", twins.FRAMEWORKS)
 def test_what_has_no_twin_is_no_function_there(framework: str) -> None:
-    """A framework that gains a function of our name, or of an alias, gains a row here."""
+    """If a framework adds a function with our name or alias, the test asks for a row."""
     names = names_of(framework)
     found = {
         name

@@ -1,4 +1,4 @@
-"""A short run of the fuzzer, and whether it would see what it is there to see."""
+"""A short run of the fuzzer, and whether it detects wrong answers."""
 
 import json
 import time
@@ -23,7 +23,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def send() -> Send:
-    """To the service, once for each request: a check takes long, and the tests below ask for the same ones."""
+    """Send a request to the service, but only once: a check takes long, and the tests below send the same requests."""
     ask = in_process(create_app())
     known: dict[str, Answer] = {}
 
@@ -37,14 +37,14 @@ def send() -> Send:
 
 
 def test_no_answer_is_wrong(send: Send) -> None:
-    """And every kind of answer is among them."""
+    """Every kind of answer occurs."""
     kinds, wrong = run(send, SEED, range(CASES))
     assert wrong == {}
     assert kinds.keys() >= KINDS
 
 
 def test_a_case_can_be_made_again() -> None:
-    """From its seed and index, whatever was made before."""
+    """It depends only on its seed and index."""
     assert case(3, 5) == case(3, 5)
     assert case(3, 5) != case(3, 6)
     assert case(3, 5) != case(4, 5)
@@ -55,7 +55,7 @@ def _is_another(found: list[str]) -> bool:
 
 
 def test_another_answer_to_another_form_is_found(send: Send) -> None:
-    """Where padded and compressed bodies are refused, each request that was put into such a form says so."""
+    """If padded and compressed bodies are refused, every request in such a form is reported."""
     refused = send(Case(b"{", valid=False))
     forms = set()
 
@@ -71,7 +71,7 @@ def test_another_answer_to_another_form_is_found(send: Send) -> None:
 
 
 def test_a_refusal_that_takes_long_is_found(send: Send) -> None:
-    """Of 60 ms of CPU, not of a thread that only waits."""
+    """A refusal with 60 ms of CPU is reported, but not a thread that only waits."""
 
     def slow(made: Case) -> Answer:
         until = time.thread_time() + 1.2 * REFUSAL_SECONDS
@@ -86,7 +86,7 @@ def test_a_refusal_that_takes_long_is_found(send: Send) -> None:
 
 
 def test_a_large_refusal_is_found(send: Send) -> None:
-    """Of a body of over 64 kB."""
+    """A refusal with a body over 64 kB is reported."""
     answer = send(Case(b"{", valid=False))
     large = Answer(answer.status, answer.headers, answer.body.ljust(LARGEST_REFUSAL + 1))
     assert complaints(Case(b"{", valid=False), answer) == []
@@ -110,7 +110,7 @@ def _spoil(document: Any, where: Callable[[Any], Any], key: str) -> None:
 
 
 def _say(document: Any, **members: object) -> None:
-    """Change members that are there. Raises KeyError where one is not."""
+    """Replace existing members. Raises KeyError if one is missing."""
     for name in members:
         document[name]
     document.update(members)
@@ -145,7 +145,7 @@ LIES: dict[str, Callable[[Any], None]] = {
 
 @pytest.mark.parametrize("lie", LIES)
 def test_a_wrong_answer_is_found(send: Send, lie: str) -> None:
-    """Nearly every answer that can be changed in this way is told to be wrong: a null or a zero may hide it."""
+    """Nearly every answer changed in this way is reported as wrong. A null or a zero may hide the change."""
     is_lie = False
 
     def lying(made: Case) -> Answer:
@@ -173,7 +173,7 @@ def test_a_wrong_answer_is_found(send: Send, lie: str) -> None:
 
 @pytest.mark.parametrize("status", [500, 503])
 def test_a_fault_of_the_server_is_found(send: Send, status: int) -> None:
-    """Whatever its document says."""
+    """A 5xx is reported with any document."""
     _, wrong = run(lambda made: Answer(status, (answer := send(made)).headers, answer.body), SEED, range(20))
     assert len(wrong) == 20
     assert all(words[0] == f"status {status}" for words in wrong.values())

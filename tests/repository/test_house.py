@@ -1,4 +1,4 @@
-"""The rules of the house: which room may import what, how long a function may be, what no file may name."""
+"""The rules of the repository: imports between packages, length of functions, docstrings, forbidden texts."""
 
 import ast
 import re
@@ -66,7 +66,7 @@ def _room(name: str) -> str:
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:
-    """The dotted name of every import: the module, and what is taken from it, which may be a module too."""
+    """The dotted names of all imports: the module, and each imported name, which may be a module, too."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -81,7 +81,7 @@ def _functions(tree: ast.AST) -> Iterator[Function]:
 
 @each_file
 def test_a_room_imports_only_what_it_may(name: str) -> None:
-    """Imports run one way, service to schemas to chainrule, and each room knows its own libraries."""
+    """Imports run one way, service to schemas to chainrule, and each package has its own list of libraries."""
     packages = {dotted.partition(".")[0] for dotted in _imports(TREES[name])} - sys.stdlib_module_names
     assert packages - {_room(name)} <= ALLOWED[_room(name)]
     assert not packages & JUDGES
@@ -89,7 +89,7 @@ def test_a_room_imports_only_what_it_may(name: str) -> None:
 
 @pytest.mark.parametrize("package", ONLY_IN)
 def test_the_service_keeps_a_library_in_one_module(package: str) -> None:
-    """orjson can be exchanged in one file, and no view computes."""
+    """So orjson can be replaced in one file, and no view computes."""
     service = [name for name in FILES if _room(name) == "service"]
     importing = {name for name in service if any(d.partition(".")[0] == package for d in _imports(TREES[name]))}
     assert importing == ONLY_IN[package]
@@ -97,7 +97,7 @@ def test_the_service_keeps_a_library_in_one_module(package: str) -> None:
 
 @each_file
 def test_nothing_is_imported_inside_a_function(name: str) -> None:
-    """An import inside a function hides a circle, or a price."""
+    """Such an import hides an import cycle, or a slow load."""
     late = [
         f.name for f in _functions(TREES[name]) if any(isinstance(n, ast.Import | ast.ImportFrom) for n in ast.walk(f))
     ]
@@ -109,7 +109,7 @@ def _module(name: str) -> str:
 
 
 def _graph() -> dict[str, set[str]]:
-    """Module by module, which of our own modules it imports. A package's own __init__ is not counted by its modules."""
+    """The imports of our own modules, module by module. A package's own __init__ does not count for its modules."""
     modules = {_module(name) for name in FILES}
     graph = {}
     for name, tree in TREES.items():
@@ -119,7 +119,7 @@ def _graph() -> dict[str, set[str]]:
 
 
 def test_imports_form_no_circle() -> None:
-    """Modules can be put into an order in which each imports only from those before it."""
+    """The modules can be sorted so that each imports only from those before it."""
     graph = _graph()
     while free := {module for module, imports in graph.items() if not imports & graph.keys()}:
         graph = {module: imports for module, imports in graph.items() if module not in free}
@@ -144,14 +144,14 @@ FLOORS = (
 
 
 def _floor(module: str) -> int:
-    """The number of a module's floor: that of the longest name which fits."""
+    """The number of a module's floor, by the longest name that fits."""
     path = module.replace(".", "/")
     fitting = [floor for floor in FLOORS if path == floor or path.startswith(f"{floor}/")]
     return FLOORS.index(max(fitting, key=len))
 
 
 def test_imports_between_the_floors_run_one_way() -> None:
-    """The server knows the middleware, the middleware the interface, and so on down to the tables; never back."""
+    """The server imports the middleware, the middleware the interface, and so on down to the tables."""
     upwards = [
         f"{module} imports {imported}"
         for module, imports in _graph().items()
@@ -163,7 +163,7 @@ def test_imports_between_the_floors_run_one_way() -> None:
 
 @pytest.mark.parametrize("folder", sorted({str(Path(name).parent) for name in FILES}))
 def test_a_folder_says_what_belongs_there(folder: str) -> None:
-    """In one line of its __init__.py, which CONTRIBUTING.md repeats for each floor."""
+    """The docstring of its __init__.py is one line, and CONTRIBUTING.md repeats it for each floor."""
     doc = ast.get_docstring(TREES[f"{folder}/__init__.py"])
     assert doc
     if "/" in folder and folder != "chainrule/cost":
@@ -171,7 +171,7 @@ def test_a_folder_says_what_belongs_there(folder: str) -> None:
 
 
 def _length(function: Function) -> int:
-    """Lines from `def` to the end, its docstring not counted."""
+    """The lines of a function without its docstring."""
     lines = (function.end_lineno or 0) - function.lineno + 1
     first = function.body[0]
     if ast.get_docstring(function) is not None:
@@ -186,7 +186,7 @@ def test_a_function_fits_on_a_screen(name: str) -> None:
 
 
 def _public(body: list[ast.stmt], inside: str = "") -> Iterator[tuple[str, Function | ast.ClassDef]]:
-    """Classes and functions whose name begins with a letter, methods too, but not those of a Protocol."""
+    """Public classes, functions and methods, except the methods of a Protocol."""
     for node in body:
         if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_"):
             yield f"{inside}{node.name}", node
@@ -200,7 +200,7 @@ def _is_protocol(node: ast.ClassDef) -> bool:
 
 @each_file
 def test_everything_public_has_a_docstring(name: str) -> None:
-    """Modules, classes, functions and methods say what comes out."""
+    """All modules, classes, functions and methods."""
     tree = TREES[name]
     assert ast.get_docstring(tree)
     assert [dotted for dotted, node in _public(tree.body) if not ast.get_docstring(node)] == []
@@ -208,7 +208,7 @@ def test_everything_public_has_a_docstring(name: str) -> None:
 
 @each_file
 def test_no_exception_is_caught_blindly(name: str) -> None:
-    """`except Exception` and a bare `except` hide the faults that nobody thought of."""
+    """`except Exception` and a bare `except` hide unexpected faults."""
     for node in ast.walk(TREES[name]):
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None
@@ -230,7 +230,7 @@ def _names(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.name)
 def test_every_requirement_is_pinned_and_hashed(path: Path) -> None:
-    """`name==version` with the hash of each file, from whatever index pip is told of: no URL, no option."""
+    """`name==version` with the hash of each file. So any index is safe: no URL, no option."""
     entries = _joined(path)
     assert entries
     assert [entry for entry in entries if not re.match(r"[\w.-]+==\S+.*--hash=sha256:[0-9a-f]{64}", entry)] == []
@@ -238,7 +238,7 @@ def test_every_requirement_is_pinned_and_hashed(path: Path) -> None:
 
 
 def test_a_deployment_installs_nothing_of_the_tests() -> None:
-    """run.txt has what the service imports, and what those need; no group of pyproject.toml is in it."""
+    """run.txt has the service's dependencies and theirs, but no group of pyproject.toml."""
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
     wanted = {re.split(r"[<>= ]", entry, maxsplit=1)[0].lower() for group in groups.values() for entry in group}
     shared = {"jinja2", "typing-extensions"}  # what PyTorch needs, and Flask or marshmallow too
@@ -246,7 +246,7 @@ def test_a_deployment_installs_nothing_of_the_tests() -> None:
 
 
 def _repository_files() -> list[Path]:
-    """What git tracks, and what it would if asked."""
+    """The files that git tracks, or would track."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     if listed.returncode:
@@ -270,7 +270,7 @@ def _named(path: Path) -> Iterator[str]:
 
 
 def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
-    """The repository works wherever it is put, with whatever index pip is told of."""
+    """The repository works in any folder and with any package index."""
     files = [path for path in _repository_files() if path.is_file()]
     assert files
     assert [place for path in files for place in _named(path)] == []
@@ -278,5 +278,5 @@ def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
 
 @pytest.mark.parametrize("text", [f"cd /{FOLDERS[0]}/x", f'"/{FOLDERS[2]}/main"', f"https://{HOSTS[0]}/simple"])
 def test_the_search_finds_what_it_looks_for(text: str) -> None:
-    """A pattern that matches nothing would let everything pass."""
+    """A pattern without a match would make the test above pass always."""
     assert FORBIDDEN.search(text)

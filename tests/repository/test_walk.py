@@ -1,4 +1,4 @@
-"""The walk of a request in CONTRIBUTING.md: a real request calls the functions of its rows, in their order."""
+"""The table "The way of a request" in CONTRIBUTING.md: a real request calls its functions in their order."""
 
 import asyncio
 import re
@@ -30,7 +30,7 @@ class Trace:
         self.calls: dict[tuple[str, str], int] = {}
 
     def __call__(self, frame: FrameType, event: str, _: Any) -> None:
-        """Note a call: for sys.setprofile."""
+        """Record a call, as the function of sys.setprofile."""
         path = Path(frame.f_code.co_filename)
         if event == "call" and path.is_relative_to(ROOT):
             self.calls.setdefault((str(path.relative_to(ROOT)), _name(frame.f_code)), len(self.calls))
@@ -41,7 +41,7 @@ def _name(code: CodeType) -> str:
 
 
 async def _post(trace: Trace) -> bytes:
-    """The status line of a small request for gradients, on a connection that has answered one before."""
+    """The status line of a small request for gradients, on a connection that has already answered one."""
     settings = read_settings()
     front = Front(create_app(), settings, Slots(2, 2, 1.0), Budget(Ledger(64 * 2**20)))
     connections = Connections(front, settings, lambda: False)

@@ -1,4 +1,4 @@
-"""Everything a client can get wrong: which status, where the pointer leads, what the sentence says. Never a 5xx."""
+"""Every mistake of a client: its status, its pointer and its sentence. Never a 5xx."""
 
 import json
 from collections.abc import Iterator
@@ -37,12 +37,12 @@ Body = dict[str, Any]
 
 
 def post(client: FlaskClient, text: str | bytes, **more: Any) -> TestResponse:
-    """The answer to a body as it stands."""
+    """The answer to a body as it is."""
     return client.post(URL, data=text, content_type=JSON, **more)
 
 
 def problem_in(answer: Response, status: int, name: str) -> Body:
-    """The problem document of an answer, after a look at everything that each of them promises."""
+    """The problem document of an answer, after checks that hold for every problem."""
     document: Body = json.loads(answer.get_data())
     assert answer.status_code == status, document
     assert answer.content_type == "application/problem+json"
@@ -63,12 +63,12 @@ def refused(client: FlaskClient, body: Any) -> list[dict[str, str]]:
 
 
 def test_the_request_that_all_mistakes_start_from_is_valid(client: FlaskClient) -> None:
-    """Else a row might be refused for another reason than its mistake."""
+    """Otherwise a row could be refused for another reason than its mistake."""
     assert post(client, json.dumps(VALID)).status_code == 200
 
 
 def test_no_two_mistakes_have_one_name() -> None:
-    """A failure names its row."""
+    """So a failure identifies its row."""
     names = [row.mistake for row in ROWS]
     assert sorted(set(names)) == sorted(names)
 
@@ -87,7 +87,7 @@ def test_a_mistake_is_refused_once_at_its_place_and_in_words(client: FlaskClient
 
 
 def test_what_is_not_finite_leads_to_the_array_where_it_has_no_elements(client: FlaskClient) -> None:
-    """E = ½·1e200² is beyond float64; the target stands in base64, of which no pointer names a part."""
+    """E = ½·1e200² is beyond float64. The target is base64, so the pointer leads to the whole array."""
     layer = {"activation": "identity", "weights": [[1.0]]}
     body = {"network": {"layers": [layer]}, "inputs": [[1.0]], "targets": packed([1, 1], [1e200])}
     document = problem_in(post(client, json.dumps(body)), 422, "non-finite-result")
@@ -137,7 +137,7 @@ def test_mistakes_in_different_layers_are_told_at_once(client: FlaskClient) -> N
 
 
 def test_misfits_are_told_beside_other_mistakes(client: FlaskClient) -> None:
-    """What could be read is fitted to each other, though something else could not be read."""
+    """The valid parts are compared with each other, even if another part is invalid."""
     body = deepcopy(VALID) | {"targets": [[1, 0]] * 3, "verify": 1}
     body["network"]["layers"][0]["biases"] = [1, 2]
     assert {error["pointer"] for error in refused(client, body)} == {f"#/{LAYER}/biases", "#/targets", "#/verify"}
@@ -145,7 +145,7 @@ def test_misfits_are_told_beside_other_mistakes(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("wrong", [20, 21, 1000])
 def test_at_most_twenty_mistakes_of_one_array_are_told(client: FlaskClient, wrong: int) -> None:
-    """20, in the order of the document, however many there are."""
+    """The first 20, in the order of the document."""
     body = deepcopy(VALID) | {"inputs": [[1, True]] * wrong}
     body["targets"] = [[1, 0]] * wrong
     expected = [f"#/inputs/{sample}/1" for sample in range(20)]
@@ -163,7 +163,7 @@ def test_at_most_twenty_mistakes_of_a_request_are_told(client: FlaskClient) -> N
 
 @pytest.mark.parametrize("place", ["activation", "loss"])
 def test_a_misspelt_name_key_is_told_beside_the_missing_one(client: FlaskClient, place: str) -> None:
-    """`{"nmae": "tanh"}`: the name is missing, and "nmae" is no key; one without the other is a riddle."""
+    """`{"nmae": "tanh"}`: the answer says that "name" is missing and that "nmae" is unknown."""
     path = f"{LAYER}/activation" if place == "activation" else "loss"
     errors = refused(client, put(path, {"nmae": "tanh"})(deepcopy(VALID)))
     assert {error["pointer"] for error in errors} == {f"#/{path}/name", f"#/{path}/nmae"}
@@ -172,7 +172,7 @@ def test_a_misspelt_name_key_is_told_beside_the_missing_one(client: FlaskClient,
 
 @pytest.mark.parametrize("inputs", [[1, 2, 3], [[1, 2, 3]] * 4], ids=["one sample", "a batch"])
 def test_inputs_of_the_wrong_width_are_one_mistake(client: FlaskClient, inputs: Any) -> None:
-    """3 numbers a sample for a network of 2 inputs: biases, the layer above and targets all say that it is 2-3-2."""
+    """3 numbers a sample for a network of 2 inputs. Biases, the next layer and the targets all fit to 2-3-2."""
     body = deepcopy(VALID) | {"inputs": inputs}
     if inputs[0] == 1:
         body["targets"] = [1, 0]
@@ -187,7 +187,7 @@ def test_inputs_of_the_wrong_width_are_one_mistake(client: FlaskClient, inputs: 
 @pytest.mark.parametrize("beyond", ["", "1e400"], ids=["alone", "beside 1e400"])
 @pytest.mark.parametrize("place", ["key", "name", "label"])
 def test_a_lone_surrogate_never_breaks_the_answer(client: FlaskClient, place: str, beyond: str) -> None:
-    r"""A \ud800 by itself is text that UTF-8 cannot hold: refused, in UTF-8, with no 500."""
+    r"""A lone \ud800 has no UTF-8 encoding. It is refused, in valid UTF-8, without a 500."""
     activation = {
         "key": '"tanh", "\\ud800": 1',
         "name": '"\\ud800tanh"',
@@ -204,7 +204,7 @@ def test_a_lone_surrogate_never_breaks_the_answer(client: FlaskClient, place: st
 
 @pytest.mark.parametrize(("body", "words"), NOT_JSON.values(), ids=NOT_JSON)
 def test_what_is_not_json_is_refused_and_told_where(client: FlaskClient, body: str | bytes, words: str) -> None:
-    """400, with the line and column, or the pointer to what JSON leaves open."""
+    """400, with the line and column, or with a pointer for a key given twice."""
     document = problem_in(post(client, body), 400, "malformed-json")
     assert words in document["detail"]
     assert "errors" not in document
@@ -222,7 +222,7 @@ def test_white_space_around_a_document_is_json(client: FlaskClient, spaced: str)
 
 @pytest.mark.parametrize("path", ["/nothing", "/v1/nothing", "/v1/gradients/1", "/problems/nothing", "/static/../x"])
 def test_an_unknown_path_is_a_404(client: FlaskClient, path: str) -> None:
-    """As a problem, not as a page, for browsers too."""
+    """It is a problem document, not an HTML page, for browsers too."""
     problem_in(client.get(path, headers={"Accept": "text/html"}), 404, "not-found")
 
 
@@ -239,7 +239,7 @@ def test_an_unknown_path_is_a_404(client: FlaskClient, path: str) -> None:
     ],
 )
 def test_an_unknown_entry_of_the_catalogue_is_a_404_with_suggestion(client: FlaskClient, path: str, words: str) -> None:
-    """The nearest name, or else all of them."""
+    """The detail suggests the nearest name, or lists all names."""
     assert words in problem_in(client.get(path), 404, "not-found")["detail"]
 
 
@@ -265,14 +265,14 @@ def test_a_wrong_method_is_a_405_that_says_which_are_right(
 @pytest.mark.parametrize("accept", ["text/html", "image/*", "*/*;q=0", "application/json;q=0, */*"])
 @pytest.mark.parametrize("path", [URL, "/v1/activations"])
 def test_an_accept_header_that_rules_json_out_is_a_406(client: FlaskClient, path: str, accept: str) -> None:
-    """Before anything is read or computed."""
+    """The 406 comes before anything is read or computed."""
     answer = client.open(path, method="POST" if path == URL else "GET", data="{", headers={"Accept": accept})
     assert "application/json" in problem_in(answer, 406, "not-acceptable")["detail"]
 
 
 @pytest.mark.parametrize("accept", ["application/json", "*/*", "application/*", "text/html, */*;q=0.1", ""])
 def test_an_accept_header_that_takes_json_gets_it(client: FlaskClient, accept: str) -> None:
-    """RFC 9110, section 12.5.1, wildcards and weights included."""
+    """RFC 9110, section 12.5.1, with wildcards and weights."""
     answer = post(client, TEXT, headers={"Accept": accept})
     assert (answer.status_code, answer.content_type) == (200, JSON)
 
@@ -288,7 +288,7 @@ def test_an_accept_header_that_takes_json_gets_it(client: FlaskClient, accept: s
     ],
 )
 def test_another_content_type_is_a_415(client: FlaskClient, content_type: str | None, words: str) -> None:
-    """curl -d sends a form unless told otherwise; the answer says what to send."""
+    """curl -d sends a form by default. The answer says what to send."""
     document = problem_in(client.post(URL, data=TEXT, content_type=content_type), 415, "unsupported-media-type")
     assert words in document["detail"]
     assert JSON in document["detail"]
@@ -301,7 +301,10 @@ def test_parameters_and_case_of_the_content_type_do_not_matter(client: FlaskClie
 
 
 def _wsgi(allowed: int, body: bytes, length: str | None) -> Response:
-    """The answer to a body with this Content-Length; with None, a chunked one. Past the client, which would mend it."""
+    """The answer to a body with this Content-Length, or to a chunked one if None.
+
+    Flask's test client would correct the length.
+    """
     app = create_app(_with_body_limit(allowed))
     environ = EnvironBuilder(URL, method="POST", input_stream=BytesIO(body), content_type=JSON).get_environ()
     environ.pop("CONTENT_LENGTH", None)
@@ -319,7 +322,7 @@ def _with_body_limit(allowed: int) -> Any:
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["with Content-Length", "chunked"])
 def test_a_body_of_exactly_the_limit_is_taken(chunked: bool) -> None:
-    """The limit is what is allowed, not the first that is not."""
+    """The limit itself is allowed."""
     body = TEXT.encode()
     assert _wsgi(len(body), body, None if chunked else str(len(body))).status_code == 200
 
@@ -327,7 +330,7 @@ def test_a_body_of_exactly_the_limit_is_taken(chunked: bool) -> None:
 @pytest.mark.parametrize("chunked", [False, True], ids=["with Content-Length", "chunked"])
 @pytest.mark.parametrize("over", [1, 100_000])
 def test_a_body_over_the_limit_is_a_413(over: int, chunked: bool) -> None:
-    """One byte over is over, also where no Content-Length announced it; the sentence names limit, setting, way out."""
+    """One byte over the limit is refused, even without a Content-Length. The sentence names limit, setting, way out."""
     body = TEXT.encode() + b" " * over
     answer = _wsgi(len(TEXT), body, None if chunked else str(len(body)))
     document = problem_in(answer, 413, "too-large")
@@ -339,21 +342,21 @@ def test_a_body_over_the_limit_is_a_413(over: int, chunked: bool) -> None:
 
 
 def test_a_body_shorter_than_its_content_length_is_a_400() -> None:
-    """Though what came is a whole document: a connection was cut, and nobody knows what was to follow."""
+    """This holds even if the received part is a complete document: the connection was cut."""
     body = TEXT.encode()
     document = problem_in(_wsgi(2**20, body, str(len(body) + 1)), 400, "bad-request")
     assert f"ended after {len(body)} of its {len(body) + 1} bytes" in document["detail"]
 
 
 def test_a_body_longer_than_its_content_length_ends_there() -> None:
-    """What follows on the connection is the next request."""
+    """The bytes behind it are the next request."""
     body = TEXT.encode()
     assert _wsgi(2**20, body + b"GET / HTTP/1.1", str(len(body))).status_code == 200
 
 
 @pytest.mark.parametrize("length", ["-5", "abc", "1e3", ""])
 def test_a_content_length_that_is_none_is_a_400(length: str) -> None:
-    """A server lets none of these through; where one does, it is no 500."""
+    """Our server refuses these before the application. With another server it is still no 500."""
     assert _wsgi(2**20, TEXT.encode(), length).status_code == 400
 
 
@@ -375,14 +378,14 @@ IDS = {"req-1.a:B_2": True, "a" * 128: True, "a" * 129: False, "a b": False, "":
 
 @pytest.mark.parametrize(("given", "kept"), IDS.items(), ids=lambda value: str(value)[:12])
 def test_the_instance_of_a_problem_is_the_requests_id(client: FlaskClient, given: str, kept: bool) -> None:
-    """The client's own where it is sane, else one made here."""
+    """The client's own id if it is valid, otherwise a new one."""
     document = problem_in(post(client, "{", headers={"X-Request-ID": given}), 400, "malformed-json")
     assert (document["instance"] == given) == kept
 
 
 @pytest.mark.parametrize(("length", "status"), [(0, 422), (1, 200), (64, 200), (65, 422)])
 def test_a_label_has_1_to_64_characters(client: FlaskClient, length: int, status: int) -> None:
-    """Both ends are allowed."""
+    """Both bounds are allowed."""
     label = json.dumps({"name": "softmax", "group": "g" * length})
     assert post(client, TEXT.replace('"tanh"', label)).status_code == status
 
@@ -495,7 +498,7 @@ NON_FINITE: dict[str, tuple[Body, Body, str, str]] = {
 def test_a_result_that_is_not_finite_names_its_place(
     client: FlaskClient, body: Body, members: Body, pointer: str, words: str, breakdown: str
 ) -> None:
-    """Quantity, layer, unit and sample, as members for programs and as a sentence, in every breakdown."""
+    """Quantity, layer, unit and sample are members and are named in the sentence, for every breakdown."""
     answer = post(client, json.dumps(body | {"breakdown": breakdown}))
     document = problem_in(answer, 422, "non-finite-result")
     assert {key: document.get(key) for key in members} == members
@@ -519,7 +522,7 @@ def test_a_loss_that_is_not_finite_names_the_output(client: FlaskClient) -> None
 
 
 def _places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path to everything in a document."""
+    """The paths to all values in a document."""
     yield path
     for step, inner in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
         yield from _places(inner, (*path, step))
@@ -600,7 +603,7 @@ def _changed(changes: list[tuple[tuple[Any, ...], Any]]) -> Any:
 
 
 def test_the_request_that_is_changed_at_random_is_valid(client: FlaskClient) -> None:
-    """Else the test below would only ever see one refusal."""
+    """Otherwise the test below would see only one refusal."""
     assert post(client, json.dumps(EVERYTHING)).status_code == 200
 
 
@@ -609,7 +612,7 @@ def test_the_request_that_is_changed_at_random_is_valid(client: FlaskClient) -> 
 def test_nothing_in_the_place_of_something_else_is_ever_a_500(
     client: FlaskClient, changes: list[tuple[tuple[Any, ...], Any]]
 ) -> None:
-    """Up to three places of a request that uses every field, replaced by any JSON: 200, or the client's problem."""
+    """Up to three values of a request with every field are replaced by any JSON. The answer is 200 or a 4xx problem."""
     answer = post(client, json.dumps(_changed(changes)))
     assert answer.status_code in {200, 400, 422}
     if answer.status_code != 200:
@@ -634,7 +637,7 @@ NETS = st.tuples(
 @settings(max_examples=300, derandomize=True, deadline=None, database=None)
 @given(net=NETS)
 def test_no_numbers_are_ever_a_500(client: FlaskClient, net: tuple[list[str], str, str, list[float]]) -> None:
-    """Zeros, subnormals, numbers near the end of float64, in every place: an answer, or where there is none."""
+    """Zeros, subnormals and numbers near the end of float64, in every place. The answer is 200 or a problem."""
     activations, loss, breakdown, n = net
     body = {
         "network": _network(([n[0:2], n[2:4]], activations, n[4:6]), ([n[6:8], n[8:10]], activations[0])),

@@ -1,4 +1,4 @@
-"""The body of a request, compressed: which codings are read, and what is said of those that cannot be."""
+"""Compressed bodies: which codings are accepted, and how invalid ones are refused."""
 
 import gzip
 import json
@@ -49,7 +49,7 @@ def _limited(most: int) -> FlaskClient:
 @pytest.mark.parametrize("spelt", ["{}", " {} ", "upper"])
 @each_coding
 def test_a_compressed_body_is_answered_like_a_plain_one(client: FlaskClient, coding: str, spelt: str) -> None:
-    """In whatever case the coding is spelt."""
+    """The name of the coding is case-insensitive."""
     name = coding.upper() if spelt == "upper" else spelt.format(coding)
     answer = _post(client, CODINGS[coding].compress(BODY), name)
     assert answer.get_json() == client.post(URL, json=REQUEST).get_json()
@@ -58,7 +58,7 @@ def test_a_compressed_body_is_answered_like_a_plain_one(client: FlaskClient, cod
 @pytest.mark.parametrize("pictures", [50, 300, 380, 420, 500, 650, 1500])
 @each_coding
 def test_batches_of_handwritten_digits_are_taken_compressed(client: FlaskClient, coding: str, pictures: int) -> None:
-    """However many pictures: what they may expand to grows with what is sent."""
+    """Any number of pictures is accepted: the allowed expansion grows with the bytes sent."""
     request = {
         "network": {"layers": [{"activation": "sigmoid", "weights": np.full((784, 1), 1e-4).tolist()}]},
         "inputs": _handwritten(pictures).tolist(),
@@ -80,13 +80,13 @@ def _handwritten(pictures: int) -> Array:
 
 
 def test_identity_is_no_coding(client: FlaskClient) -> None:
-    """As if nothing had been said."""
+    """It is treated like no Content-Encoding."""
     assert _post(client, BODY, "identity").status_code == 200
 
 
 @pytest.mark.parametrize("coding", ["br", "deflate", "gzip, gzip", "compress", "zstd,gzip", ""])
 def test_another_coding_is_a_415_that_says_which_are_read(client: FlaskClient, coding: str) -> None:
-    """In the header Accept-Encoding, as RFC 9110 has it, and in the sentence. Two codings at once are none of them."""
+    """The header Accept-Encoding (RFC 9110) and the sentence list the codings. Two codings at once are refused, too."""
     answer = _post(client, BODY, coding)
     document = _problem(answer, 415, "unsupported-media-type")
     assert answer.headers["Accept-Encoding"] == "gzip, zstd"
@@ -95,7 +95,10 @@ def test_another_coding_is_a_415_that_says_which_are_read(client: FlaskClient, c
 
 @each_coding
 def test_the_limit_holds_for_what_comes_out(coding: str) -> None:
-    """Exactly the limit passes, one byte more does not, and the sentence says that it is the decompressed body."""
+    """A body of exactly the limit is accepted, and one byte more is not.
+
+    The sentence says that it is the decompressed body.
+    """
     client = _limited(1000)
     assert _post(client, CODINGS[coding].compress(BODY.ljust(1000)), coding).status_code == 200
     document = _problem(_post(client, CODINGS[coding].compress(BODY.ljust(1001)), coding), 413, "too-large")
@@ -106,15 +109,17 @@ def test_the_limit_holds_for_what_comes_out(coding: str) -> None:
 
 @each_coding
 def test_the_limit_holds_for_what_is_sent(coding: str) -> None:
-    """A compressed body may be longer than what is in it."""
+    """A compressed body can be longer than its content."""
     compressed = CODINGS[coding].compress(b"{}")
     document = _problem(_post(_limited(len(compressed) - 1), compressed, coding), 413, "too-large")
     assert document["detail"].startswith(f"{len(compressed)} bytes asked, {len(compressed) - 1} allowed")
 
 
 def test_ten_gigabytes_in_ten_megabytes_are_refused_with_the_memory_of_the_limit() -> None:
-    """A gzip bomb of the highest ratio, within the limit as it is sent: refused fast, as no more than the limit comes
-    out."""
+    """A gzip bomb of the highest ratio, within the limit as sent, is refused fast.
+
+    No more bytes than the limit are decompressed.
+    """
     compressor = zlib.compressobj(9, wbits=31)
     once = compressor.compress(bytes(64 * MB)) + compressor.flush(zlib.Z_FULL_FLUSH)
     again = compressor.compress(bytes(64 * MB)) + compressor.flush(zlib.Z_FULL_FLUSH)
@@ -136,7 +141,7 @@ def test_ten_gigabytes_in_ten_megabytes_are_refused_with_the_memory_of_the_limit
 
 @each_coding
 def test_what_is_not_in_its_coding_is_a_400_that_says_why(client: FlaskClient, coding: str) -> None:
-    """No JSON that cannot be read: the client has mixed up its headers."""
+    """It is no complaint about JSON, because the client has mixed up its headers."""
     compressed = CODINGS[coding].compress(BODY)
     for body, why in (
         (BODY, "it cannot be read ("),
@@ -149,6 +154,6 @@ def test_what_is_not_in_its_coding_is_a_400_that_says_why(client: FlaskClient, c
 
 
 def test_a_compressed_body_that_no_header_announces_is_not_json(client: FlaskClient) -> None:
-    """No guessing from the first bytes."""
+    """The coding is not guessed from the first bytes."""
     answer = client.post(URL, data=gzip.compress(BODY), content_type="application/json")
     _problem(answer, 400, "malformed-json")

@@ -1,4 +1,4 @@
-"""POST /v1/gradient-checks: the answer, member by member, and all that a client can get wrong in the candidate."""
+"""POST /v1/gradient-checks: every member of the answer, and every mistake in a candidate."""
 
 import json
 from copy import deepcopy
@@ -34,13 +34,13 @@ POSTED: Body = {
 
 
 def right(client: FlaskClient, posted: Body = POSTED) -> list[Body]:
-    """The right gradients, as a candidate's layers."""
+    """The correct gradients, as a candidate's layers."""
     answer = client.post("/v1/gradients", json=posted | {"breakdown": "none"}).get_json()
     return [{name: layer[name] for name in ("dE_dw", "dE_db") if name in layer} for layer in answer["layers"]]
 
 
 def check(client: FlaskClient, layers: list[Body], **more: Any) -> Body:
-    """The answer to a check, which the OpenAPI document describes."""
+    """The answer to a check, validated by the OpenAPI document."""
     answer = client.post(URL, json=POSTED | {"candidate": {"layers": layers}} | more)
     assert answer.status_code == 200, answer.text
     _assert_told(URL, "post", answer)
@@ -49,7 +49,7 @@ def check(client: FlaskClient, layers: list[Body], **more: Any) -> Body:
 
 
 def test_right_gradients_agree(client: FlaskClient) -> None:
-    """Every element does; nothing is diagnosed; what this request hides is told all the same."""
+    """Every element agrees, and nothing is diagnosed. `blind_to` is given all the same."""
     answer = check(client, right(client))
     assert answer["agrees"] is True
     assert answer["verdict"] == "Everything given agrees with the right gradient."
@@ -108,7 +108,7 @@ def test_a_mistake_is_named_in_words(client: FlaskClient) -> None:
 
 
 def test_a_fitted_number_is_told(client: FlaskClient) -> None:
-    """A weight decay of 0.01, in every layer."""
+    """The answer has the weight decay of 0.01, in every layer."""
     layers = right(client)
     for layer, own in zip(layers, NETWORK["layers"], strict=True):
         layer["dE_dw"] = (np.array(layer["dE_dw"]) + 0.01 * np.array(own["weights"])).tolist()
@@ -128,7 +128,7 @@ def test_twins_are_told_of_each_other(client: FlaskClient) -> None:
 
 
 def test_a_pair_is_told(client: FlaskClient) -> None:
-    """The sign turned round, and the bias averaged."""
+    """A wrong sign, and an averaged bias."""
     layers = right(client)
     wrong = [{"dE_dw": (-np.array(layer["dE_dw"])).tolist()} for layer in layers]
     wrong[0]["dE_db"] = (-np.array(layers[0]["dE_db"]) / 4).tolist()
@@ -157,7 +157,7 @@ def test_the_tolerance_is_relative_to_the_right_number(client: FlaskClient) -> N
 
 
 def test_the_other_layout_gives_the_same_diagnosis(client: FlaskClient) -> None:
-    """Weights, derivatives, verdicts and the probe's weights are n_out × n_in then."""
+    """Weights, derivatives, verdicts and the weights of the probe are then n_out × n_in."""
     layers = right(client)
     wrong = [layer | {"dE_dw": np.transpose(layer["dE_dw"]).tolist()} for layer in layers]
     wrong[0]["dE_dw"][2][1] += 0.25
@@ -174,7 +174,7 @@ def test_the_other_layout_gives_the_same_diagnosis(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("encoding", ["json", "base64"])
 def test_the_probe_may_be_posted_again(client: FlaskClient, encoding: str) -> None:
-    """To /v1/gradients, and with a candidate back here: it reveals what one sample hides."""
+    """It is valid for /v1/gradients, and with a candidate here. It reveals a mistake that one sample hides."""
     one = {"inputs": POSTED["inputs"][0], "targets": POSTED["targets"][0], "encoding": encoding}
     answer = check(client, [{"dE_dw": layer["dE_dw"]} for layer in right(client)], **one)
     assert {"samples_divided", "last_sample_only", "samples_not_divided"} <= {*answer["blind_to"]}
@@ -187,7 +187,7 @@ def test_the_probe_may_be_posted_again(client: FlaskClient, encoding: str) -> No
 
 
 def test_arrays_may_be_base64_null_or_left_out(client: FlaskClient) -> None:
-    """Each is read as what it is; what is not given is not judged."""
+    """Arrays that are null or left out are not checked."""
     layers = right(client)
     packed = as_base64({"dE_dw": np.array(layers[0]["dE_dw"])})
     answer = check(client, [packed | {"dE_db": None}, {}])
@@ -196,7 +196,7 @@ def test_arrays_may_be_base64_null_or_left_out(client: FlaskClient) -> None:
 
 
 def test_class_indices_and_what_does_not_matter_here(client: FlaskClient) -> None:
-    """`breakdown`, `step` and `verify` are read; a probe for class indices has some."""
+    """`breakdown`, `step` and `verify` are accepted. The probe for class indices has class indices, too."""
     more = {
         "targets": [0, 1, 1, 0],
         "loss": "sparse_categorical_cross_entropy",
@@ -262,7 +262,7 @@ def test_a_wrong_candidate_is_refused_at_its_place(
     ],
 )
 def test_a_wrong_tolerance_is_refused(client: FlaskClient, tolerance: Any, pointer: str, words: str) -> None:
-    """It is two numbers, of at least 0; 0 asks for the very same numbers."""
+    """It is two numbers of at least 0; with 0 the numbers must be identical."""
     layers = right(client)
     answer = client.post(URL, json=POSTED | {"candidate": {"layers": layers}, "tolerance": tolerance})
     assert answer.status_code == 422
@@ -272,7 +272,7 @@ def test_a_wrong_tolerance_is_refused(client: FlaskClient, tolerance: Any, point
 
 
 def test_mistakes_of_the_request_and_of_the_candidate_are_told_at_once(client: FlaskClient) -> None:
-    """The rules of /v1/gradients hold here too."""
+    """The rules of /v1/gradients apply here, too."""
     body = deepcopy(POSTED) | {"candidate": {"layers": [{"dE_db": [1]}, {"dE_dw": "x"}]}, "targets": [[1, 0]]}
     pointers = {error["pointer"] for error in client.post(URL, json=body).get_json()["errors"]}
     assert pointers == {"#/targets", "#/candidate/layers/0/dE_db", "#/candidate/layers/1/dE_dw"}
@@ -281,7 +281,7 @@ def test_mistakes_of_the_request_and_of_the_candidate_are_told_at_once(client: F
 
 
 def test_a_gradient_that_is_not_finite_is_an_error(client: FlaskClient) -> None:
-    """As at /v1/gradients: there is nothing to compare with."""
+    """As for /v1/gradients, because there is nothing to compare with."""
     layers = [{"activation": "exponential", "weights": [[800.0]]}]
     body = {"network": {"layers": layers}, "inputs": [1], "targets": [1], "candidate": {"layers": [{"dE_dw": [[1]]}]}}
     answer = client.post(URL, json=body)
@@ -290,7 +290,7 @@ def test_a_gradient_that_is_not_finite_is_an_error(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("number", [1e308, -1e308, 5e-324, 0.0])
 def test_numbers_at_the_ends_of_float64_are_checked(client: FlaskClient, number: float) -> None:
-    """They are wrong, and no error of the service."""
+    """They are wrong numbers, and do not cause a 500."""
     answer = check(client, [{"dE_dw": [[number] * 3] * 2, "dE_db": [number] * 3}, {}])
     assert not answer["agrees"]
 
@@ -302,7 +302,7 @@ def test_every_cause_of_the_contract_is_one_of_the_table(client: FlaskClient) ->
 
 
 def test_the_search_counts_as_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A check replays every mistake: what a gradient may cost, a check of it may not."""
+    """A check replays every known mistake, so it can be over a limit that the gradient alone is not."""
     monkeypatch.setenv("CHAINRULE_MAX_WORK_SECONDS", "1")
     wide = Asked(CHECKS, (200, 100), ("tanh",), 20)
     limited = create_app(read_settings()).test_client()
@@ -314,7 +314,10 @@ def test_the_search_counts_as_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_a_large_check_leaves_out_is_told(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside the pairs: single mistakes, and those of which it is not known whether the request reveals them."""
+    """The answer lists pairs and single mistakes that were not tried.
+
+    It also lists mistakes of which it is not known whether the request reveals them.
+    """
     monkeypatch.setattr("chainrule.diagnosis.diagnose.SEARCH", 1e6)
     monkeypatch.setattr("chainrule.diagnosis.probes.BLIND_SPOTS", 1e6)
     wrong = right(client)

@@ -1,4 +1,4 @@
-"""GET /v1/activations/{name}/curve: an activation drawn, and what a query must say."""
+"""GET /v1/activations/{name}/curve: the points of a curve, and the rules for its query."""
 
 import numpy as np
 import pytest
@@ -52,14 +52,14 @@ def test_what_float64_cannot_hold_is_null(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_the_farthest_ends_can_be_drawn(client: FlaskClient, name: str) -> None:
-    """From -1e300 to 1e300, without a warning of overflow."""
+    """From -1e300 to 1e300, without an overflow warning."""
     answer = client.get(f"/v1/activations/{name}/curve?from=-1e300&to=1e300&points=5")
     assert answer.status_code == 200
     assert all(np.isfinite(o) for o in answer.get_json()["o"] if o is not None)
 
 
 def test_only_kinks_between_the_ends_are_told(client: FlaskClient) -> None:
-    """relu6 has kinks at 0 and 6; the ends themselves are drawn."""
+    """relu6 has kinks at 0 and 6. Kinks at the ends count."""
     for ends, between in (("from=1&to=7", [6.0]), ("from=0&to=6", [0.0, 6.0]), ("from=1&to=5", [])):
         kinks = client.get(f"/v1/activations/relu6/curve?{ends}&points=2").get_json()["kinks"]
         assert [kink["at"] for kink in kinks] == between
@@ -96,7 +96,7 @@ FINITE = "must be a finite number at least -1e+300 and at most 1e+300"
     ],
 )
 def test_a_query_that_cannot_be_meant_is_explained(client: FlaskClient, path: str, complaints: dict[str, str]) -> None:
-    """422 with a pointer to each mistake, all at once."""
+    """422 with a pointer to each mistake, all in one answer."""
     answer = client.get(f"/v1/activations/{path}")
     assert answer.status_code == 422
     document = answer.get_json(force=True)
@@ -106,7 +106,7 @@ def test_a_query_that_cannot_be_meant_is_explained(client: FlaskClient, path: st
 
 @pytest.mark.parametrize("name", COUPLED)
 def test_a_group_has_no_curve(client: FlaskClient, name: str) -> None:
-    """A softmax of one unit would be 1 everywhere, which says nothing of it."""
+    """A softmax of one unit would be 1 everywhere."""
     answer = client.get(f"/v1/activations/{name}/curve")
     assert answer.status_code == 422
     assert answer.get_json(force=True)["errors"] == [
@@ -115,7 +115,7 @@ def test_a_group_has_no_curve(client: FlaskClient, name: str) -> None:
 
 
 def test_an_unknown_activation_has_no_curve(client: FlaskClient) -> None:
-    """404, with the name that was probably meant."""
+    """404, with the nearest name."""
     answer = client.get("/v1/activations/tann/curve")
     assert answer.status_code == 404
     assert 'did you mean "tanh"?' in answer.get_json(force=True)["detail"]

@@ -1,4 +1,4 @@
-"""POST /v1/explanations: what is answered, in JSON and in Markdown, and everything that can be asked wrongly."""
+"""POST /v1/explanations: the answers in JSON and in Markdown, and every mistake of a request."""
 
 import json
 import re
@@ -53,12 +53,12 @@ ONE: Body = {**BATCH, "inputs": [1, 2], "targets": [1, 0]}
 
 
 def ask(client: FlaskClient, body: Body, accept: str = "") -> TestResponse:
-    """The answer to a request, as it was not changed by asking."""
+    """The answer to a request, which must not be changed by it."""
     return client.post(URL, json=body, headers={"Accept": accept} if accept else {})
 
 
 def told(answer: TestResponse) -> Any:
-    """The document of a right answer, strictly of the schema that the OpenAPI document has for it."""
+    """The document of a successful answer, validated by its schema in the OpenAPI document."""
     assert answer.status_code == 200, answer.text
     schemas = {"components": {"schemas": DOCUMENT["components"]["schemas"]}}
     errors = Draft202012Validator({"$ref": "#/components/schemas/Explanation"} | schemas).iter_errors(answer.get_json())
@@ -67,7 +67,7 @@ def told(answer: TestResponse) -> Any:
 
 
 def derivative(client: FlaskClient, body: Body) -> float:
-    """dE/dw of the weight in question, as /v1/gradients has it, in either layout."""
+    """dE/dw of the weight, from /v1/gradients, in either layout."""
     place = body["weight"]
     asked = {key: value for key, value in body.items() if key not in ("weight", "sample")}
     matrix = np.array(client.post("/v1/gradients", json=asked).get_json()["layers"][place["layer"]]["dE_dw"])
@@ -123,13 +123,13 @@ def test_from_and_to_mean_the_same_in_both_layouts(client: FlaskClient) -> None:
 
 
 def test_what_an_explanation_does_not_use_makes_no_difference(client: FlaskClient) -> None:
-    """A request of /v1/gradients can be sent as it is."""
+    """Any request of /v1/gradients can be sent unchanged."""
     more = {"breakdown": "per_unit", "verify": True, "step": {"learning_rate": 0.1}, "encoding": "base64"}
     assert told(ask(client, ONE | more)) == told(ask(client, ONE))
 
 
 def test_what_has_to_be_known_is_warned_of(client: FlaskClient) -> None:
-    """As in /v1/gradients: here a relu at 0."""
+    """The warnings are those of /v1/gradients; here a relu at 0."""
     layer = {"weights": [[0.0]], "activation": "relu"}
     body = {"network": {"layers": [layer]}, "inputs": [1], "targets": [1], "weight": {"layer": 0, "from": 0, "to": 0}}
     (warning,) = told(ask(client, body))["warnings"]
@@ -162,7 +162,7 @@ def test_every_kind_of_request_is_answered_as_the_document_says(client: FlaskCli
 
 
 def check_page(page: str, found: Any) -> None:
-    """That a reader of Markdown leaves all LaTeX as it is, and shows every line and every table."""
+    """Check that a Markdown renderer leaves all LaTeX unchanged, and shows every line and every table."""
     displays, spans, emphasis = [], [], 0
     for token in PARSER.parse(page):
         if token.type != "inline":
@@ -183,12 +183,12 @@ def check_page(page: str, found: Any) -> None:
 
 
 def _text(token: Token) -> str:
-    """What a browser shows of a paragraph."""
+    """The text of a paragraph as a browser shows it."""
     return "".join("\n" if child.type == "softbreak" else child.content for child in token.children or [])
 
 
 def test_the_page_holds_the_whole_derivation(client: FlaskClient) -> None:
-    """Headings for the samples and the sections, every line, every exact value, the tables of the sums."""
+    """Headings for samples and sections, every line, every exact value, the tables of the sums."""
     page, found = ask(client, BATCH, "text/markdown"), told(ask(client, BATCH))
     assert page.content_type == MARKDOWN
     check_page(page.text, found)
@@ -207,7 +207,7 @@ def test_the_page_holds_the_whole_derivation(client: FlaskClient) -> None:
 
 
 def test_the_page_of_one_sample_names_it(client: FlaskClient) -> None:
-    """Its share."""
+    """And its share."""
     page = ask(client, BATCH | {"sample": 2, "weight": {"layer": 1, "from": 0, "to": 1}}, "text/markdown").text
     assert page.startswith(
         "# The derivative of the loss by the weight from unit 0 of layer 0 to unit 1 of layer 1, "
@@ -237,7 +237,7 @@ ACCEPTED = {
 
 @pytest.mark.parametrize(("accept", "form"), ACCEPTED.items())
 def test_the_client_chooses_the_form(client: FlaskClient, accept: str, form: str) -> None:
-    """RFC 9110, section 12.5.1: weights and wildcards; JSON where both are as good. Caches are told."""
+    """RFC 9110, section 12.5.1, with weights and wildcards; JSON if both are equal. Vary names Accept."""
     answer = ask(client, ONE, accept)
     assert (answer.status_code, answer.content_type) == (200, form)
     assert "Accept" in answer.headers["Vary"].split(", ")
@@ -245,7 +245,7 @@ def test_the_client_chooses_the_form(client: FlaskClient, accept: str, form: str
 
 @pytest.mark.parametrize("accept", ["text/html", "image/*", "text/*, text/markdown;q=0", "*/*;q=0"])
 def test_a_form_that_there_is_none_of_is_a_406(client: FlaskClient, accept: str) -> None:
-    """Both are named; elsewhere Markdown is none."""
+    """The answer names both media types. Other endpoints have no Markdown."""
     answer = ask(client, ONE, accept)
     assert (answer.status_code, answer.content_type) == (406, "application/problem+json")
     assert "the answer is application/json or text/markdown, which" in answer.get_json(force=True)["detail"]
@@ -253,7 +253,7 @@ def test_a_form_that_there_is_none_of_is_a_406(client: FlaskClient, accept: str)
 
 
 def test_errors_are_problem_documents_whatever_was_accepted(client: FlaskClient) -> None:
-    """Also for who wants Markdown."""
+    """Even for a client that accepts only Markdown."""
     answer = ask(client, ONE | {"weight": {"layer": 9, "from": 0, "to": 0}}, "text/markdown")
     assert (answer.status_code, answer.content_type) == (422, "application/problem+json")
 
@@ -325,7 +325,7 @@ WRONG: dict[str, tuple[Body, dict[str, str]]] = {
 def test_a_mistake_is_refused_at_its_place_and_in_words(
     client: FlaskClient, change: Body, wanted: dict[str, str]
 ) -> None:
-    """All of a request at once."""
+    """All mistakes of a request are in one answer."""
     body = {key: value for key, value in (BATCH | change).items() if value is not ...}
     answer = ask(client, body)
     assert (answer.status_code, answer.content_type) == (422, "application/problem+json")
@@ -335,13 +335,13 @@ def test_a_mistake_is_refused_at_its_place_and_in_words(
 
 
 def test_a_whole_number_may_be_written_as_a_fraction(client: FlaskClient) -> None:
-    """To JSON, 1.0 is 1."""
+    """In JSON, 1.0 is the same as 1."""
     assert told(ask(client, BATCH | {"sample": 1.0})) == told(ask(client, BATCH | {"sample": 1}))
 
 
 @pytest.mark.parametrize("broken", ["network", "inputs", "targets", "loss"])
 def test_no_mistake_elsewhere_is_an_error_here(client: FlaskClient, broken: str) -> None:
-    """Each part of the request replaced by nonsense: complaints, and never a 500."""
+    """Each part of the request is replaced by nonsense. The answers are complaints, never a 500."""
     for nonsense in (None, [], {}, "x", {"layers": [{}]}, {"layers": [{"weights": [[1.0]]}]}, [[[1]]], 7):
         answer = ask(client, BATCH | {broken: nonsense, "sample": 2})
         assert answer.status_code == 422, (broken, nonsense)
@@ -395,7 +395,7 @@ def _seconds(body: Any) -> float:
 
 
 def test_what_is_not_computed_does_not_count() -> None:
-    """An explanation verifies nothing, so `verify` makes no difference to what it costs."""
+    """An explanation does not verify, so `verify` does not change its cost."""
     assert _seconds(BATCH | {"verify": True}) == pytest.approx(_seconds(BATCH), rel=0.01)
 
 
@@ -413,7 +413,7 @@ def test_the_example_is_answered_as_shown(client: FlaskClient) -> None:
 
 
 def test_both_forms_are_told() -> None:
-    """JSON, and a string of Markdown."""
+    """The document has JSON, and a string of Markdown."""
     content = DOCUMENT["paths"][URL]["post"]["responses"]["200"]["content"]
     assert list(content) == ["application/json", "text/markdown"]
     assert content["text/markdown"]["schema"]["type"] == "string"

@@ -118,13 +118,13 @@ def _answered(client: FlaskClient, case: Case, coding: str = "identity") -> Test
 
 
 def _told(answer: TestResponse) -> tuple[int, Any]:
-    """Status and document, without what differs from request to request."""
+    """Status and document, without the members that differ between requests."""
     document = answer.get_json(force=True)
     return answer.status_code, {key: value for key, value in document.items() if key != "instance"}
 
 
 def _without_places(answer: tuple[int, Any]) -> tuple[int, Any]:
-    """An answer without the lines and columns that a sentence names: white space moves them."""
+    """An answer without lines and columns, which white space moves."""
     status, document = answer
     words = re.sub(r"line \d+, (column|byte) \d+", "", document.get("detail", ""))
     return status, document | {"detail": words}
@@ -132,7 +132,7 @@ def _without_places(answer: tuple[int, Any]) -> tuple[int, Any]:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_an_answer_is_the_same_in_whatever_form_a_body_comes(client: FlaskClient, case: Case) -> None:
-    """As it is, with 5 kB of white space in it, and compressed: status, type and errors."""
+    """Plain, with 5 kB of white space in it, and compressed: status, type and errors are the same."""
     answer, padded = _answered(client, case), _padded(case)
     _assert_told(case[0], "post", answer)
     plain, large = _told(answer), _told(_answered(client, padded))
@@ -167,7 +167,7 @@ TEXTS = st.recursive(
 
 
 def _outcome(body: bytes) -> Any:
-    """What is made of a body: the arrays of a right request, or the refusal."""
+    """The arrays that decoding a body gives, or its refusal."""
     try:
         loaded: GradientRequest = SCHEMA.load(decode(body, ARRAYS))
     except MalformedJSON as refusal:
@@ -181,7 +181,7 @@ def _outcome(body: bytes) -> Any:
 @settings(max_examples=600, derandomize=True, deadline=None, database=None)
 @given(inputs=TEXTS, weights=TEXTS, biases=TEXTS, extra=TEXTS)
 def test_both_readers_read_the_same(inputs: str, weights: str, biases: str, extra: str) -> None:
-    """Whatever stands in the place of an array, and of a key that there is none of."""
+    """With any JSON in the place of an array, and under an unknown key."""
     layer = f'{{"activation": "tanh", "weights": {weights}, "biases": {biases}}}'
     body = f'{{"network": {{"layers": [{layer}]}}, "inputs": {inputs}, "targets": [1], "extra": {extra}}}'.encode()
     assert _outcome(_padded((URL, body))[1]) == _outcome(body)

@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, whole, in the repository as the code makes it; and every answer is what it says."""
+"""The OpenAPI document: valid, complete, up to date in the repository, and true for every answer."""
 
 import base64
 import json
@@ -42,7 +42,7 @@ SCHEMAS = DOCUMENT["components"]["schemas"]
 
 
 def test_the_document_is_served(client: FlaskClient) -> None:
-    """As JSON, with the version of the package and the licence, and to whoever asks again for its ETag, a 304."""
+    """As JSON, with the version of the package and the licence. A request with its ETag gets 304."""
     answer = client.get("/openapi.json")
     assert (answer.status_code, answer.content_type) == (200, "application/json")
     assert DOCUMENT["openapi"].startswith("3.1.")
@@ -56,7 +56,7 @@ def test_the_document_is_valid() -> None:
 
 
 def test_the_document_is_the_same_each_time() -> None:
-    """No set puts its members into an order of the day."""
+    """Its members have a fixed order."""
     app = create_app()
     assert json.dumps(openapi_document(app), sort_keys=True) == json.dumps(openapi_document(app), sort_keys=True)
 
@@ -82,7 +82,7 @@ def test_the_document_in_the_repository_is_the_one_that_is_made() -> None:
 
 
 def test_every_endpoint_is_in_the_document(client: FlaskClient) -> None:
-    """Each route but those that pages are made of, with its methods, and nothing else."""
+    """Every route with its methods, except those of a page's files, and nothing else."""
     rules = [rule for rule in client.application.url_map.iter_rules() if rule.endpoint not in UNDOCUMENTED]
     assert {rule.endpoint for rule in rules} == set(OPERATIONS)
     served = {
@@ -96,7 +96,7 @@ def _operations() -> list[Any]:
 
 
 def test_every_operation_is_described() -> None:
-    """A name of its own, one known tag, a summary, a description; the id of the request in and out."""
+    """It has a unique id, one known tag, a summary, a description, and X-Request-ID in request and answers."""
     operations = _operations()
     assert len({operation["operationId"] for operation in operations}) == len(operations)
     for operation in operations:
@@ -110,7 +110,7 @@ def test_every_operation_is_described() -> None:
 
 
 def test_every_problem_is_told_with_its_status() -> None:
-    """POST /v1/gradients may answer each type of problem but that of a path that names nothing."""
+    """POST /v1/gradients can answer every type of problem except not-found."""
     responses = DOCUMENT["paths"]["/v1/gradients"]["post"]["responses"]
     told = set()
     for status, response in responses.items():
@@ -127,7 +127,7 @@ def test_every_problem_is_told_with_its_status() -> None:
 
 
 def test_a_key_may_be_sent_in_two_ways_or_not_at_all() -> None:
-    """Whether one is needed is the deployment's matter; pages and probes never need one."""
+    """Some deployments require no key, and pages and probes never do."""
     assert DOCUMENT["paths"]["/v1/gradients"]["post"]["security"] == [{}, {"bearer": []}, {"apiKey": []}]
     assert DOCUMENT["components"]["securitySchemes"]["apiKey"]["name"] == "X-API-Key"
     assert "security" not in DOCUMENT["paths"]["/livez"]["get"]
@@ -160,7 +160,7 @@ def test_every_row_of_the_tables_has_its_own_schema(table: Any) -> None:
 
 
 def test_an_object_of_one_row_is_of_no_other() -> None:
-    """`alpha` belongs to elu and not to relu; a label to what acts on a group."""
+    """`alpha` belongs to elu and not to relu; `label` belongs to activations of groups."""
     assert _complaints("Activation", {"name": "elu", "alpha": 2}) == []
     assert _complaints("Activation", {"name": "relu", "alpha": 2})
     assert _complaints("Activation", {"name": "softmax", "group": "a"}) == []
@@ -169,7 +169,7 @@ def test_an_object_of_one_row_is_of_no_other() -> None:
 
 
 def test_the_request_is_described_as_the_schemas_read_it() -> None:
-    """Members, which are required, defaults: those of the marshmallow schema."""
+    """Members, required members and defaults are those of the marshmallow schema."""
     described = SCHEMAS["GradientRequest"]
     fields = GradientRequestSchema().fields
     assert set(described["properties"]) == set(fields)
@@ -200,7 +200,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("what", "change"), WRONG, ids=[what for what, _ in WRONG])
 def test_what_the_document_refuses_the_service_refuses(client: FlaskClient, what: str, change: dict[str, Any]) -> None:
-    """And what it takes, here one unit, the service takes."""
+    """The service accepts what the document allows, here one unit."""
     layers = [{"activation": "tanh", "weights": [[0.5]]}]
     right = {"network": {"layers": layers}, "inputs": {"shape": [1], "base64": "AAAAAAAA8D8="}, "targets": [1]}
     assert _complaints("GradientRequest", right) == []
@@ -217,7 +217,7 @@ def _id(part: Any) -> str:
     ("path", "examples"), [("/v1/gradients", EXAMPLES), ("/v1/gradient-checks", CHECK_EXAMPLES)], ids=_id
 )
 def test_every_example_runs_and_is_answered_as_shown(client: FlaskClient, path: str, examples: Any) -> None:
-    """To the last digit."""
+    """The numbers agree to the last digit."""
     post = DOCUMENT["paths"][path]["post"]
     requests = post["requestBody"]["content"]["application/json"]["examples"]
     answers = post["responses"]["200"]["content"]["application/json"]["examples"]
@@ -228,7 +228,7 @@ def test_every_example_runs_and_is_answered_as_shown(client: FlaskClient, path: 
 
 
 def test_every_other_example_is_what_its_path_answers(client: FlaskClient) -> None:
-    """Of a list of the catalogue, the first entry."""
+    """Lists of the catalogue are cut to the first entry."""
     shown = 0
     for path, found in DOCUMENT["paths"].items():
         for example in found.get("get", {"responses": {}})["responses"].get("200", {"content": {}})["content"].values():
@@ -253,7 +253,7 @@ def _schema_of(path: str, method: str, answer: TestResponse) -> Any:
 
 
 def _assert_told(path: str, method: str, answer: TestResponse) -> None:
-    """An answer is one that the document has, and strictly of its schema."""
+    """Check that an answer is in the document, and valid by its schema."""
     schema = _schema_of(path, method, answer)
     components = {"components": {"schemas": SCHEMAS}}
     errors = Draft202012Validator(schema | components).iter_errors(answer.get_json(force=True))
@@ -275,7 +275,10 @@ def _batch(request: dict[str, Any]) -> dict[str, Any]:
 def test_every_form_of_the_answer_is_told(
     client: FlaskClient, example: Any, breakdown: str, encoding: str, other: bool
 ) -> None:
-    """One sample and a batch, each breakdown, each encoding, with a step and a verification, strictly one form."""
+    """One sample and a batch, each breakdown and encoding, with a step and a verification.
+
+    Each answer fits exactly one schema.
+    """
     more = {"breakdown": breakdown, "encoding": encoding, "step": {"learning_rate": 0.1}, "verify": True}
     request = example["request"] | more
     request = _batch(request) if other else request
@@ -306,14 +309,14 @@ PATHS = [
 
 @pytest.mark.parametrize(("path", "asked"), PATHS, ids=[asked for _, asked in PATHS])
 def test_every_other_answer_is_told(client: FlaskClient, path: str, asked: str) -> None:
-    """The catalogue, row by row, every curve, limits, examples, links."""
+    """Every row of the catalogue, every curve, limits, examples, links."""
     answer = client.get(asked)
     assert answer.status_code == 200
     _assert_told(path, "get", answer)
 
 
 def test_a_factor_beyond_float64_and_warnings_are_told(client: FlaskClient) -> None:
-    """A null factor, and each kind of warning, whose codes are those of the document."""
+    """A null factor, and each kind of warning with a code of the document."""
     saturated = {"activation": "sigmoid", "weights": [[-1000.0]]}
     factor = {"network": {"layers": [saturated]}, "inputs": [1.0], "targets": [1.0], "loss": "binary_cross_entropy"}
     kink = {"network": {"layers": [{"activation": "relu", "weights": [[1.0] * 25]}]}, "inputs": [0.0]}
@@ -364,7 +367,7 @@ def test_every_refusal_is_told(client: FlaskClient) -> None:
 
 
 def test_the_refusal_of_who_has_no_key_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where the deployment asks for one; the document itself is for everybody."""
+    """In a deployment that requires keys. The document itself needs no key."""
     keys = tmp_path / "keys"
     keys.write_text(f"lesson:sha256${'0' * 64}\n", "utf-8")
     monkeypatch.setenv("CHAINRULE_API_KEYS_FILE", str(keys))
@@ -376,7 +379,7 @@ def test_the_refusal_of_who_has_no_key_is_told(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_what_a_client_has_is_not_sent_again(client: FlaskClient) -> None:
-    """304 where the document tells one: everything but health and what is computed."""
+    """304 for every operation that lists it: all except health and computed answers."""
     for path, operations in DOCUMENT["paths"].items():
         if "get" in operations:
             asked = path.replace(

@@ -1,4 +1,4 @@
-"""Refusals are cheap: every body of up to 100 kB, compressed or not, within 50 ms of CPU, and no answer over 64 kB."""
+"""Refusals are cheap: a body of up to 100 kB takes at most 50 ms of CPU, and no answer is over 64 kB."""
 
 import json
 import random
@@ -100,7 +100,7 @@ BODIES = dict(_bodies())
 
 
 def _sent(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """A body in each form in which it is short enough."""
+    """A body in each form (plain, compressed) in which it is short enough."""
     for coding, sent in (("identity", body), *((name, coding.compress(body)) for name, coding in CODINGS.items())):
         if len(sent) <= WIRE:
             yield coding, sent
@@ -113,7 +113,7 @@ def _post(client: FlaskClient, url: str, coding: str, sent: bytes) -> tuple[floa
 
 
 def _refused_in(client: FlaskClient, url: str, coding: str, sent: bytes) -> float:
-    """The CPU seconds of the refusal, the least of a few tries; on a slow core, as on the reference core."""
+    """The CPU seconds of the refusal: the minimum of a few tries, scaled to the reference core."""
     fastest = float("inf")
     for _ in range(TRIES):
         seconds, answer = _post(client, url, coding, sent)
@@ -127,14 +127,14 @@ def _refused_in(client: FlaskClient, url: str, coding: str, sent: bytes) -> floa
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_a_hostile_body_is_refused_in_no_time(client: FlaskClient, body: Body) -> None:
-    """Whatever it holds or expands to, at the endpoint with the longest contract."""
+    """With any content and any expansion, at the endpoint with the longest contract."""
     for coding, sent in _sent(body()):
         assert _refused_in(client, URLS[1], coding, sent) < SECONDS, coding
 
 
 @pytest.mark.parametrize("url", URLS)
 def test_names_that_nobody_knows_are_refused_in_no_time_everywhere(client: FlaskClient, url: str) -> None:
-    """2,000 layers in 4 kB took ten seconds of comparing spellings."""
+    """2,000 layers with unknown names in 4 kB had taken ten seconds of comparing spellings."""
     coding, sent = list(_sent(_layers()))[-1]
     assert _refused_in(client, url, coding, sent) < SECONDS
     errors = _post(client, url, coding, sent)[1].get_json(force=True)["errors"]
@@ -163,7 +163,7 @@ def test_what_a_body_expands_to_is_bounded_by_what_was_sent(client: FlaskClient,
 
 
 def test_ordinary_bodies_expand_as_far_as_they_like(client: FlaskClient) -> None:
-    """600 pictures of 28 × 28 whole numbers, four fifths of them 0: a body that compresses well."""
+    """600 pictures of 28 × 28 whole numbers, four fifths of them 0, are accepted: they compress well."""
     chance = random.Random(1)
     inputs = [[chance.choice([0, 0, 0, 0, chance.randrange(256)]) for _ in range(784)] for _ in range(600)]
     network = {"layers": [{"activation": "tanh", "weights": [[0.001]] * 784}]}
@@ -214,7 +214,7 @@ def _echoes() -> Iterator[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize(("asked"), dict(_echoes()).values(), ids=dict(_echoes()))
 def test_no_text_of_a_client_is_repeated_at_length(client: FlaskClient, asked: dict[str, Any]) -> None:
-    """Pointers, names, paths, media types and codings are cut, with an ellipsis where something is missing."""
+    """Pointers, names, paths, media types and codings are cut, with an ellipsis."""
     answer = client.open(**asked)
     assert 400 <= answer.status_code < 500
     document = answer.get_json(force=True)
@@ -225,7 +225,7 @@ def test_no_text_of_a_client_is_repeated_at_length(client: FlaskClient, asked: d
 
 
 def test_a_cut_pointer_leads_as_far_as_it_goes(client: FlaskClient) -> None:
-    """To the object that the long key is in; what is left of the key ends with an ellipsis."""
+    """It leads to the object with the long key; the rest of the key is an ellipsis."""
     body = {"network": {"layers": [{"k" * 1_000_000: 1}]}}
     [error] = [e for e in client.post(URLS[0], json=body).get_json(force=True)["errors"] if "kk" in e["pointer"]]
     assert error["pointer"] == f"#/network/layers/0/{'k' * 128}%E2%80%A6"

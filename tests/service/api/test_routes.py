@@ -1,4 +1,4 @@
-"""The endpoints beside the errors: catalogue, examples, links, health, and what every answer carries."""
+"""The endpoints that do not compute: catalogue, examples, links, health; and the headers of every answer."""
 
 import re
 from typing import Any
@@ -33,13 +33,13 @@ BATCH: dict[str, Any] = {
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example["name"])
 def test_every_example_is_ready_to_post(client: FlaskClient, example: dict[str, Any]) -> None:
-    """GET /v1/examples tells requests; each is answered with 200."""
+    """Each request of GET /v1/examples is answered with 200."""
     assert example["title"]
     assert client.post("/v1/gradients", json=example["request"]).status_code == 200
 
 
 def test_the_examples_are_served(client: FlaskClient) -> None:
-    """All files, in the order of their names, of which each is unique."""
+    """All files, in the order of their names, which are unique."""
     served = client.get("/v1/examples").get_json()["examples"]
     assert served == EXAMPLES
     assert len({example["name"] for example in served}) == len(served) >= 5
@@ -47,7 +47,7 @@ def test_the_examples_are_served(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("path", ["/v1", "/"])
 def test_the_links_lead_somewhere(client: FlaskClient, path: str) -> None:
-    """Name, version, and links that answer; those that want a POST say so."""
+    """Name, version, and links that answer, or answer 405 because they need a POST."""
     document = client.get(path).get_json()
     assert (document["name"], document["version"]) == ("Chainrule", __version__)
     for name, link in document["links"].items():
@@ -56,7 +56,7 @@ def test_the_links_lead_somewhere(client: FlaskClient, path: str) -> None:
 
 
 def test_the_catalogue_lists_every_row_of_the_tables(client: FlaskClient) -> None:
-    """In their order; each entry is what its own address answers, by alias too."""
+    """In their order. Each entry is the answer at its own path, also by alias."""
     for path, key, table in (("/v1/activations", "activations", ACTIVATIONS), ("/v1/losses", "losses", LOSSES)):
         entries = client.get(path).get_json()[key]
         assert [entry["name"] for entry in entries] == list(table)
@@ -112,13 +112,13 @@ def test_a_loss_tells_its_targets_and_its_stable_partners(client: FlaskClient) -
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
 def test_health_is_told(client: FlaskClient, path: str) -> None:
-    """200 and a word."""
+    """200 and one word."""
     answer = client.get(path)
     assert (answer.status_code, answer.text) == (200, "ok\n")
 
 
 def test_every_answer_carries_an_id(client: FlaskClient) -> None:
-    """The client's own if it is sane, else a new one of 32 hexadecimal digits."""
+    """The client's own if it is valid, else a new one of 32 hexadecimal digits."""
     assert client.get("/v1", headers={"X-Request-ID": "lesson-7.a:b_c"}).headers["X-Request-ID"] == "lesson-7.a:b_c"
     for insane in ("", "a b", "x" * 129, "<script>"):
         given = client.get("/v1", headers={"X-Request-ID": insane}).headers["X-Request-ID"]
@@ -133,7 +133,7 @@ def test_the_stages_of_a_request_are_timed(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_every_problem_has_a_page(client: FlaskClient, name: str) -> None:
-    """HTML with title, explanation and remedy, under a policy that fetches nothing from elsewhere."""
+    """HTML with title, explanation and remedy, and a policy that loads nothing from other sites."""
     page = client.get(f"/problems/{name}")
     assert page.mimetype == "text/html"
     assert PROBLEMS[name].title in page.text
@@ -166,7 +166,7 @@ def test_the_answer_mirrors_the_layout(client: FlaskClient) -> None:
 
 
 def test_one_sample_is_answered_without_the_samples_axis(client: FlaskClient) -> None:
-    """As a batch of one, with that axis taken off every array; gradients have none to take off."""
+    """The answer is that of a batch of one, without the sample axis. Gradients have no such axis."""
     one = client.post("/v1/gradients", json=BATCH | {"inputs": [1.0, 2.0], "targets": [1, 0]}).get_json()
     batch = client.post("/v1/gradients", json=BATCH | {"inputs": [[1.0, 2.0]], "targets": [[1, 0]]}).get_json()
     assert one["loss"] == one["sample_losses"] == batch["sample_losses"][0]
@@ -179,7 +179,7 @@ def test_one_sample_is_answered_without_the_samples_axis(client: FlaskClient) ->
 
 
 def test_the_resolved_spec_holds_every_parameter(client: FlaskClient) -> None:
-    """Aliases by their own name, defaults filled in, a list where a list was given, labels kept."""
+    """Aliases are replaced by names, defaults are filled in, lists stay lists, labels are kept."""
     layers = [
         {
             "activation": ["swish", {"name": "elu", "alpha": 2}, {"name": "softmax", "group": "b"}],
@@ -206,7 +206,7 @@ def test_a_class_index_for_one_sample_may_stand_in_a_list(client: FlaskClient) -
 
 @pytest.mark.parametrize("reduction", ["sum", "batch_mean"])
 def test_a_batch_of_nothing_but_the_ignored_class_costs_nothing(client: FlaskClient, reduction: str) -> None:
-    """The ignored class may lie outside the outputs, and comes back as the whole number that it is."""
+    """Its loss is 0. The ignored class may be outside the outputs, and is returned as the same whole number."""
     loss = {"name": "nll", "ignore_index": -100.0, "reduction": reduction}
     answer = client.post("/v1/gradients", json=BATCH | {"targets": [-100] * 3, "loss": loss}).get_json()
     assert answer["loss"] == 0.0

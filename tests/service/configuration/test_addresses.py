@@ -1,4 +1,4 @@
-"""The addresses to listen on: how they are read, when they are refused, in one sentence each."""
+"""The addresses of the service: how they are parsed, and the sentence with which each bad one is refused."""
 
 import contextlib
 import errno
@@ -16,13 +16,13 @@ HOSTS = {"127.0.0.1:8000": "127.0.0.1", "[::1]:8000": "::1", "localhost:8000": "
 
 @pytest.mark.parametrize(("address", "host"), HOSTS.items())
 def test_an_address_is_a_host_and_a_port(address: str, host: str) -> None:
-    """IPv6 stands in brackets."""
+    """IPv6 addresses are in brackets."""
     assert split(address) == (host, 8000)
 
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """A port of 127.0.0.1 on which somebody listens."""
+    """A port of 127.0.0.1 on which another socket listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
@@ -47,7 +47,7 @@ def bound(service: str, admin: str) -> Iterator[list[socket.socket]]:
 
 
 def test_each_address_that_is_in_use_is_named_with_its_setting(taken: int) -> None:
-    """Both at once, one line each."""
+    """Both in one refusal, one line each."""
     port = free_port()
     sentence = f"127.0.0.1:{taken} is in use by another process: stop that process, or choose another port"
     assert reasons(f"127.0.0.1:{taken}", f"127.0.0.1:{port}") == [f"CHAINRULE_BIND: {sentence}"]
@@ -56,25 +56,25 @@ def test_each_address_that_is_in_use_is_named_with_its_setting(taken: int) -> No
 
 
 def test_the_defaults_are_those_of_the_settings() -> None:
-    """Read before the settings are."""
+    """They are defined here, because the addresses are read before the settings."""
     assert addresses.DEFAULTS == {"CHAINRULE_BIND": "127.0.0.1:8000", "CHAINRULE_ADMIN_BIND": "127.0.0.1:9000"}
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
-    """192.0.2.0/24 is for documentation, and no machine's."""
+    """192.0.2.0/24 is reserved for documentation, so no machine has it."""
     [reason] = reasons("192.0.2.7:8000", f"127.0.0.1:{free_port()}")
     assert reason.startswith("CHAINRULE_BIND: 192.0.2.7:8000 is not an address of this machine")
 
 
 def test_a_host_that_is_not_found_is_refused() -> None:
-    """The lookup is the system's; the name ends in .invalid, which no network has."""
+    """The system looks it up; names that end in .invalid do not exist."""
     [reason] = reasons("chainrule.invalid:8000", f"127.0.0.1:{free_port()}")
     assert reason.startswith("CHAINRULE_BIND: the host of chainrule.invalid:8000 cannot be looked up: ")
 
 
 @pytest.mark.parametrize("host", ["a" * 64, "a..b"], ids=["a long label", "an empty label"])
 def test_a_host_name_that_is_none_is_refused(host: str) -> None:
-    """Python raises UnicodeError for these, instead of looking them up."""
+    """Python raises UnicodeError for these, and does not look them up."""
     [reason] = reasons(f"{host}:8000", f"127.0.0.1:{free_port()}")
     assert reason == f"CHAINRULE_BIND: the host of {host}:8000 cannot be looked up: it is not a host name"
 
@@ -84,7 +84,7 @@ def test_a_host_name_that_is_none_is_refused(host: str) -> None:
     [(errno.EACCES, "needs a right that this user does not have"), (errno.ENODEV, "cannot be listened on: ")],
 )
 def test_a_port_without_rights_is_refused(monkeypatch: pytest.MonkeyPatch, number: int, words: str) -> None:
-    """Below 1024, for a user who is not root; and whatever else the system says, in its own words."""
+    """Ports below 1024 need root. Other errors are quoted in the system's words."""
 
     class Unbindable(socket.socket):
         def bind(self, address: object) -> None:
@@ -101,7 +101,7 @@ def test_a_port_without_rights_is_refused(monkeypatch: pytest.MonkeyPatch, numbe
     [("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "localhost"), ("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "[::]")],
 )
 def test_equal_addresses_are_refused(service: str, admin: str) -> None:
-    """Also where one stands for all addresses, or is a name of the other."""
+    """Also if one is 0.0.0.0 or [::], or a name of the other."""
     port = free_port()
     [reason] = reasons(f"{service}:{port}", f"{admin}:{port}")
     assert reason.startswith("CHAINRULE_BIND and CHAINRULE_ADMIN_BIND: must differ")
@@ -112,7 +112,7 @@ def test_equal_addresses_are_refused(service: str, admin: str) -> None:
     ("service", "admin"), [("127.0.0.1", "127.0.0.2"), ("[::1]", "0.0.0.0"), ("[::1]", "127.0.0.1")]
 )
 def test_one_port_of_two_addresses_is_two(service: str, admin: str) -> None:
-    """Both listen."""
+    """Both sockets listen."""
     port = free_port()
     with bound(f"{service}:{port}", f"{admin}:{port}") as listeners:
         listen(listeners, 5)
@@ -120,7 +120,7 @@ def test_one_port_of_two_addresses_is_two(service: str, admin: str) -> None:
 
 
 def test_a_bound_address_takes_no_connection_before_it_listens() -> None:
-    """A service that does not start must not look as if it did."""
+    """A service that does not start must not accept connections."""
     port = free_port()
     with bound(f"127.0.0.1:{port}", f"127.0.0.1:{free_port()}") as listeners:
         with pytest.raises(ConnectionRefusedError):
@@ -130,7 +130,7 @@ def test_a_bound_address_takes_no_connection_before_it_listens() -> None:
 
 
 def test_a_port_that_is_taken_before_it_is_opened_is_refused() -> None:
-    """Two services may start at the same moment: both can bind, one can listen."""
+    """If two services start at the same moment, both can bind, but only one can listen."""
     port, other = free_port(), free_port()
     with bound(f"127.0.0.1:{port}", f"127.0.0.1:{other}") as listeners:
         rival = socket.socket()
@@ -143,7 +143,7 @@ def test_a_port_that_is_taken_before_it_is_opened_is_refused() -> None:
 
 
 def test_nothing_stays_bound_after_a_refusal(taken: int) -> None:
-    """The good address is free for another attempt."""
+    """The other, good address is free for the next attempt."""
     port = free_port()
     assert len(reasons(f"127.0.0.1:{port}", f"127.0.0.1:{taken}")) == 1
     with socket.create_server(("127.0.0.1", port), reuse_port=False):
@@ -151,6 +151,6 @@ def test_nothing_stays_bound_after_a_refusal(taken: int) -> None:
 
 
 def test_a_malformed_address_is_left_to_the_settings() -> None:
-    """They refuse it together with all else that is wrong."""
+    """They refuse it together with all other mistakes."""
     [listener] = bind(environment("here", f"127.0.0.1:{free_port()}"))
     listener.close()

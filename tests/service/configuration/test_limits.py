@@ -1,4 +1,4 @@
-"""How much a request may ask: every limit at its edge, how it is set, and how it is told beforehand."""
+"""The limits of a request: every limit at its bound, how it is set, and how GET /v1/limits shows it."""
 
 import json
 import tracemalloc
@@ -45,7 +45,7 @@ AMPLE = dict.fromkeys(DEFAULTS, 10**15)
 
 
 def with_limits(**limits: float) -> Settings:
-    """The default settings with some limits of our own."""
+    """The default settings, with these limits."""
     return replace(read_settings(), limits={**DEFAULTS, **limits})
 
 
@@ -59,7 +59,7 @@ def by_name(limit: Limit) -> str:
 
 
 def cost_of_request(**changes: Any) -> Cost:
-    """The cost of the request above, as the view has it."""
+    """The cost of the request above, as the view computes it."""
     body = json.dumps(REQUEST | changes, separators=(",", ":")).encode()  # as the test client writes it
     document = json.loads(body)
     return gradients_cost(GradientRequestSchema().load(deepcopy(document)), posted(document, len(body)))
@@ -75,7 +75,7 @@ def measured(limit: Limit, **changes: Any) -> float:
 
 @pytest.mark.parametrize("limit", OF_REQUESTS, ids=by_name)
 def test_a_request_exactly_at_a_limit_passes(limit: Limit) -> None:
-    """The limit is the largest that is allowed."""
+    """The limit itself is allowed."""
     asked = measured(limit)
     assert enforce(AMPLE | {limit.name: asked}, cost_of_request()) == cost_of_request()
     with pytest.raises(Refusal):
@@ -85,7 +85,10 @@ def test_a_request_exactly_at_a_limit_passes(limit: Limit) -> None:
 @pytest.mark.parametrize("endpoint", [GRADIENTS, EXPLANATIONS, CHECKS])
 @pytest.mark.parametrize("limit", OF_REQUESTS, ids=by_name)
 def test_a_request_above_a_limit_is_refused_at_every_endpoint(limit: Limit, endpoint: str) -> None:
-    """422 with the limit's name, value and setting; 1/50 of what the smallest request costs is too little for any."""
+    """422 with the limit's name, value and setting.
+
+    1/50 of the cost of the smallest request is too little for any request.
+    """
     asked = Asked(endpoint, (5, 4, 3), ("tanh", "sigmoid"), 40)
     assert limit.measure is not None
     allowed = limit.measure(asked.predicted()) / 50
@@ -98,7 +101,10 @@ def test_a_request_above_a_limit_is_refused_at_every_endpoint(limit: Limit, endp
 
 @pytest.mark.parametrize("limit", OF_REQUESTS, ids=by_name)
 def test_a_refusal_tells_the_costliest_part_where_it_stands_and_the_way_out(limit: Limit) -> None:
-    """A part of nine tenths is named, with what it takes and what to change; the pointer leads to what causes it."""
+    """It names a part with nine tenths of the cost, how much that takes, and what to change.
+
+    The pointer leads to its cause.
+    """
     small = Part("reading", (), "send less", 1.0, 1000.0, 0.0)
     large = Part("verifying 9 parameters", ("verify",), 'leave out "verify"', 9.0, 0.0, 9000.0)
     with pytest.raises(Refusal) as refusal:
@@ -115,7 +121,7 @@ def test_a_refusal_tells_the_costliest_part_where_it_stands_and_the_way_out(limi
 
 
 def test_every_limit_that_is_exceeded_is_told() -> None:
-    """All at once, as everywhere: the client mends them in one go."""
+    """All in one answer, so that a client can fix them together."""
     with pytest.raises(Refusal) as refusal:
         enforce(dict.fromkeys(DEFAULTS, 0), cost_of_request())
     told = [
@@ -134,13 +140,13 @@ COSTLIEST = {  # what costs most of each request, and where it stands
 
 @pytest.mark.parametrize("where", COSTLIEST)
 def test_the_pointer_of_a_refusal_leads_to_what_costs_most(where: str) -> None:
-    """Of four requests, each of another kind."""
+    """For four kinds of requests."""
     answer = post(with_limits(work_seconds=1e-6), COSTLIEST[where].document)
     assert [error["pointer"] for error in answer.get_json(force=True)["errors"]] == [where]
 
 
 def test_verification_costs_only_where_it_is_asked_for() -> None:
-    """Without `verify` no part of the cost is its."""
+    """Without `verify`, no part of the cost is a verification."""
     parts = [part.cause for part in cost_of_request(verify=False).parts]
     assert ("verify",) not in parts
     assert ("verify",) in [part.cause for part in cost_of_request().parts]
@@ -158,7 +164,7 @@ def test_the_layout_does_not_change_the_cost() -> None:
 
 
 def test_a_body_exactly_at_the_limit_passes_and_one_above_does_not() -> None:
-    """413, before anything is read as JSON: the body below is none."""
+    """413, before the body is parsed: the body below is not JSON."""
     client = create_app(with_limits(body_bytes=len(TEXT))).test_client()
     good = client.post("/v1/gradients", data=TEXT, content_type="application/json")
     bad = client.post("/v1/gradients", data="{" * (len(TEXT) + 1), content_type="application/json")
@@ -170,7 +176,7 @@ def test_a_body_exactly_at_the_limit_passes_and_one_above_does_not() -> None:
 
 @pytest.mark.parametrize("limit", OF_BODIES, ids=by_name)
 def test_a_body_is_measured_before_it_is_parsed(limit: Limit) -> None:
-    """At the limit it passes; above it is refused, though what follows is no JSON."""
+    """At the limit it passes. Above it is refused, even though the rest is not JSON."""
     assert limit.measure_body is not None
     asked = limit.measure_body(Outline(TEXT))
     enforce_on_body(DEFAULTS | {limit.name: asked}, Outline(TEXT))
@@ -196,7 +202,7 @@ def test_a_body_is_measured_before_it_is_parsed(limit: Limit) -> None:
     ],
 )
 def test_depth_is_that_of_brackets_outside_strings(body: bytes, deepest: int) -> None:
-    """Lists, or objects, within each other, also where they are never closed."""
+    """The depth of lists, or of objects, even if they are never closed."""
     assert Outline(body).depth == deepest
 
 
@@ -212,7 +218,7 @@ TOO_DEEP = {
 
 @pytest.mark.parametrize("body", TOO_DEEP.values(), ids=TOO_DEEP)
 def test_what_is_nested_too_deep_is_not_parsed(client: FlaskClient, body: str) -> None:
-    """Parsers recurse, each as deep as it likes; here nothing is."""
+    """Parsers recurse, each to its own limit, so the body is refused before parsing."""
     answer = client.post("/v1/gradients", data=body, content_type="application/json")
     document = answer.get_json(force=True)
     assert (answer.status_code, document["type"]) == (400, "/problems/malformed-json")
@@ -224,7 +230,7 @@ HOSTILE = {"lists": b"[],", "objects": b"{},", "keys": b'{"a":0},', "strings": b
 
 @pytest.mark.parametrize("piece", HOSTILE.values(), ids=HOSTILE)
 def test_a_body_of_many_small_parts_costs_no_memory(client: FlaskClient, piece: bytes) -> None:
-    """30 MB that would be parsed into hundreds: refused, while no more is allocated than copies of the body."""
+    """Parsing 30 MB would take hundreds of MB. The body is refused, and only copies of it are allocated."""
     body = b"[" + piece * (30 * 10**6 // len(piece))
     tracemalloc.start()
     answer = client.post("/v1/gradients", data=body, content_type="application/json")
@@ -235,7 +241,7 @@ def test_a_body_of_many_small_parts_costs_no_memory(client: FlaskClient, piece: 
 
 
 def test_to_tell_the_depth_costs_some_copies_of_the_body() -> None:
-    """Also of one that is nothing but brackets which close, and so has no parts that a limit would count."""
+    """Also for a body of brackets that close, which has no parts that a limit would count."""
     outline = Outline(b"]" * 4_000_000)
     tracemalloc.start()
     depth = outline.depth
@@ -249,7 +255,7 @@ def test_to_tell_the_depth_costs_some_copies_of_the_body() -> None:
 
 
 def test_the_limits_in_force_are_told_beforehand() -> None:
-    """GET /v1/limits is the table, row by row and in its order, with the values of this deployment."""
+    """GET /v1/limits has the rows of the table, in its order, with the values of this deployment."""
     ours = {limit.name: number for number, limit in enumerate(LIMITS, start=1000)}
     told = create_app(with_limits(**ours)).test_client().get("/v1/limits").get_json()["limits"]
     assert told == [
@@ -259,20 +265,20 @@ def test_the_limits_in_force_are_told_beforehand() -> None:
 
 
 def test_the_defaults_are_those_of_the_table(client: FlaskClient) -> None:
-    """Without a setting, a limit is what its row says."""
+    """Without a setting, the default of the row applies."""
     told = {row["name"]: row["value"] for row in client.get("/v1/limits").get_json()["limits"]}
     assert told == {limit.name: limit.default for limit in LIMITS} == DEFAULTS
 
 
 @pytest.mark.parametrize("limit", LIMITS, ids=by_name)
 def test_a_limit_is_set_by_the_variable_that_it_names(limit: Limit, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The setting that the message tells is the one that helps."""
+    """Raising the setting named in the message helps."""
     monkeypatch.setenv(limit.setting, "17")
     assert read_settings().limits == {**DEFAULTS, limit.name: 17}
 
 
 def test_the_cost_of_known_requests_is_told_beforehand(client: FlaskClient) -> None:
-    """Every endpoint that computes, with the shapes of some requests; what is told is what they are then weighed as."""
+    """For every endpoint that computes, with some shapes. The predicted cost is the one that the limits apply to."""
     told = {row["path"]: row["examples"] for row in client.get("/v1/limits").get_json()["endpoints"]}
     assert list(told) == ["/v1/gradients", "/v1/explanations", "/v1/gradient-checks"]
     [digits] = [e for e in told["/v1/gradients"] if e["units"][0] == 784 and e["breakdown"] == "per_unit"]
@@ -286,7 +292,7 @@ def test_the_cost_of_known_requests_is_told_beforehand(client: FlaskClient) -> N
 
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: f"{known.path} {known.units} {known.breakdown}")
 def test_the_most_samples_told_are_the_most_that_pass(known: Known) -> None:
-    """One more is over a limit, with limits that are small enough for a few hundred samples."""
+    """One more sample is over a limit. The limits are small enough for a few hundred samples."""
     limits = DEFAULTS | {"work_seconds": 0.3, "memory_bytes": 30e6}
     most = known.document(partial(allows, limits))["most_samples"]
     costs = [known.cost_of(most), known.cost_of(most + 1)] if most else [known.cost_of(1)]
@@ -295,7 +301,7 @@ def test_the_most_samples_told_are_the_most_that_pass(known: Known) -> None:
 
 
 def test_a_known_check_posts_the_gradients_of_all_parameters_besides() -> None:
-    """784 · 128 + 128 · 64 + 64 · 10 weights and 202 biases: 22 bytes each and more."""
+    """784 · 128 + 128 · 64 + 64 · 10 weights and 202 biases, with 22 bytes or more each."""
     check = next(known for known in KNOWN if known.path == "/v1/gradient-checks" and known.units == (784, 128, 64, 10))
     same = next(known for known in KNOWN if known.path == "/v1/gradients" and known.units == check.units)
     (_, posted), (_, without) = check.cost_of(64), same.cost_of(64)
@@ -304,7 +310,7 @@ def test_a_known_check_posts_the_gradients_of_all_parameters_besides() -> None:
 
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: f"{known.path} {known.units} {known.breakdown}")
 def test_the_most_samples_told_pass_with_ordinary_numbers(known: Known) -> None:
-    """As they are posted, brackets and the client's own gradients included; a twentieth more does not pass."""
+    """The body includes brackets and the client's own gradients. With a twentieth more samples it is refused."""
     limits = DEFAULTS | {"work_seconds": 0.3, "memory_bytes": 30e6}
     most = known.document(partial(allows, limits))["most_samples"]
     found = []
@@ -315,7 +321,7 @@ def test_the_most_samples_told_pass_with_ordinary_numbers(known: Known) -> None:
 
 
 def _passes(limits: Mapping[str, float], asked: Asked) -> bool:
-    """Whether a body passes every limit, as it is posted."""
+    """Whether a body, as it is posted, passes every limit."""
     try:
         enforce_on_body(limits, Outline(asked.body))
         enforce(limits, asked.predicted())
@@ -328,7 +334,7 @@ def _passes(limits: Mapping[str, float], asked: Asked) -> bool:
 
 
 def test_the_smallest_memory_budget_allows_every_example_of_the_limits() -> None:
-    """At least one sample of each: a service that refuses what GET /v1/limits tells of does nobody a service."""
+    """At least one sample of each example of GET /v1/limits is allowed."""
     app = create_app(replace(read_settings(), memory_bytes=LEAST_BUDGET))
     endpoints = app.test_client().get("/v1/limits").get_json()["endpoints"]
     most = [example["most_samples"] for endpoint in endpoints for example in endpoint["examples"]]
@@ -337,7 +343,7 @@ def test_the_smallest_memory_budget_allows_every_example_of_the_limits() -> None
 
 
 def test_limits_that_the_memory_budget_does_not_allow_are_told_as_they_are_in_force() -> None:
-    """A body takes a quarter of the budget at most, a request 9/16; a smaller limit stays as it was set."""
+    """A body may take a quarter of the budget at most, a request 9/16. A smaller limit stays as it is set."""
     told = []
     for limits in ({"body_bytes": 10**9, "memory_bytes": 10**9}, {"body_bytes": 1000, "memory_bytes": 2000}):
         app = create_app(replace(with_limits(**limits), memory_bytes=64 * 2**20))

@@ -1,4 +1,4 @@
-"""What the machine lets the service use, read from trees of files like those of real machines."""
+"""The resources of a machine or container, read from file trees like those of real machines."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,7 +58,7 @@ UNLIMITED: dict[str, tuple[str, Mapping[str, str]]] = {
 
 
 def tree(top: Path, groups: str, files: Mapping[str, str]) -> Path:
-    """A machine's folders with these files."""
+    """A folder with these files, in place of the root of a machine."""
     if groups:
         (top / "proc" / "self").mkdir(parents=True)
         (top / "proc" / "self" / "cgroup").write_text(groups)
@@ -73,13 +73,13 @@ def tree(top: Path, groups: str, files: Mapping[str, str]) -> Path:
 def test_the_tightest_limit_of_memory_is_in_force(
     tmp_path: Path, groups: str, files: Mapping[str, str], mib: int
 ) -> None:
-    """Of the process's own group and of all above it."""
+    """The lowest limit of the process's own control group and all its ancestors."""
     assert machine.memory(tree(tmp_path, groups, files)) == mib * MIB
 
 
 @pytest.mark.parametrize(("groups", "files"), UNLIMITED.values(), ids=UNLIMITED)
 def test_without_a_limit_the_memory_is_the_machines(tmp_path: Path, groups: str, files: Mapping[str, str]) -> None:
-    """As the kernel tells it: more than the tests' limits."""
+    """The kernel's number, which is larger than the limits of these tests."""
     (total,) = [line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal:")]
     assert machine.memory(tree(tmp_path, groups, files)) == 1024 * int(total.split()[1])
 
@@ -96,13 +96,13 @@ QUOTAS = {
 def test_a_quota_of_the_processor_bounds_the_cores(
     tmp_path: Path, groups: str, files: Mapping[str, str], cores: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rounded up: half a core is one."""
+    """It is rounded up: half a core counts as one."""
     monkeypatch.setattr("os.sched_getaffinity", lambda _pid: range(8))
     assert machine.cores(tree(tmp_path, groups, files)) == cores
 
 
 def test_a_quota_of_several_cores_is_rounded_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """2.5 are 3; and never more than the affinity has."""
+    """2.5 count as 3, but never more than the affinity allows."""
     monkeypatch.setattr("os.sched_getaffinity", lambda _pid: range(8))
     assert machine.cores(tree(tmp_path / "a", "0::/\n", {"cpu.max": "250000 100000"})) == 3
     assert machine.cores(tree(tmp_path / "b", "0::/\n", {"cpu.max": "9000000 100000"})) == 8
@@ -112,7 +112,7 @@ def test_a_quota_of_several_cores_is_rounded_up(tmp_path: Path, monkeypatch: pyt
 def test_without_a_quota_the_cores_are_those_of_the_affinity(
     tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In both versions."""
+    """In both versions of control groups."""
     monkeypatch.setattr("os.sched_getaffinity", lambda _pid: range(8))
     name = "cpu.max" if "max" in text else "cpu/cpu.cfs_quota_us"
     files = {name: text, "cpu/cpu.cfs_period_us": "100000"}
@@ -120,7 +120,7 @@ def test_without_a_quota_the_cores_are_those_of_the_affinity(
 
 
 def test_no_limit_of_open_files_is_still_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    """RLIM_INFINITY is -1, of which no bound can be made."""
+    """RLIM_INFINITY is -1, which cannot be an upper bound."""
     monkeypatch.setattr("resource.getrlimit", lambda _: (1024, -1))
     assert machine.open_files() == 2**20
     monkeypatch.setattr("resource.getrlimit", lambda _: (1024, 4096))

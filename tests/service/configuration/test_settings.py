@@ -1,4 +1,4 @@
-"""Settings: every row at its bounds, everything that is wrong at once, names that are no settings or no more."""
+"""Settings: every row at its bounds, all mistakes at once, unknown names and retired names."""
 
 import os
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ MIB = 2**20
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """An environment without a setting of ours in it."""
+    """Remove all settings of the service from the environment."""
     for name in os.environ:
         if name.startswith(PREFIX):
             monkeypatch.delenv(name)
@@ -32,7 +32,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]
 
 
 def refusal(environment: pytest.MonkeyPatch, **values: str) -> str:
-    """What the service refuses to start with."""
+    """The message with which the service refuses to start."""
     for name, value in values.items():
         environment.setenv(PREFIX + name, value)
     with pytest.raises(BadSettings) as error:
@@ -41,7 +41,7 @@ def refusal(environment: pytest.MonkeyPatch, **values: str) -> str:
 
 
 def test_an_empty_environment_is_enough(environment: pytest.MonkeyPatch) -> None:
-    """Every setting has a default; the address is one that nobody else can reach."""
+    """Every setting has a default. The default address is not reachable from other machines."""
     settings = read_settings()
     assert settings.bind == "127.0.0.1:8000"
     assert settings.limits == DEFAULTS
@@ -80,7 +80,7 @@ NO_NUMBERS = {
 
 
 def test_every_row_that_has_a_number_as_default_has_bounds() -> None:
-    """So that none is added that takes any number."""
+    """So no new row can accept any number."""
     numbers = {row.name for row in SETTINGS if type(row.default) in (int, float)}
     assert numbers == {row.name for row in [*WHOLE, *SECONDS]}
     assert len(WHOLE) >= 6 <= len(SECONDS)
@@ -89,13 +89,13 @@ def test_every_row_that_has_a_number_as_default_has_bounds() -> None:
 @pytest.mark.parametrize("name", ["WORKERS", "WORK_SECONDS"])
 @pytest.mark.parametrize("value", NO_NUMBERS.values(), ids=NO_NUMBERS)
 def test_what_is_no_number_in_plain_digits_is_refused(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """Python's own readers take some of these. The sentence names the variable and its bounds."""
+    """Python's int and float accept some of these. The sentence names the variable and its bounds."""
     bounds = {"WORKERS": "a whole number from 1 to 128", "WORK_SECONDS": "a number of seconds from 0.01 to 86400"}
     assert refusal(environment, **{name: value}) == f"{PREFIX}{name}: must be {bounds[name]}"
 
 
 def test_a_count_is_no_fraction(environment: pytest.MonkeyPatch) -> None:
-    """Seconds may have a point, a number of processes may not."""
+    """Seconds may have a decimal point, a number of processes must not."""
     assert refusal(environment, WORKERS="1.5") == "CHAINRULE_WORKERS: must be a whole number from 1 to 128"
     environment.delenv("CHAINRULE_WORKERS")
     environment.setenv("CHAINRULE_WORK_SECONDS", "1.5")
@@ -109,7 +109,7 @@ def _bounds(row: Setting) -> tuple[str, str]:
 
 @each_number
 def test_a_number_may_be_at_its_bounds(environment: pytest.MonkeyPatch, row: Setting) -> None:
-    """Both numbers of the sentence are accepted, and read as they stand."""
+    """Both numbers of the sentence are accepted, and read unchanged."""
     for bound in _bounds(row):
         environment.setenv(PREFIX + row.name, bound)
         assert read_settings().value(row) == float(bound)
@@ -126,12 +126,12 @@ def test_a_number_beyond_its_bounds_is_refused(environment: pytest.MonkeyPatch, 
 
 @each_number
 def test_a_default_is_within_its_bounds(row: Setting) -> None:
-    """What `chainrule config` prints can be set."""
+    """So the output of `chainrule config` can be used as settings."""
     assert row.kind.read(str(row.default)) == row.default
 
 
 def test_bytes_end_at_the_memory_and_connections_at_the_open_files() -> None:
-    """A budget beyond the memory would let the kernel kill the service, a connection beyond the files is refused."""
+    """With a larger budget the kernel would kill the service, and more connections would be refused."""
     most = {row.name: row.kind.most for row in WHOLE}
     of_memory = {name for name in most if name.endswith("_BYTES")}
     assert {"MEMORY_BYTES", "MAX_BODY_BYTES"} <= of_memory
@@ -153,7 +153,7 @@ def test_bytes_end_at_the_memory_and_connections_at_the_open_files() -> None:
     ],
 )
 def test_there_are_no_more_workers_than_cores_and_than_memory_holds(cores: int, memory: int, workers: int) -> None:
-    """A container may have all cores of a large machine and little of its memory."""
+    """A container may have all cores of a large machine, but little memory."""
     assert default_workers(cores, memory) == workers
 
 
@@ -182,28 +182,28 @@ ADDRESSES = {
 
 @pytest.mark.parametrize("value", ADDRESSES.values(), ids=ADDRESSES)
 def test_an_address_that_is_none_is_refused_with_an_example(environment: pytest.MonkeyPatch, value: str) -> None:
-    """Before gunicorn would, in words of its own."""
+    """Before gunicorn refuses it with its own message."""
     words = refusal(environment, BIND=value)
     assert words == "CHAINRULE_BIND: must be an address and a port, such as 127.0.0.1:8000"
 
 
 @pytest.mark.parametrize("value", ["0.0.0.0:8000", "localhost:1", "[::1]:8000", "chainrule.internal:65535"])
 def test_an_address_may_be_a_name_or_ipv6(environment: pytest.MonkeyPatch, value: str) -> None:
-    """IPv6 in brackets."""
+    """IPv6 addresses are in brackets."""
     environment.setenv("CHAINRULE_BIND", value)
     assert read_settings().bind == value
 
 
 @pytest.mark.parametrize(("value", "on"), [("on", True), ("OFF", False), ("true", True), ("no", False), ("0", False)])
 def test_a_switch_has_its_usual_words(environment: pytest.MonkeyPatch, value: str, on: bool) -> None:
-    """Large or small; anything else is refused."""
+    """Case does not matter. Other words are refused."""
     environment.setenv("CHAINRULE_EXPLORER", value)
     assert read_settings().explorer is on
     assert refusal(environment, EXPLORER="perhaps") == "CHAINRULE_EXPLORER: must be on or off"
 
 
 def test_a_list_of_origins_may_have_spaces_or_be_empty(environment: pytest.MonkeyPatch) -> None:
-    """Compose sets a variable to nothing where nothing is given."""
+    """Compose sets a variable to an empty text if it has no value."""
     environment.setenv("CHAINRULE_CORS_ORIGINS", "https://a.example, http://b.example:8080")
     assert read_settings().cors_origins == ("https://a.example", "http://b.example:8080")
     environment.setenv("CHAINRULE_CORS_ORIGINS", "")
@@ -212,13 +212,13 @@ def test_a_list_of_origins_may_have_spaces_or_be_empty(environment: pytest.Monke
 
 @pytest.mark.parametrize("value", ["/nowhere", "/", "x" * 5000], ids=["none", "a folder", "a long name"])
 def test_a_file_that_cannot_be_read_is_refused(environment: pytest.MonkeyPatch, value: str) -> None:
-    """Whatever the system says of it."""
+    """For any reason of the system."""
     words = refusal(environment, API_KEYS_FILE=value)
     assert words == "CHAINRULE_API_KEYS_FILE: must be the path of a file that can be read"
 
 
 def test_a_setting_is_not_taken_for_a_limit_of_the_same_name() -> None:
-    """CHAINRULE_WORK_SECONDS bounds the time of a request, CHAINRULE_MAX_WORK_SECONDS the work that it may ask for."""
+    """CHAINRULE_WORK_SECONDS bounds the time of a request, CHAINRULE_MAX_WORK_SECONDS its predicted work."""
     settings = replace(read_settings(), work_seconds=60, limits={**DEFAULTS, "work_seconds": 10})
     [row] = [row for row in SETTINGS if row.name == "WORK_SECONDS"]
     assert settings.value(row) == 60
@@ -239,19 +239,19 @@ def test_a_setting_is_not_taken_for_a_limit_of_the_same_name() -> None:
 def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(
     environment: pytest.MonkeyPatch, name: str, meant: str
 ) -> None:
-    """A setting that is silently ignored is a limit that is not in force."""
+    """If it were ignored, a limit would not be in force."""
     assert refusal(environment, **{name: "3"}) == f'{PREFIX}{name} is not a setting; did you mean "{PREFIX}{meant}"?'
 
 
 def test_a_setting_like_no_other_is_refused_with_all_there_are(environment: pytest.MonkeyPatch) -> None:
-    """No guess where there is none to make."""
+    """No name is similar enough to suggest it alone."""
     words = refusal(environment, ZZZ="3")
     assert words.startswith("CHAINRULE_ZZZ is not a setting; known here: CHAINRULE_BIND, CHAINRULE_ADMIN_BIND")
     assert all(PREFIX + setting.name in words for setting in SETTINGS)
 
 
 def test_all_that_is_wrong_with_the_settings_is_told_at_once(environment: pytest.MonkeyPatch) -> None:
-    """Two names and three values: five lines."""
+    """Two names and three values are wrong: five lines."""
     words = refusal(environment, FOO="1", BAR="2", BIND="x", WORKERS="0", MAX_JSON_DEPTH="-3")
     assert sorted(line.split()[0].rstrip(":") for line in words.splitlines()) == [
         "CHAINRULE_BAR",
@@ -264,14 +264,14 @@ def test_all_that_is_wrong_with_the_settings_is_told_at_once(environment: pytest
 
 @pytest.mark.parametrize("name", RETIRED)
 def test_a_retired_setting_keeps_no_deployment_from_starting(environment: pytest.MonkeyPatch, name: str) -> None:
-    """Whatever its value is."""
+    """With any value."""
     environment.setenv(PREFIX + name, "12")
     assert read_settings().bind == "127.0.0.1:8000"
 
 
 @pytest.mark.parametrize("name", [name for name in RETIRED if name not in {row.name for row in SETTINGS}])
 def test_a_retired_setting_is_told_of_with_what_takes_its_place(environment: pytest.MonkeyPatch, name: str) -> None:
-    """One sentence for the log, with its name and that of a setting that exists."""
+    """One sentence for the log, with its name and the name of a setting that exists."""
     environment.setenv(PREFIX + name, "any")
     [sentence] = retired_settings()
     assert sentence.startswith(f"{PREFIX}{name} has no effect any more")
@@ -279,13 +279,13 @@ def test_a_retired_setting_is_told_of_with_what_takes_its_place(environment: pyt
 
 
 def test_nothing_is_told_of_settings_in_force(environment: pytest.MonkeyPatch) -> None:
-    """A warning that always comes is none."""
+    """There is no warning without a retired setting."""
     environment.setenv("CHAINRULE_WORKERS", "1")
     assert list(retired_settings()) == []
 
 
 def test_no_setting_is_retired_and_in_force() -> None:
-    """What takes a retired one's place is a setting."""
+    """The settings that replace retired ones exist."""
     names = {row.name for row in SETTINGS}
     assert names & RETIRED.keys() == set()
     assert {word for text in RETIRED.values() for word in text.split() if word.startswith(PREFIX)} <= {
@@ -294,7 +294,7 @@ def test_no_setting_is_retired_and_in_force() -> None:
 
 
 def test_the_variables_that_kubernetes_injects_are_ignored(environment: pytest.MonkeyPatch) -> None:
-    """A Service named "chainrule" puts these into every pod of its namespace, ours included."""
+    """A Service named "chainrule" adds these to every pod of its namespace."""
     for name, value in {
         "SERVICE_HOST": "10.0.0.1",
         "SERVICE_PORT": "80",
@@ -310,12 +310,12 @@ def test_the_variables_that_kubernetes_injects_are_ignored(environment: pytest.M
 
 
 def test_no_setting_has_a_name_that_kubernetes_would_overwrite() -> None:
-    """`<SERVICE>_PORT...` and `<SERVICE>_SERVICE_...` are taken."""
+    """`<SERVICE>_PORT...` and `<SERVICE>_SERVICE_...` are reserved."""
     assert not [setting.name for setting in SETTINGS if setting.name.startswith(("PORT", "SERVICE"))]
 
 
 def test_a_name_that_only_begins_like_ours_is_none_of_our_business(environment: pytest.MonkeyPatch) -> None:
-    """`CHAINRULES` and `MY_CHAINRULE_BIND` belong to others."""
+    """`CHAINRULES` and `MY_CHAINRULE_BIND` belong to other programs."""
     environment.setenv("CHAINRULES", "x")
     environment.setenv("MY_CHAINRULE_BIND", "x")
     assert read_settings().bind == "127.0.0.1:8000"

@@ -1,4 +1,4 @@
-"""JSON in and out: what reads back equal, what is refused as not JSON, and the place that the refusal names."""
+"""Decoding and encoding JSON: exact round trips, refused texts, and the place that a refusal names."""
 
 import json
 import math
@@ -22,12 +22,12 @@ SAME = settings(derandomize=True, deadline=None, database=None)
 
 
 def bits(number: float) -> bytes:
-    """What tells -0.0 from 0.0."""
+    """The bits of a float, which distinguish -0.0 from 0.0."""
     return struct.pack("<d", number)
 
 
 def complaint(body: bytes) -> str:
-    """The words that a body is refused with."""
+    """The message with which a body is refused."""
     with pytest.raises(MalformedJSON) as refusal:
         decode(body)
     return str(refusal.value)
@@ -72,27 +72,27 @@ def test_every_float_reads_back_to_the_same_bits(number: float) -> None:
 @SAME
 @given(st.from_regex(r"\A-?(0|[1-9][0-9]{0,30})\.[0-9]{1,30}([eE][+-]?[0-9]{1,2})?\Z"))
 def test_a_decimal_is_rounded_as_python_rounds_it(text: str) -> None:
-    """To the nearest float64, whatever digits a client wrote."""
+    """To the nearest float64, for any number of digits."""
     assert bits(decode(text.encode())) == bits(float(text))
 
 
 @pytest.mark.parametrize("number", [0, -1, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63), 2**64 - 1])
 def test_an_integer_of_64_bits_reads_back_exactly(number: int) -> None:
-    """2^53 + 1 has no float64: only an integer keeps it."""
+    """2^53 + 1 is not a float64, so it must stay an integer."""
     read = decode(encode(number))
     assert (read, type(read)) == (number, int)
 
 
 @pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**30, 10**300, 2**1023])
 def test_an_integer_beyond_64_bits_is_read_as_its_float64(number: int) -> None:
-    """By the fast parser and by the careful one, which a duplicated colon or 1e400 brings in."""
+    """By the fast parser, and by the slow one, which 1e400 brings in."""
     assert float(decode(str(number).encode())) == float(number)
     assert float(decode(f"[{number}, 1e400]".encode())[0]) == float(number)
 
 
 @pytest.mark.parametrize("text", ["1e400", "1e309", "1" + "0" * 309, "1" + "0" * 400, "1" + "0" * 5000])
 def test_a_number_beyond_float64_is_read_for_the_schema_to_point_at(text: str) -> None:
-    """Infinity, or an integer that float64 cannot hold: never an error of the parser, which has no pointer."""
+    """It becomes infinity or an integer beyond float64. The parser raises no error, because it knows no pointer."""
     for sign in ("", "-"):
         read = decode(f'{{"inputs": [0.5, {sign}{text}]}}'.encode())["inputs"]
         assert read[0] == 0.5
@@ -131,24 +131,24 @@ ARRAYS = {
 
 @pytest.mark.parametrize("array", ARRAYS.values(), ids=ARRAYS)
 def test_an_array_is_written_as_its_nested_lists(array: np.ndarray[Any, Any]) -> None:
-    """Whatever its strides: orjson by itself refuses arrays that are not contiguous."""
+    """With any strides: orjson itself refuses arrays that are not contiguous."""
     assert encode({"x": [array]}) == encode({"x": [array.tolist()]})
 
 
 def test_a_numpy_number_is_written_as_a_number() -> None:
-    """A float64 out of an array is as good as a float."""
+    """A float64 from an array is written like a float."""
     assert encode([np.float64(0.1), np.int64(3)]) == b"[0.1,3]\n"
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, 1j, b"bytes"], ids=["an object", "a set", "complex", "bytes"])
 def test_what_has_no_json_form_is_a_fault_of_ours(value: Any) -> None:
-    """A TypeError, not a guess."""
+    """It raises TypeError."""
     with pytest.raises(TypeError):
         encode({"x": value})
 
 
 def test_a_document_ends_with_a_line_break() -> None:
-    """So that curl leaves the prompt on a line of its own."""
+    """So the shell prompt after curl is on a new line."""
     assert encode({"φ": "tanh"}) == '{"φ":"tanh"}\n'.encode()
 
 
@@ -182,12 +182,12 @@ TWICE = {
 
 @pytest.mark.parametrize(("text", "pointer", "key"), TWICE.values(), ids=TWICE)
 def test_a_key_given_twice_is_refused_with_the_object_it_is_in(text: str, pointer: str, key: str) -> None:
-    """Every fast parser keeps the last without a word; the pointer is one of RFC 6901, as in every other complaint."""
+    """Fast parsers silently keep the last value. The pointer follows RFC 6901."""
     assert complaint(text.encode()) == f'at {pointer}: the key "{key}" is given twice in one object'
 
 
 def test_a_key_given_twice_among_many_is_found_in_no_time() -> None:
-    """20,000 keys are 0.2 MB: milliseconds for who looks at each once, 9 s for who counts each in the list of all."""
+    """20,000 keys are 0.2 MB: milliseconds with a set, 9 s if each key were counted in the list of all."""
     body = "{" + ",".join(f'"{number}": 0' for number in range(20_000)) + ', "19999": 1}'
     start = time.process_time()
     assert complaint(body.encode()) == 'at #: the key "19999" is given twice in one object'
@@ -210,7 +210,7 @@ ONCE = {
 
 @pytest.mark.parametrize("text", ONCE.values(), ids=ONCE)
 def test_what_only_looks_like_a_key_given_twice_is_read(text: str) -> None:
-    """And read as the standard library reads it."""
+    """The result is that of the standard library."""
     assert decode(text.encode()) == json.loads(text)
 
 
@@ -230,14 +230,14 @@ DOCUMENTS = st.recursive(
 @SAME
 @given(DOCUMENTS)
 def test_every_document_is_read_as_the_standard_library_reads_it(document: Any) -> None:
-    """Also where colons in strings and lists of mixed entries call for the careful parser."""
+    """Including documents with colons in strings and lists of mixed entries, where counting colons is not enough."""
     text = json.dumps(document)
     assert decode(text.encode()) == json.loads(text)
     assert decode(json.dumps(document, ensure_ascii=False).encode()) == document
 
 
 def _with_a_key_twice(document: Any) -> str:
-    """The document as text, a key of its last object given again; no text where it has no object."""
+    """The document as text, with a key of its last object repeated; "" if it has no object."""
     if isinstance(document, list):
         parts = [_with_a_key_twice(entry) for entry in document]
         at = next((k for k in reversed(range(len(parts))) if parts[k]), None)
@@ -253,7 +253,7 @@ def _with_a_key_twice(document: Any) -> str:
 @SAME
 @given(DOCUMENTS)
 def test_every_document_with_a_key_given_twice_is_refused(document: Any) -> None:
-    """Counting colons and keys finds it, wherever it hides and whatever colons stand in strings."""
+    """Counting colons and keys finds it in any place, with any colons in strings."""
     text = _with_a_key_twice(document)
     if text:
         assert "is given twice in one object" in complaint(text.encode())
@@ -285,14 +285,14 @@ PLACES = {
 
 @pytest.mark.parametrize(("body", "words"), PLACES.values(), ids=PLACES)
 def test_a_refusal_names_the_place(body: bytes, words: str) -> None:
-    """Line and column count from 1 and lead to the first character of what is wrong; bytes where there are none."""
+    """Line and column count from 1, and lead to the first wrong character; to a byte if it is not UTF-8."""
     assert complaint(body).startswith(words)
 
 
 @pytest.mark.parametrize("deep", [b"[" * 100_000, b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 100_000])
 @pytest.mark.parametrize("before", [b"", b"[1e400, "], ids=["fast", "careful"])
 def test_deep_nesting_is_refused_without_a_recursion_error(before: bytes, deep: bytes) -> None:
-    """However deep, and by either parser."""
+    """At any depth, by both parsers."""
     assert "nested" in complaint(before + deep)
 
 
@@ -304,7 +304,7 @@ def test_nesting_that_a_request_needs_is_read(depth: int) -> None:
 
 
 def test_an_array_that_stands_twice_in_a_document_is_written_twice() -> None:
-    """Its text is made once; an equal array and a part of it are themselves."""
+    """Its text is made once. An equal array, or a slice of it, is written separately."""
     o, equal = np.arange(5000.0).reshape(50, 100), np.arange(5000.0).reshape(50, 100)
     document = {"layers": [{"o": o, "half": o[25:]}, {"factors": {"da_dw": o}, "a": equal}], "outputs": o.T}
     whole, half, turned = o.tolist(), o[25:].tolist(), o.T.tolist()
@@ -329,7 +329,7 @@ PIECES = {
 def test_an_array_is_written_in_pieces_as_it_would_be_in_one(
     array: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To the byte; the checkpoint is looked at between the pieces."""
+    """The bytes are the same, and the checkpoint is called between the pieces."""
     monkeypatch.setattr("service.encoding.codec._AT_ONCE", 0)
     looks: list[None] = []
     document = {"a": [1.5], "b": [{"array": array}, {"array": array[:2]}]}
@@ -341,7 +341,7 @@ def test_an_array_is_written_in_pieces_as_it_would_be_in_one(
 
 
 def test_what_a_checkpoint_raises_while_an_answer_is_written_comes_out() -> None:
-    """As it is: orjson would make a TypeError of it."""
+    """The exception is unchanged: orjson would turn it into a TypeError."""
 
     class Stop(Exception):
         pass
@@ -355,7 +355,7 @@ def test_what_a_checkpoint_raises_while_an_answer_is_written_comes_out() -> None
 
 
 def test_few_records_are_written_though_the_time_is_over() -> None:
-    """orjson turns what is raised within it into an error of its own, which would be a 500."""
+    """An exception within orjson would become a 500."""
 
     def over() -> None:
         raise TimeoutError

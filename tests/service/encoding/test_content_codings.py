@@ -1,4 +1,4 @@
-"""zstd and gzip: what comes back is what went in, a bomb is stopped, and broken streams are told apart."""
+"""zstd and gzip: exact round trips, bombs are stopped, and broken streams are refused."""
 
 import gzip
 import io
@@ -24,7 +24,7 @@ each_coding = pytest.mark.parametrize("coding", CODINGS)
 
 
 def bomb(coding: str, size: int) -> bytes:
-    """Zeros, compressed as tightly as can be, without ever holding them."""
+    """Zeros, compressed as far as possible, without the memory of the zeros."""
     zeros = bytes(16 * MB)
     compressor = zlib.compressobj(9, wbits=31) if coding == "gzip" else zstd.ZstdCompressor(level=19)
     parts = [compressor.compress(zeros) for _ in range(size // len(zeros))]
@@ -35,7 +35,7 @@ def bomb(coding: str, size: int) -> bytes:
 @settings(max_examples=50, deadline=None)
 @given(data=st.binary(max_size=5000), repeated=st.integers(1, 300))
 def test_what_comes_back_is_what_went_in(coding: str, data: bytes, repeated: int) -> None:
-    """Over several slices and pieces."""
+    """With several slices and pieces."""
     whole = data * repeated
     assert expand(coding, CODINGS[coding].compress(whole), len(whole)) == whole
 
@@ -43,7 +43,7 @@ def test_what_comes_back_is_what_went_in(coding: str, data: bytes, repeated: int
 @each_coding
 @pytest.mark.parametrize("size", [0, 1, MB - 1, MB, MB + 1, 5 * MB])
 def test_exactly_what_may_come_out_comes_out(coding: str, size: int) -> None:
-    """Also where that ends with a piece; one byte more is too much."""
+    """Even if the limit is the end of a piece. One byte more is refused."""
     assert len(expand(coding, CODINGS[coding].compress(bytes(size)), size)) == size
     with pytest.raises(TooMuch):
         expand(coding, CODINGS[coding].compress(bytes(size + 1)), size)
@@ -77,14 +77,14 @@ def test_a_bomb_is_stopped_with_little_memory_and_time(coding: str) -> None:
 
 
 def _seconds(act: Callable[[], object]) -> float:
-    """The CPU time of this thread for something."""
+    """The CPU time that this thread takes for a call."""
     start = time.thread_time()
     act()
     return time.thread_time() - start
 
 
 def test_a_stream_of_many_empty_parts_costs_nothing() -> None:
-    """300,000 empty gzip members are refused at the second: in less time than it takes to go through a tenth."""
+    """300,000 empty gzip members are refused at the second member."""
     member = gzip.compress(b"")
     stream = member * 300_000
 
@@ -96,7 +96,7 @@ def test_a_stream_of_many_empty_parts_costs_nothing() -> None:
 
 
 def test_a_window_that_takes_more_memory_than_the_output_is_refused() -> None:
-    """A frame of zstd may ask for a window of gigabytes; 8 MiB are what every decoder has to have."""
+    """A zstd frame can ask for a window of gigabytes; every decoder must support 8 MiB."""
     for log, fine in ((23, True), (27, False)):
         options = {zstd.CompressionParameter.window_log: log, zstd.CompressionParameter.content_size_flag: 0}
         buffer = io.BytesIO()
@@ -111,7 +111,7 @@ def test_a_window_that_takes_more_memory_than_the_output_is_refused() -> None:
 
 @each_coding
 def test_a_stream_that_is_cut_short_is_refused_wherever_it_ends(coding: str) -> None:
-    """At every byte: what came may be a whole document."""
+    """At every byte, even if the received part is a complete document."""
     compressed = CODINGS[coding].compress(b"[1, 2, 3]")
     for length in range(len(compressed)):
         with pytest.raises(BadCoding, match=f"cut short after {length} bytes"):
@@ -131,7 +131,7 @@ def test_what_follows_behind_the_end_is_refused_and_counted(coding: str, far: bo
 
 @each_coding
 def test_a_changed_byte_is_never_more_than_a_refusal(coding: str) -> None:
-    """No other exception comes out, whatever is in the stream."""
+    """No other exception is raised, for any stream."""
     compressed = bytearray(CODINGS[coding].compress(b"[1, 2, 3]" * 50))
     refused = 0
     for at in range(len(compressed)):
@@ -145,7 +145,7 @@ def test_a_changed_byte_is_never_more_than_a_refusal(coding: str) -> None:
 
 
 def test_gzip_is_held_against_its_checksum() -> None:
-    """The last eight bytes: without them, a changed number would be computed with."""
+    """Without the check of the last eight bytes, a changed number would be computed with."""
     compressed = bytearray(gzip.compress(b"[1, 2, 3]"))
     compressed[-8] ^= 1
     with pytest.raises(BadCoding, match="incorrect data check"):
@@ -153,6 +153,6 @@ def test_gzip_is_held_against_its_checksum() -> None:
 
 
 def test_what_is_written_is_read_by_everybody_elses_libraries() -> None:
-    """gzip by the standard library's, zstd by its own."""
+    """The standard library reads our gzip, and the zstd library our zstd."""
     assert gzip.decompress(CODINGS["gzip"].compress(b"x" * 9999)) == b"x" * 9999
     assert zstd.decompress(CODINGS["zstd"].compress(b"x" * 9999)) == b"x" * 9999

@@ -1,4 +1,4 @@
-"""Lists of numbers that are read straight into arrays: the same document as by the other way, or none."""
+"""Lists of numbers that are parsed directly into arrays: the result is that of the slow parser."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ LONG = ", ".join(["0.1"] * 2000)  # so that a body is large enough to be read th
 
 
 def in_lists(document: Any) -> Any:
-    """A document with lists for arrays."""
+    """A document with its arrays as lists."""
     if isinstance(document, dict):
         return {key: in_lists(value) for key, value in document.items()}
     return document.tolist() if isinstance(document, np.ndarray) else document
@@ -67,7 +67,7 @@ UNUSUAL = {
 
 @pytest.mark.parametrize("text", UNUSUAL.values(), ids=UNUSUAL)
 def test_what_is_no_array_is_read_the_other_way(text: str) -> None:
-    """The schema sees what the client wrote, and can name the element."""
+    """So the schema sees what the client wrote, and can name the element."""
     body = f'{{"inputs": {text}, "weights": [{LONG}]}}'.encode()
     with pytest.raises(Unusual):
         read(body, ARRAYS, Outline(body).lists)
@@ -75,7 +75,7 @@ def test_what_is_no_array_is_read_the_other_way(text: str) -> None:
 
 
 def test_an_object_of_more_members_than_any_contract_has_is_read_the_other_way() -> None:
-    """simdjson looks a member up by going through all before it: a million of them would take for ever."""
+    """simdjson searches linearly for a member, which takes too long for a million members."""
     members = ", ".join(f'"{number}": 1' for number in range(65))
     body = f'{{"inputs": [{LONG}], "network": {{{members}}}}}'.encode()
     with pytest.raises(Unusual):
@@ -84,19 +84,19 @@ def test_an_object_of_more_members_than_any_contract_has_is_read_the_other_way()
 
 
 def test_a_key_that_is_given_twice_is_refused_in_a_large_body() -> None:
-    """simdjson keeps one of them without a word."""
+    """simdjson silently keeps one of the values."""
     with pytest.raises(MalformedJSON, match="given twice"):
         decode(f'{{"inputs": [{LONG}], "inputs": [1]}}'.encode(), ARRAYS)
 
 
 def test_a_byte_order_mark_is_refused_in_a_large_body() -> None:
-    """simdjson passes over it."""
+    """simdjson skips it."""
     with pytest.raises(MalformedJSON):
         decode(b"\xef\xbb\xbf" + f'{{"inputs": [{LONG}]}}'.encode(), ARRAYS)
 
 
 def test_an_array_outlives_the_body() -> None:
-    """Its numbers are its own, when the parser's memory is used again."""
+    """Its numbers stay when the parser's memory is reused."""
     body = f'{{"inputs": [{LONG}]}}'.encode()
     kept: Array = decode(body, ARRAYS)["inputs"]
     for _ in range(20):

@@ -1,4 +1,4 @@
-"""The outline of a JSON text: what decoding takes at most, and what stands outside of strings."""
+"""The outline of a JSON text: an upper bound of the memory of decoding, and the bytes outside of strings."""
 
 import gc
 import json
@@ -23,7 +23,7 @@ Taken = dict[str, tuple[int, int, int, int]]  # by name: bytes of the body, fore
 
 @pytest.fixture(scope="module")
 def measured() -> Taken:
-    """What decoding each document takes in a fresh process."""
+    """The memory that decoding each document takes in a new process."""
     command = [sys.executable, "-m", "tests.decoding"]
     found: Taken = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
     return found
@@ -31,14 +31,14 @@ def measured() -> Taken:
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_decoding_takes_no_more_memory_than_was_foreseen(measured: Taken, name: str) -> None:
-    """By the resident memory of a process, the parsers' own included, with the fast reader and without it."""
+    """Measured as the resident memory of a process, parsers included, with the fast parser and without it."""
     _, foreseen, fast, plain = measured[name]
     assert max(fast, plain) <= foreseen + SLACK
 
 
 @pytest.mark.parametrize("name", ORDINARY)
 def test_ordinary_documents_take_a_third_of_what_was_foreseen_at_least(measured: Taken, name: str) -> None:
-    """Else requests would be refused, or wait, for memory that nobody uses."""
+    """Otherwise requests would be refused, or wait, for memory that they do not use."""
     _, foreseen, fast, plain = measured[name]
     assert foreseen <= 3 * max(fast, plain) + SLACK
 
@@ -63,7 +63,7 @@ def test_a_document_takes_no_more_than_was_foreseen(name: str, arrays: frozenset
 
 
 def test_a_small_document_is_foreseen_as_a_large_one() -> None:
-    """The counts of a short text and of a long one are made in two ways."""
+    """Short and long texts are counted by different code."""
     for size in (1, 10, 1000, 5000):
         text = b"[" + b'{"a":[1,"x"]},' * size + b"0]"
         found = Outline(text)
@@ -83,7 +83,7 @@ def _document(chance: random.Random, depth: int = 0) -> Any:
 
 
 def _outside(text: bytes) -> list[tuple[int, int]]:
-    """The marks outside of strings and where they are, byte by byte."""
+    """The marks outside of strings and their positions, found byte by byte."""
     found, inside, escaped = [], False, False
     for at, byte in enumerate(text):
         if inside:
@@ -104,7 +104,7 @@ def _depth(document: Any) -> int:
 def test_what_stands_outside_of_strings_is_what_a_plain_reader_finds(
     monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    """Quotes within strings, runs of backslashes in front of them, and all of it over the edges of slices."""
+    """With quotes in strings, runs of backslashes in front of them, and both across the edges of slices."""
     monkeypatch.setattr(outline, "_SLICE", size)
     for seed in range(300):
         chance = random.Random(seed)

@@ -1,4 +1,4 @@
-"""Places in a JSON text as paths, and keys given twice, against a document that was parsed."""
+"""Paths to positions in a JSON text, and keys given twice, compared with a parsed document."""
 
 import json
 import random
@@ -25,7 +25,7 @@ def _paths(document: Any, path: Path = ()) -> Iterator[Path]:
 
 @pytest.mark.parametrize("seed", range(200))
 def test_the_path_to_a_place_is_that_of_the_document(seed: int) -> None:
-    """Through lists and objects, whatever stands in keys and strings on the way; of the whole text or of its front."""
+    """Through lists and objects, with any keys and strings, for the whole text and for its front."""
     chance = random.Random(seed)
     document = [_document(chance)]
     path = chance.choice([path for path in _paths(document) if path])
@@ -53,5 +53,5 @@ TWICE: dict[str, tuple[str, tuple[Path, str]]] = {
 
 @pytest.mark.parametrize(("text", "found"), TWICE.values(), ids=TWICE)
 def test_a_key_given_twice_is_found_with_its_object(text: str, found: tuple[Path, str]) -> None:
-    """Also where it is written in two ways, and not where two objects have it."""
+    """Also if the key is written in two ways, but not if two objects have the same key."""
     assert Structure(text.encode(), orjson.loads).key_twice() == found

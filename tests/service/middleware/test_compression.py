@@ -1,4 +1,4 @@
-"""Answers as the client accepts them: the coding it likes best, the headers that go with it, and nothing twice."""
+"""Compression of answers: the negotiated coding, its headers, and no double compression."""
 
 import gzip
 import json
@@ -59,7 +59,10 @@ each_header = pytest.mark.parametrize(("header", "large", "small"), ACCEPTED.val
 
 @each_header
 def test_the_coding_is_the_one_that_is_liked_best(header: str | None, large: str | None, small: str | None) -> None:
-    """By q-value, zstd among equals; identity least unless it is named, and never where it is ruled out."""
+    """The highest q-value wins, zstd among equals.
+
+    Identity is last unless it is named, and never chosen if it is excluded.
+    """
     accepted = parse_accept_header(header, Accept)
     assert (coding_for(accepted), coding_for(accepted, small=True)) == (large, small)
 
@@ -72,7 +75,7 @@ def _get(client: FlaskClient, path: str, header: str | None, method: str = "GET"
 def test_an_answer_is_sent_as_the_client_likes_it(
     client: FlaskClient, header: str | None, large: str | None, small: str | None
 ) -> None:
-    """Whole, with its length; a cache is told that it depends on Accept-Encoding, whatever came of it."""
+    """It is complete and has its length. Vary names Accept-Encoding in every case."""
     for path, coding in ((LARGE, large), (SMALL, small)):
         answer = _get(client, path, header)
         assert answer.headers["Vary"] == "Accept-Encoding"
@@ -94,7 +97,7 @@ def _app_with(path: str, answer: Any) -> FlaskClient:
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 def test_compression_begins_at_4096_bytes(coding: str) -> None:
-    """One byte less fits into the packets that are sent anyway."""
+    """A smaller answer fits into the packets that are sent anyway."""
     assert SMALLEST == 4096
     for size in (4095, 4096):
         client = _app_with("/text", lambda size=size: Response("x" * size, content_type="text/plain"))
@@ -116,13 +119,13 @@ KINDS = {
 
 @pytest.mark.parametrize(("kind", "packed"), KINDS.items(), ids=KINDS)
 def test_only_text_is_compressed(kind: str, packed: bool) -> None:
-    """A picture is compressed already."""
+    """Pictures are already compressed."""
     answer = _get(_app_with("/x", lambda: Response(b"x" * 9999, content_type=kind)), "/x", "gzip")
     assert ("Content-Encoding" in answer.headers) == ("Vary" in answer.headers) == packed
 
 
 def test_what_is_compressed_already_is_left_alone() -> None:
-    """Twice would be read by nobody."""
+    """No client could read a body that is compressed twice."""
     body = gzip.compress(bytes(99_999), mtime=0).ljust(9999)
     packed = Response(body, content_type="text/plain", headers={"Content-Encoding": "gzip"})
     answer = _get(_app_with("/x", lambda: packed), "/x", "zstd")
@@ -131,14 +134,14 @@ def test_what_is_compressed_already_is_left_alone() -> None:
 
 @pytest.mark.parametrize("status", [204, 206])
 def test_nothing_and_a_part_are_left_alone(status: int) -> None:
-    """A part of a file is counted in its own bytes."""
+    """The range of a partial answer counts the bytes of the file."""
     body = b"" if status == 204 else b"x" * 9999
     answer = _get(_app_with("/x", lambda: Response(body, status, content_type="text/plain")), "/x", "gzip")
     assert (answer.data, "Content-Encoding" in answer.headers) == (body, False)
 
 
 def test_a_large_problem_is_compressed_too() -> None:
-    """Twenty mistakes may take their room."""
+    """A problem with twenty mistakes can be large."""
 
     def refuse() -> None:
         raise Refusal(INVALID_REQUEST, "much is wrong", [{"pointer": f"#/{n}", "detail": "x" * 300} for n in range(20)])
@@ -151,7 +154,7 @@ def test_a_large_problem_is_compressed_too() -> None:
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 def test_a_gradient_is_compressed(client: FlaskClient, coding: str) -> None:
-    """To less than half, number for number the same."""
+    """To less than half its size, with the same numbers."""
     weights = np.random.default_rng(0).normal(size=(20, 20)).tolist()
     body = {
         "network": {"layers": [{"activation": "tanh", "weights": weights}]},
@@ -167,7 +170,7 @@ def test_a_gradient_is_compressed(client: FlaskClient, coding: str) -> None:
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd", "identity"])
 def test_head_tells_the_length_of_what_get_sends(client: FlaskClient, coding: str) -> None:
-    """Compressed as it would be."""
+    """The length is that of the compressed body."""
     head, get = _get(client, LARGE, coding, "HEAD"), _get(client, LARGE, coding)
     for name in ("Content-Length", "Content-Encoding", "Vary", "ETag"):
         assert head.headers.get(name) == get.headers.get(name)
@@ -175,7 +178,7 @@ def test_head_tells_the_length_of_what_get_sends(client: FlaskClient, coding: st
 
 
 def test_a_file_is_compressed_and_no_part_of_it_offered(tmp_path: Any) -> None:
-    """What is sent has other bytes than the file, so a range of the file would be none of it."""
+    """A range of the file would not be a range of the compressed body."""
     (tmp_path / "large.css").write_text("a { color: red }\n" * 1000)
     app = create_app()
     app.static_folder = str(tmp_path)
@@ -189,7 +192,7 @@ def test_a_file_is_compressed_and_no_part_of_it_offered(tmp_path: Any) -> None:
 
 
 def test_what_is_refused_beforehand_is_not_worked_on() -> None:
-    """A client that can read no answer gets a 406 before the work is done, in plain bytes, as there is no other way."""
+    """If no coding is acceptable, the client gets an uncompressed 406 before the work is done."""
     worked: list[bool] = []
     client = _app_with("/labour", lambda: worked.append(True) or "x" * 9999)  # type: ignore[func-returns-value]
     assert _get(client, "/labour", "*;q=0").status_code == 406

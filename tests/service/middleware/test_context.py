@@ -1,4 +1,4 @@
-"""The account of every request: an id on every answer, the stages, and what the observers are told at the end."""
+"""The context of every request: an id on every answer, the stages, and the Exchange that observers get."""
 
 import re
 import time
@@ -22,12 +22,12 @@ REQUEST = {
 
 
 class Broken(RuntimeError):
-    """A fault of ours."""
+    """The exception of a view with a fault."""
 
 
 @dataclass
 class Watched:
-    """An app, a client of it, and what its observer was told."""
+    """An app, a client for it, and the exchanges that its observer got."""
 
     app: Flask = field(default_factory=create_app)
     told: list[Exchange] = field(default_factory=list)
@@ -37,13 +37,13 @@ class Watched:
         self.client: FlaskClient = self.app.test_client()
 
     def fail(self) -> str:
-        """A view with a fault."""
+        """Raise an exception."""
         raise Broken("a fault of ours")
 
 
 @pytest.fixture
 def watched() -> Watched:
-    """A fresh app, whose path /fail has a fault."""
+    """A new app, whose path /fail raises."""
     found = Watched()
     found.app.add_url_rule("/fail", view_func=found.fail)
     return found
@@ -66,7 +66,7 @@ ASKED = {
 
 @pytest.mark.parametrize(("method", "path", "status"), ASKED.values(), ids=ASKED)
 def test_every_answer_has_the_id_and_is_told_once(watched: Watched, method: str, path: str, status: int) -> None:
-    """Without exception: files, pages, unknown paths, faults."""
+    """This includes files, pages, unknown paths and faults."""
     with watched.client.open(path, method=method, headers={"X-Request-ID": "lesson-7"}) as answer:
         assert (answer.status_code, answer.headers["X-Request-ID"]) == (status, "lesson-7")
     (told,) = watched.told
@@ -74,7 +74,7 @@ def test_every_answer_has_the_id_and_is_told_once(watched: Watched, method: str,
 
 
 def test_a_gradient_is_told_with_sizes_stages_and_time(watched: Watched) -> None:
-    """Bytes as they were sent, seconds from the first to the last, the four stages within them."""
+    """Bytes as they were sent, seconds from the first byte to the last, and the four stages within them."""
     answer = watched.client.post("/v1/gradients", json=REQUEST)
     (told,) = watched.told
     assert (told.method, told.route, told.status, told.problem) == ("POST", "/v1/gradients", 200, None)
@@ -86,7 +86,7 @@ def test_a_gradient_is_told_with_sizes_stages_and_time(watched: Watched) -> None
 
 
 def test_a_body_without_a_length_is_counted(watched: Watched) -> None:
-    """Of a chunked body nobody says beforehand how long it is."""
+    """The length of a chunked body is not known beforehand."""
     environ = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
     with watched.app.test_request_context("/v1/gradients", method="POST", data=b"{}   ") as context:
         asked = context.request.environ | environ
@@ -107,19 +107,19 @@ ROUTES = {
 
 @pytest.mark.parametrize(("path", "route"), ROUTES.items(), ids=ROUTES)
 def test_a_route_is_told_and_not_the_path(watched: Watched, path: str, route: str) -> None:
-    """In OpenAPI's way of writing; there are as many routes as the service has, and one for all else."""
+    """The exchange has the route in OpenAPI's notation, or "unmatched". So the number of labels is bounded."""
     with watched.client.get(path):
         assert watched.told[0].route == route
 
 
 def test_a_method_that_is_none_is_told_as_other(watched: Watched) -> None:
-    """A client must not choose how many there are."""
+    """A client must not be able to create new labels."""
     watched.client.open("/v1", method="BREW")
     assert watched.told[0].method == "other"
 
 
 def test_what_has_no_body_is_told_as_of_no_bytes(watched: Watched) -> None:
-    """The answer to HEAD and the 304 say how long the document is, and do not send it."""
+    """Answers to HEAD and 304 have the length of the document in their headers, but no body."""
     tag = watched.client.head("/v1/losses").headers["ETag"]
     answer = watched.client.get("/v1/losses", headers={"If-None-Match": tag})
     assert (answer.status_code, answer.data) == (304, b"")
@@ -127,20 +127,20 @@ def test_what_has_no_body_is_told_as_of_no_bytes(watched: Watched) -> None:
 
 
 def test_the_bytes_of_a_file_are_told(watched: Watched) -> None:
-    """Though it is read only while it is sent."""
+    """The size is known although the file is read only while it is sent."""
     with watched.client.get("/static/pages.css") as answer:
         assert watched.told[0].response_bytes == len(answer.data) > 0
 
 
 def test_a_problem_is_told_by_its_name(watched: Watched) -> None:
-    """That of Flask's own errors too."""
+    """This includes the problems of Flask's own errors."""
     watched.client.get("/nothing")
     watched.client.post("/v1/gradients", json={})
     assert [told.problem for told in watched.told] == ["not-found", "invalid-request"]
 
 
 def test_a_fault_is_told_with_its_exception(watched: Watched) -> None:
-    """For the log; the client learns nothing of it."""
+    """The log gets the exception; the client does not."""
     answer = watched.client.get("/fail")
     (told,) = watched.told
     assert (told.status, told.problem) == (500, "internal-error")
@@ -149,7 +149,7 @@ def test_a_fault_is_told_with_its_exception(watched: Watched) -> None:
 
 
 def test_a_fault_behind_the_views_is_answered_like_any_other(watched: Watched) -> None:
-    """What is done to every answer may fail too: a problem, an id, the exception told."""
+    """An after_request function may fail, too: the answer is a problem with an id, and the exception is reported."""
     failed: list[bool] = []
 
     def fail_once(response: Response) -> Response:
@@ -166,7 +166,7 @@ def test_a_fault_behind_the_views_is_answered_like_any_other(watched: Watched) -
 
 
 def test_the_size_of_the_network_is_told(watched: Watched) -> None:
-    """Two weights and two biases, and three products of matrices over three samples; where there is none, none."""
+    """Two weights and two biases, and three matrix products over three samples. Other requests have no such size."""
     layer = {"activation": "relu", "weights": [[1.0, 2.0]], "biases": [0.0, 0.0]}
     batch = {"network": {"layers": [layer]}, "inputs": [[1.0]] * 3, "targets": [[0.0, 0.0]] * 3}
     watched.client.post("/v1/gradients", json=batch)
@@ -177,19 +177,19 @@ def test_the_size_of_the_network_is_told(watched: Watched) -> None:
 
 
 def _from_the_front(watched: Watched, path: str, method: str = "GET", **known: Any) -> Any:
-    """A request of which the server's front knows something."""
+    """A request with values from the server's front."""
     environ = {f"chainrule.{name}": value for name, value in known.items()}
     return watched.client.open(path, method=method, environ_overrides=environ)
 
 
 def test_time_counts_from_when_the_head_had_arrived(watched: Watched) -> None:
-    """Where the front says when that was."""
+    """If the front passes that time on."""
     _from_the_front(watched, "/v1", received=time.perf_counter() - 5)
     assert 5 < watched.told[0].seconds < 65
 
 
 def test_the_stages_of_the_front_come_first(watched: Watched) -> None:
-    """In the header and in what is told; the front's own are not changed."""
+    """In the header and in the exchange. The front's own stages are not changed."""
     stages = {"receive": 0.25, "queue": 0.5}
     answer = watched.client.post(
         "/v1/gradients", json=REQUEST, environ_overrides={"chainrule.stages": stages, "chainrule.received": 0.0}
@@ -214,7 +214,7 @@ def _overloaded() -> Refusal:
 
 @pytest.mark.parametrize("refused", REFUSED.values(), ids=REFUSED)
 def test_what_the_front_refuses_is_answered_as_any_refusal(watched: Watched, refused: Callable[[Watched], Any]) -> None:
-    """Before everything else, with the headers of the refusal, an id, and an account."""
+    """It is answered before everything else, with the headers of the refusal, an id and an exchange."""
     answer = refused(watched)
     assert (answer.status_code, answer.mimetype) == (503, "application/problem+json")
     assert (answer.headers["Retry-After"], answer.get_json(force=True)["detail"]) == ("3", "too many")

@@ -1,4 +1,4 @@
-"""Browsers' pages of other origins: shut out unless the settings name them, and then let in with errors and all."""
+"""CORS: pages of other origins are excluded unless the settings name their origins; then they see errors, too."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -39,14 +39,14 @@ def _allowances(answer: TestResponse) -> dict[str, str]:
 
 
 def test_without_the_setting_nothing_is_allowed(client: FlaskClient) -> None:
-    """No header of CORS, and none that says that it matters who asks."""
+    """There are no CORS headers, and Vary does not name Origin."""
     for answer in (_preflight(client), client.get("/v1", headers={"Origin": PAGE})):
         assert _allowances(answer) == {}
         assert "Origin" not in answer.headers.get("Vary", "")
 
 
 def test_a_preflight_of_a_page_that_may_is_told_what_it_may() -> None:
-    """204, and everything that a page has to send here."""
+    """204, with every method and header that a page needs here."""
     answer = _preflight(_client(OTHER, PAGE))
     assert (answer.status_code, answer.data) == (204, b"")
     assert "Content-Type" not in answer.headers
@@ -70,7 +70,7 @@ def test_a_preflight_of_a_page_that_may_is_told_what_it_may() -> None:
     "origin", [OTHER, PAGE.upper(), f"{PAGE}:443", f"{PAGE}.evil.example", "http://course.example", "null"]
 )
 def test_an_origin_is_compared_exactly(origin: str) -> None:
-    """Another scheme, port or letter is another origin: answered, but the browser does not show it to the page."""
+    """A different scheme, port or letter is a different origin. The browser then hides the answer from the page."""
     client = _client(PAGE)
     for answer in (_preflight(client, origin), client.get("/v1", headers={"Origin": origin})):
         assert _allowances(answer) == {}
@@ -78,7 +78,10 @@ def test_an_origin_is_compared_exactly(origin: str) -> None:
 
 
 def test_an_answer_to_a_page_that_may_shows_its_headers() -> None:
-    """Those that a page cannot read otherwise; never with credentials, as cookies mean nothing here."""
+    """The headers that a page cannot read otherwise are exposed.
+
+    Credentials are never allowed, because we use no cookies.
+    """
     answer = _client(PAGE).get("/v1", headers={"Origin": PAGE})
     assert answer.status_code == 200
     assert set(_allowances(answer)) == {"Access-Control-Allow-Origin", "Access-Control-Expose-Headers"}
@@ -88,14 +91,14 @@ def test_an_answer_to_a_page_that_may_shows_its_headers() -> None:
 
 
 def test_a_cache_is_told_that_the_origin_matters_also_where_there_is_none() -> None:
-    """Or it would give a page the answer to somebody who had no origin."""
+    """Otherwise a cache could serve a page the answer to a request without an origin."""
     answer = _client(PAGE).get("/v1")
     assert _allowances(answer) == {}
     assert "Origin" in _words(answer, "Vary")
 
 
 def test_a_star_lets_every_page_in() -> None:
-    """With the star itself, so the answer is the same for all."""
+    """The value is the star itself, so the answer is the same for all origins."""
     client = _client("*")
     for answer in (_preflight(client, OTHER), client.get("/v1", headers={"Origin": OTHER})):
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
@@ -104,7 +107,7 @@ def test_a_star_lets_every_page_in() -> None:
 
 
 def test_a_page_may_read_why_it_was_refused(tmp_path: Path) -> None:
-    """A 401, 404, 405, 413, 503 that a page cannot read is a riddle to its reader."""
+    """The page can read a 401, 404, 405, 413 and 503."""
     file = tmp_path / "keys"
     file.write_text(new_key("alice")[1])
     client, from_page = _client(PAGE), {"Origin": PAGE}
@@ -121,7 +124,7 @@ def test_a_page_may_read_why_it_was_refused(tmp_path: Path) -> None:
 
 
 def test_a_preflight_needs_no_key(tmp_path: Path) -> None:
-    """A browser cannot send one with it; what is no preflight needs it all the same."""
+    """A browser cannot send a key with it. Other OPTIONS requests need one."""
     file = tmp_path / "keys"
     file.write_text(new_key("alice")[1])
     client = _client(PAGE, api_keys_file=str(file))
@@ -131,7 +134,7 @@ def test_a_preflight_needs_no_key(tmp_path: Path) -> None:
 
 
 def test_what_is_no_preflight_tells_the_methods_of_the_path() -> None:
-    """OPTIONS as HTTP has it."""
+    """An ordinary OPTIONS request is answered as HTTP specifies."""
     answer = _client(PAGE).options(URL, headers={"Origin": PAGE})
     assert (answer.status_code, _words(answer, "Allow")) == (200, {"OPTIONS", "POST"})
     assert answer.headers["Access-Control-Allow-Origin"] == PAGE

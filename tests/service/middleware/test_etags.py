@@ -1,4 +1,4 @@
-"""Documents that a client keeps: a tag, how long it holds, and 304 where nothing has changed."""
+"""ETags: documents have one, with a lifetime, and an unchanged document is answered with 304."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ REQUEST = {"network": {"layers": [{"activation": "tanh", "weights": [[0.5]]}]}, 
 
 @pytest.mark.parametrize("path", DOCUMENTS)
 def test_a_document_that_has_not_changed_is_not_sent_again(client: FlaskClient, path: str) -> None:
-    """304, without a body, with the headers that a cache renews: tag, time, and what the answer depends on."""
+    """304 without a body, with the headers that a cache updates: ETag, Cache-Control and Vary."""
     first = client.get(path)
     assert first.headers["ETag"].startswith('W/"')
     assert first.headers["Cache-Control"] == "public, max-age=300"
@@ -44,14 +44,14 @@ def test_a_document_that_has_not_changed_is_not_sent_again(client: FlaskClient, 
 
 @pytest.mark.parametrize("form", ['{}, W/"x"', 'W/"x",{}', "*", "strong"])
 def test_every_form_of_asking_is_understood(client: FlaskClient, form: str) -> None:
-    """Several tags, any tag, and the tag without the sign that it is a weak one."""
+    """Several ETags, any ETag (*), and the ETag without the prefix of a weak one."""
     tag = client.get("/v1/losses").headers["ETag"]
     asked = tag.removeprefix("W/") if form == "strong" else form.format(tag)
     assert client.get("/v1/losses", headers={"If-None-Match": asked}).status_code == 304
 
 
 def test_another_tag_gets_the_document(client: FlaskClient) -> None:
-    """Whole."""
+    """The complete document."""
     for asked in ('W/"x"', '"x"', client.get("/v1/losses").headers["ETag"], "rubbish"):
         answer = client.get("/v1/activations", headers={"If-None-Match": asked})
         assert answer.status_code == 200
@@ -59,7 +59,10 @@ def test_another_tag_gets_the_document(client: FlaskClient) -> None:
 
 
 def test_each_document_has_its_own_tag_and_keeps_it(client: FlaskClient) -> None:
-    """The same in every worker: it depends on the content alone. What a query changes changes it."""
+    """It depends only on the content, so it is the same in every worker.
+
+    A query that changes the content changes it.
+    """
     first = {path: client.get(path).headers["ETag"] for path in DOCUMENTS}
     assert len(set(first.values())) == len(DOCUMENTS)
     other = create_app().test_client()
@@ -70,7 +73,10 @@ def test_each_document_has_its_own_tag_and_keeps_it(client: FlaskClient) -> None
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 @pytest.mark.parametrize("path", ["/v1/losses", "/static/pages.css", "/problems"])
 def test_the_tag_is_one_for_all_forms(client: FlaskClient, path: str, coding: str) -> None:
-    """Weak: whoever has the document in one form need not fetch it in another. A 304 has no Content-Encoding."""
+    """It is weak, so that a client with one encoding of the document need not load another.
+
+    A 304 has no Content-Encoding.
+    """
     with client.get(path, headers={"Accept-Encoding": coding}) as packed, client.get(path) as plain:
         assert packed.headers["ETag"] == plain.headers["ETag"]
         assert packed.headers["ETag"].startswith('W/"')
@@ -83,7 +89,7 @@ def test_the_tag_is_one_for_all_forms(client: FlaskClient, path: str, coding: st
 
 
 def test_head_has_the_headers_of_get(client: FlaskClient) -> None:
-    """And takes If-None-Match as well."""
+    """HEAD understands If-None-Match, too."""
     head, get = client.head("/v1/losses"), client.get("/v1/losses")
     for name in ("ETag", "Cache-Control", "Vary", "Content-Length", "Content-Type"):
         assert head.headers[name] == get.headers[name]
@@ -92,7 +98,7 @@ def test_head_has_the_headers_of_get(client: FlaskClient) -> None:
 
 
 def test_nothing_else_is_kept(client: FlaskClient) -> None:
-    """Gradients, errors and health: no tag, no-store."""
+    """Gradients, errors and health have no ETag, but no-store."""
     answers = [
         client.post("/v1/gradients", json=REQUEST, headers={"If-None-Match": "*"}),
         client.post("/v1/gradients", json={}),
@@ -107,8 +113,10 @@ def test_nothing_else_is_kept(client: FlaskClient) -> None:
 
 
 def test_behind_keys_documents_are_the_clients_own(tmp_path: Path) -> None:
-    """No shared cache may give them to who has no key, and a key that was withdrawn is asked for again at once. What
-    needs no key stays public."""
+    """Shared caches must not store them, and a withdrawn key takes effect at once.
+
+    Documents that need no key stay public.
+    """
     key, line = new_key("alice")
     file = tmp_path / "keys"
     file.write_text(line)
@@ -123,7 +131,7 @@ def test_behind_keys_documents_are_the_clients_own(tmp_path: Path) -> None:
 
 
 def test_a_file_keeps_its_own_tag(client: FlaskClient) -> None:
-    """Flask gives it one by its time and size, and does not read it for that."""
+    """Flask makes it from time and size, without reading the file."""
     with client.get("/static/pages.css") as first:
         tag = first.headers["ETag"]
         assert "max-age=300" not in first.headers["Cache-Control"]

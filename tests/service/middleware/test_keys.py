@@ -1,4 +1,4 @@
-"""API keys: who is let in and by which header, how the file is read, and how it changes while the service runs."""
+"""API keys: which requests need one, how it is sent, how the file is read, and how it changes at run time."""
 
 import base64
 import hashlib
@@ -33,18 +33,18 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def guarded(file: Path) -> FlaskClient:
-    """A client of a service that asks for a key."""
+    """A client of a service that requires a key."""
     return create_app(replace(read_settings(), api_keys_file=str(file))).test_client()
 
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is looked at for every request."""
+    """Check the file for changes at every request."""
     monkeypatch.setattr(keys, "_PAUSE", 0.0)
 
 
 def _rewrite(file: Path, text: str) -> None:
-    """As an editor does it: a new file in the place of the old one."""
+    """Replace the file with a new one, as editors do."""
     other = file.with_suffix(".new")
     other.write_text(text)
     other.replace(file)
@@ -60,7 +60,7 @@ GIVEN = {
 
 @pytest.mark.parametrize("headers", GIVEN.values(), ids=GIVEN)
 def test_a_key_is_taken_as_bearer_or_in_its_own_header(guarded: FlaskClient, headers: dict[str, str]) -> None:
-    """For every endpoint under /v1."""
+    """This holds for every endpoint under /v1."""
     assert guarded.get("/v1", headers=headers).status_code == 200
     assert guarded.post("/v1/gradients", json=REQUEST, headers=headers).status_code == 200
 
@@ -85,7 +85,7 @@ NOT_GIVEN = {
 
 @pytest.mark.parametrize("headers", NOT_GIVEN.values(), ids=NOT_GIVEN)
 def test_without_a_key_that_is_known_there_is_a_401(guarded: FlaskClient, headers: dict[str, str]) -> None:
-    """A problem, with the way to send one; the key that was sent is not in it."""
+    """The answer is a problem that says how to send a key, and does not contain the key sent."""
     answer = guarded.post("/v1/gradients", json=REQUEST, headers=headers)
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, 'Bearer realm="chainrule"')
     document = answer.get_json(force=True)
@@ -97,7 +97,7 @@ def test_without_a_key_that_is_known_there_is_a_401(guarded: FlaskClient, header
 
 
 def test_a_key_in_the_query_is_none(guarded: FlaskClient) -> None:
-    """It would stand in the log of every proxy."""
+    """It would be logged by every proxy."""
     assert guarded.get(f"/v1?api_key={ALICE}&key={ALICE}").status_code == 401
 
 
@@ -105,13 +105,13 @@ def test_a_key_in_the_query_is_none(guarded: FlaskClient) -> None:
     "path", ["/livez", "/readyz", "/openapi.json", "/docs", "/problems", "/troubleshooting", "/static/pages.css", "/v2"]
 )
 def test_what_is_not_under_v1_needs_no_key(guarded: FlaskClient, path: str) -> None:
-    """Probes, documents, pages, files; a path that leads nowhere is told as such."""
+    """Probes, documents, pages and files need no key; an unknown path gets 404."""
     with guarded.get(path) as answer:
         assert answer.status_code == (404 if path == "/v2" else 200)
 
 
 def test_every_path_under_v1_needs_one(guarded: FlaskClient) -> None:
-    """Those that lead nowhere too, and wrong methods: nobody learns what is there. Paths as the router reads them."""
+    """This includes unknown paths and wrong methods, so that no client can explore the API without a key."""
     rules = [rule.rule for rule in guarded.application.url_map.iter_rules() if rule.rule.startswith("/v1")]
     assert len(rules) >= 8
     for path in (*rules, "/v1/nothing", "/v1/", "/v1/../v1/losses"):
@@ -133,7 +133,7 @@ ODD = (
 
 @pytest.mark.parametrize("path", ODD)
 def test_no_way_to_write_a_path_goes_past_the_key(guarded: FlaskClient, path: str) -> None:
-    """The router takes "//v1/losses" for "/v1/losses", so whoever looks at the path must do so too."""
+    """The router treats "//v1/losses" as "/v1/losses", so the check must do so, too."""
     answer = guarded.post("/", environ_overrides={"PATH_INFO": path})
     assert answer.status_code in {401, 404}
     with guarded.application.test_request_context(environ_overrides={"PATH_INFO": path}) as context:
@@ -141,13 +141,13 @@ def test_no_way_to_write_a_path_goes_past_the_key(guarded: FlaskClient, path: st
 
 
 def test_without_the_setting_nobody_is_asked(client: FlaskClient) -> None:
-    """A key that comes all the same is not looked at."""
+    """A key that is sent is ignored."""
     assert client.get("/v1", headers={"X-API-Key": "anything"}).status_code == 200
     assert ADMITS not in client.application.extensions
 
 
 def test_the_key_is_asked_for_before_the_body_is_read(guarded: FlaskClient) -> None:
-    """Who has none may not make the service read 32 MB."""
+    """A client without a key must not make the service read 32 MB."""
 
     class Untouched:
         def read(self, size: int = -1) -> bytes:
@@ -160,7 +160,7 @@ def test_the_key_is_asked_for_before_the_body_is_read(guarded: FlaskClient) -> N
 
 
 def test_the_front_may_ask_beforehand(guarded: FlaskClient) -> None:
-    """By the WSGI environment alone, before there is a request."""
+    """It needs only the WSGI environment, before there is a request object."""
     admits = guarded.application.extensions[ADMITS]
     assert admits({"PATH_INFO": "/v1/gradients", "HTTP_X_API_KEY": BOB})
     assert admits({"PATH_INFO": "/v1/gradients", "HTTP_AUTHORIZATION": f"Bearer {BOB}"})
@@ -172,7 +172,7 @@ def test_the_front_may_ask_beforehand(guarded: FlaskClient) -> None:
 
 
 def test_the_name_of_the_key_is_told_and_never_the_key(guarded: FlaskClient) -> None:
-    """To the observers: the log, say."""
+    """The observers, such as the log, get the name."""
     told: list[Any] = []
     guarded.application.extensions[OBSERVERS].append(told.append)
     for key in (ALICE, BOB, "unknown"):
@@ -182,7 +182,7 @@ def test_the_name_of_the_key_is_told_and_never_the_key(guarded: FlaskClient) -> 
 
 
 def test_every_known_key_is_compared_whichever_it_is(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In constant time each, and all of them: how long it takes tells nothing."""
+    """Each comparison takes constant time, and all keys are compared, so the time reveals nothing."""
     compared: list[tuple[str, str]] = []
 
     def compare(one: str, other: str) -> bool:
@@ -198,7 +198,7 @@ def test_every_known_key_is_compared_whichever_it_is(file: Path, monkeypatch: py
 
 
 def test_a_new_key_is_random_and_its_line_is_read(tmp_path: Path) -> None:
-    """256 bits of it, marked as ours for those who search for leaked secrets; the line has a hash and no key."""
+    """It has 256 random bits and a prefix for secret scanners. The line contains a hash, not the key."""
     made = [new_key("carol-2.b_c") for _ in range(50)]
     assert len({key for key, _ in made}) == 50
     for key, line in made:
@@ -212,7 +212,7 @@ def test_a_new_key_is_random_and_its_line_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "a\n", "#a", "x" * 65, "é", "a$"])
 def test_a_name_that_cannot_stand_in_the_file_gets_no_key(name: str) -> None:
-    """Nor in a line of the log."""
+    """Such a name could also break a line of the log."""
     with pytest.raises(BadKeys, match="1 to 64 of the characters"):
         new_key(name)
 
@@ -232,7 +232,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("line", BROKEN.values(), ids=BROKEN)
 def test_a_broken_line_starts_nothing_and_is_named_but_not_shown(tmp_path: Path, line: str) -> None:
-    """It may hold a key in clear."""
+    """The line may contain a key in clear text."""
     file = tmp_path / "keys"
     file.write_text(f"# keys\n{BOBS_LINE}\n{line}\n")
     with pytest.raises(BadSettings, match=r"CHAINRULE_API_KEYS_FILE: line 3 of .* must be name:sha256") as raised:
@@ -241,7 +241,7 @@ def test_a_broken_line_starts_nothing_and_is_named_but_not_shown(tmp_path: Path,
 
 
 def test_a_file_without_a_key_starts_nothing(tmp_path: Path) -> None:
-    """It would let nobody in; half-written or forgotten."""
+    """It may be incomplete or forgotten, and would refuse every client."""
     file = tmp_path / "keys"
     for text in ("", "\n\n", "# alice\n"):
         file.write_text(text)
@@ -250,7 +250,7 @@ def test_a_file_without_a_key_starts_nothing(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_starts_nothing(tmp_path: Path) -> None:
-    """Not there, or not text."""
+    """The file is missing, or not text."""
     for file in (tmp_path / "nothing", tmp_path):
         with pytest.raises(BadKeys, match="cannot be read"):
             read_keys(file)
@@ -261,7 +261,7 @@ def test_a_file_that_cannot_be_read_starts_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("at_once")
 def test_a_key_is_exchanged_without_a_restart(file: Path, guarded: FlaskClient) -> None:
-    """Old and new side by side under one name, then the new alone: in a new file, or in the same."""
+    """First both keys are valid under one name, then only the new one. The file is replaced or rewritten."""
     new, new_line = new_key("alice")
     status = {key: lambda key=key: guarded.get("/v1", headers={"X-API-Key": key}).status_code for key in (ALICE, new)}
     assert (status[ALICE](), status[new]()) == (200, 401)
@@ -276,7 +276,10 @@ def test_a_key_is_exchanged_without_a_restart(file: Path, guarded: FlaskClient) 
 def test_a_broken_new_file_leaves_the_old_keys_in_force_and_is_told_of_once(
     file: Path, caplog: pytest.LogCaptureFixture, broken: str | None
 ) -> None:
-    """Emptied or gone, too: an editor at work shuts nobody out. When it is mended, it counts."""
+    """This includes an empty and a missing file, so that an editor at work excludes no client.
+
+    A repaired file takes effect.
+    """
     keyring = Keyring(file)
     if broken is None:
         file.unlink()
@@ -294,7 +297,7 @@ def test_a_broken_new_file_leaves_the_old_keys_in_force_and_is_told_of_once(
 
 @pytest.mark.usefixtures("at_once")
 def test_a_change_of_the_same_length_within_one_tick_is_seen(file: Path) -> None:
-    """Another file is another inode, whatever its time says."""
+    """A new file has another inode, even with the same time."""
     found = file.stat()
     keyring = Keyring(file)
     _rewrite(file, file.read_text().replace("alice:", "carol:"))
@@ -303,7 +306,7 @@ def test_a_change_of_the_same_length_within_one_tick_is_seen(file: Path) -> None
 
 
 def test_the_file_is_looked_at_once_a_second(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not for every request: a look costs more than the comparison."""
+    """Not at every request: checking the file costs more than comparing the keys."""
     assert keys._PAUSE == 1.0
     now = [100.0]
     monkeypatch.setattr(keys.time, "monotonic", lambda: now[0])
@@ -317,7 +320,7 @@ def test_the_file_is_looked_at_once_a_second(file: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.usefixtures("at_once")
 def test_threads_that_ask_while_the_file_changes_always_get_an_answer(file: Path) -> None:
-    """Bob's key is in every version of the file, so nobody ever sees him shut out."""
+    """Bob's key is in every version of the file, so it is always accepted."""
     keyring = Keyring(file)
     found: list[str | None] = []
     threads = [

@@ -1,4 +1,4 @@
-"""The log: one line of JSON for each request and each message, and nothing in it that a client sent."""
+"""The log: one line of JSON for each request and each message, without any text of a client."""
 
 import base64
 import json
@@ -33,7 +33,7 @@ EVERY_LINE = ["time", "level", "event", "logger", "pid"]
 
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
-    """What a test does to the logging of the process is undone."""
+    """Restore the logging of the process after each test."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     for handler in handlers:  # so that `configure` does not close those of pytest
@@ -60,7 +60,7 @@ def _client(tmp_path: Path | None = None) -> FlaskClient:
 
 
 def test_a_request_is_one_line(capfd: Captured, tmp_path: Path) -> None:
-    """What was asked for and what came of it, how long it took, and whose key it was."""
+    """It has the method, route, status, times and the name of the key."""
     configure("info")
     headers = {"X-Request-ID": "lesson-7", "X-API-Key": KEY}
     answer = _client(tmp_path).post("/v1/gradients?x=1", json=REQUEST, headers=headers)
@@ -100,7 +100,7 @@ def _refused(client: FlaskClient) -> Any:
 
 
 def test_the_level_tells_whose_fault_it_is(capfd: Captured) -> None:
-    """Ours is an error; too much work a warning; the client's mistakes, and 304, are what a service is for."""
+    """Faults of the service are errors, overload is a warning. Mistakes of clients and 304 are normal."""
     configure("info")
     client = _client()
     client.application.add_url_rule("/fail", view_func=lambda: {}["nothing"])
@@ -121,7 +121,7 @@ def test_the_level_tells_whose_fault_it_is(capfd: Captured) -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_level_shows_itself_and_what_is_worse(capfd: Captured, level: str) -> None:
-    """Probes come every few seconds, and are seen at debug alone."""
+    """Probes come every few seconds, and are logged at level debug only."""
     configure(level)
     client = _client()
     client.application.add_url_rule("/fail", view_func=lambda: {}["nothing"])
@@ -136,7 +136,10 @@ def test_a_level_shows_itself_and_what_is_worse(capfd: Captured, level: str) -> 
 
 
 def test_a_fault_is_one_line_with_its_trace_and_without_its_message(capfd: Captured) -> None:
-    """The lines of code that led there, of what caused it too. A message may quote the request, and is left out."""
+    """The trace has the lines of code, those of the causes too.
+
+    The message is left out, because it may quote the request.
+    """
     configure("info")
 
     def fail() -> Response:
@@ -157,7 +160,7 @@ def test_a_fault_is_one_line_with_its_trace_and_without_its_message(capfd: Captu
 
 
 def test_a_trace_follows_what_led_to_it_unless_that_is_hidden() -> None:
-    """As Python's own."""
+    """The same causes as in Python's own tracebacks."""
 
     def raised(hidden: bool) -> BaseException:
         try:
@@ -175,7 +178,7 @@ def test_a_trace_follows_what_led_to_it_unless_that_is_hidden() -> None:
 
 
 def test_a_fault_behind_the_views_is_one_line_too(capfd: Captured) -> None:
-    """Flask would log it with the path, which is the client's text."""
+    """Flask would log it with the path, which is a client's text."""
     configure("info")
     client = _client()
     failed: list[bool] = []
@@ -234,7 +237,10 @@ PRIVATE = {
 def test_nothing_that_a_client_sent_is_in_the_log(
     capfd: Captured, tmp_path: Path, asked: dict[str, Any], keys: bool
 ) -> None:
-    """No input, weight, name, path, query, header or key, at whatever level; the name of the key and a sane id are."""
+    """No level logs an input, weight, name, path, query, header or key.
+
+    The name of the key and a valid request id are logged.
+    """
     configure("debug")
     client = _client(tmp_path if keys else None)
 
@@ -250,7 +256,7 @@ def test_nothing_that_a_client_sent_is_in_the_log(
 
 
 def test_a_message_of_any_logger_is_a_line_of_the_same_form(capfd: Captured) -> None:
-    """Those of libraries, with their arguments filled in."""
+    """This includes messages of libraries, with their arguments filled in."""
     configure("info")
     logging.getLogger("some.library").warning("%d of %s", 3, "them")
     logging.getLogger("some.library").debug("not shown")
@@ -260,7 +266,7 @@ def test_a_message_of_any_logger_is_a_line_of_the_same_form(capfd: Captured) -> 
 
 
 def test_an_exception_of_any_logger_is_in_one_line(capfd: Captured) -> None:
-    """Whole, with its message: it is none of a request."""
+    """It is complete, with its message, because it belongs to no request."""
     configure("info")
     try:
         raise OSError("address already in use")
@@ -273,7 +279,7 @@ def test_an_exception_of_any_logger_is_in_one_line(capfd: Captured) -> None:
 
 
 def test_a_warning_is_a_line(capfd: Captured) -> None:
-    """What would go to stderr as two lines of text."""
+    """Python would print it on stderr, in two lines of text."""
     configure("info")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -286,7 +292,7 @@ def test_a_warning_is_a_line(capfd: Captured) -> None:
 
 
 def test_gunicorns_messages_are_lines_and_it_logs_no_requests(capfd: Captured) -> None:
-    """At our level, by our handler; set up again (SIGHUP), they are not doubled."""
+    """They have our level and our handler. A second set-up (SIGHUP) does not log them twice."""
     configure("info")
     logger = GunicornLogger(Config())
     logger.setup(Config())
@@ -299,7 +305,7 @@ def test_gunicorns_messages_are_lines_and_it_logs_no_requests(capfd: Captured) -
 
 
 def test_being_configured_twice_doubles_nothing(capfd: Captured) -> None:
-    """The last level counts."""
+    """The last level applies."""
     configure("debug")
     configure("info")
     logging.getLogger("some.library").info("once")
@@ -308,14 +314,14 @@ def test_being_configured_twice_doubles_nothing(capfd: Captured) -> None:
 
 
 def test_text_that_json_cannot_hold_is_escaped(capfd: Captured) -> None:
-    """Half a surrogate pair, say, from a file's name."""
+    """Half of a surrogate pair, for example, from the name of a file."""
     configure("info")
     logging.getLogger("some.library").info("a \ud800 b")
     assert [line["event"] for line in _lines(capfd)] == ["a \\ud800 b"]
 
 
 def test_a_long_text_loses_its_beginning(capfd: Captured) -> None:
-    """A pipe takes 4096 bytes in one piece; of a trace the end is what counts."""
+    """A pipe writes at most 4096 bytes atomically, and a trace ends with its cause."""
     configure("info")
     logging.getLogger("some.library").info("a" * 9999 + "é end")
     (line,) = _lines(capfd)
@@ -324,7 +330,7 @@ def test_a_long_text_loses_its_beginning(capfd: Captured) -> None:
 
 
 def test_a_log_that_cannot_be_written_fails_no_request(capfd: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk is full, whoever read the pipe is gone: the client gets the answer."""
+    """If the disk is full or the reader of the pipe has exited, clients still get their answers."""
     configure("info")
 
     def full(file: int, data: bytes) -> int:
@@ -337,7 +343,7 @@ def test_a_log_that_cannot_be_written_fails_no_request(capfd: Captured, monkeypa
 
 
 def test_a_line_that_is_written_in_part_is_written_to_its_end(capfd: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A signal may interrupt a write."""
+    """A signal can interrupt a write."""
     configure("info")
     write = os.write
     with monkeypatch.context() as patch:
@@ -347,7 +353,7 @@ def test_a_line_that_is_written_in_part_is_written_to_its_end(capfd: Captured, m
 
 
 def test_without_being_configured_nothing_is_written(capfd: Captured) -> None:
-    """A program that takes the app for itself decides on its own what it logs."""
+    """A program that embeds the app configures its own logging."""
     assert _client().get("/v1").status_code == 200
     assert capfd.readouterr().out == ""
 
@@ -369,7 +375,10 @@ for pid in children:
 
 
 def test_lines_of_several_processes_do_not_mingle() -> None:
-    """Written to one pipe, the longest there are: each line is whole, and those of a process are in its order."""
+    """Several processes write the longest lines to one pipe.
+
+    Each line is complete, and those of a process are in order.
+    """
     root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", MANY], cwd=root, capture_output=True, check=True)
     found = [json.loads(line)["event"].split() for line in done.stdout.splitlines()]

@@ -1,4 +1,4 @@
-"""What GET /metrics adds up, whatever state the files of the workers are in."""
+"""GET /metrics adds up the files of all workers, also incomplete files and those of ended workers."""
 
 import os
 import subprocess
@@ -36,14 +36,14 @@ def _lines(directory: Path) -> list[str]:
 
 @pytest.mark.parametrize("kind", ["counter", "histogram", "gauge_livesum"])
 def test_a_file_that_a_worker_has_only_just_made_does_not_disturb(tmp_path: Path, kind: str) -> None:
-    """prometheus_client makes a file, then gives it its size: 1 in 160 scrapes failed while workers were exchanged."""
+    """prometheus_client creates a file, then sets its size. 1 in 160 scrapes failed while workers were replaced."""
     _counted(tmp_path / "counter_1.db", 3.0)  # process 1 always runs
     (tmp_path / f"{kind}_{os.getpid()}.db").touch()
     assert f"{_TOTAL} 3.0" in _lines(tmp_path)
 
 
 def test_an_empty_file_of_a_dead_worker_does_not_disturb(tmp_path: Path, ended: int) -> None:
-    """A worker may be killed between the two steps: its file stays empty for good."""
+    """A worker may be killed between the two steps. Its file then stays empty."""
     (tmp_path / f"counter_{ended}.db").touch()
     _counted(tmp_path / "counter_1.db", 3.0)
     for _ in range(2):
@@ -51,7 +51,7 @@ def test_an_empty_file_of_a_dead_worker_does_not_disturb(tmp_path: Path, ended: 
 
 
 def test_the_counts_of_dead_workers_are_added_up_in_one_file(tmp_path: Path, ended: int) -> None:
-    """2 + 5 = 7, however often it is asked."""
+    """2 + 5 = 7, at every scrape."""
     _counted(tmp_path / "counter_0.db", 2.0)
     _counted(tmp_path / f"counter_{ended}.db", 5.0)
     for _ in range(2):

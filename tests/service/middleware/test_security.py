@@ -1,4 +1,4 @@
-"""The headers by which a browser takes no answer for something else than it is."""
+"""The security headers of all answers."""
 
 import pytest
 from flask.testing import FlaskClient
@@ -8,7 +8,7 @@ PATHS = ("/v1", "/nothing", "/problems", "/troubleshooting", "/static/pages.css"
 
 @pytest.mark.parametrize("path", PATHS)
 def test_no_answer_is_guessed_at_or_embedded_elsewhere(client: FlaskClient, path: str) -> None:
-    """Errors and files too. Nothing tells which server this is."""
+    """This includes errors and files. No header reveals the server software."""
     with client.get(path) as answer:
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"

@@ -1,4 +1,4 @@
-"""Traces, as a receiver of OTLP gets them: one span for each request, in the trace that the client names."""
+"""Traces as an OTLP receiver gets them: one span for each request, in the client's trace."""
 
 import gzip
 import socket
@@ -23,7 +23,7 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 class Receiver:
-    """What listens for traces on the loopback, and keeps them."""
+    """A receiver of traces on the loopback interface, which stores them."""
 
     def __init__(self) -> None:
         self.requests: list[ExportTraceServiceRequest] = []
@@ -45,7 +45,7 @@ class Receiver:
 
     @property
     def spans(self) -> list[Span]:
-        """Every span that has come."""
+        """All spans received."""
         return [
             span
             for request in self.requests
@@ -56,7 +56,7 @@ class Receiver:
 
     @property
     def resource(self) -> dict[str, object]:
-        """Who sent the first."""
+        """The resource of the first batch."""
         return attributes(self.requests[0].resource_spans[0].resource)
 
 
@@ -67,7 +67,7 @@ def attributes(holder: object) -> dict[str, object]:
 
 @pytest.fixture
 def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    """A receiver that the environment names, asked every 100 ms."""
+    """A receiver that the environment names; batches are sent every 100 ms."""
     receiver = Receiver()
     thread = threading.Thread(target=receiver.server.serve_forever)
     thread.start()
@@ -80,7 +80,10 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
 
 
 def test_a_request_is_a_span_of_the_clients_trace(receiver: Receiver, tmp_path: Path) -> None:
-    """With route, status, sizes and the stages, without a queue for small work; from the head to the answer."""
+    """The span has the route, status, sizes and stages, and no queue for small work.
+
+    It lasts from the head to the answer.
+    """
     before = time.time_ns()
     with serving(tmp_path / "log") as server, server.connection() as connection:
         headers = JSON | {"traceparent": f"00-{TRACE}-{PARENT}-01", "X-Request-ID": "lesson-7"}
@@ -107,7 +110,10 @@ def test_a_request_is_a_span_of_the_clients_trace(receiver: Receiver, tmp_path: 
 
 
 def test_the_wait_of_a_request_is_a_stage_of_its_span(receiver: Receiver, tmp_path: Path) -> None:
-    """It waits for the slot that another has, and then is computed: `queue` has the time, and is part of the span."""
+    """The request waits for a slot that another one has.
+
+    The stage `queue` has the time of the wait, and the span includes it.
+    """
     with serving(tmp_path / "log", CONCURRENCY=1, QUEUE_SECONDS=2 * SECONDS, MAX_WORK_SECONDS=3600) as server:
 
         def ask() -> None:
@@ -137,7 +143,7 @@ def _by_request_id(receiver: Receiver) -> dict[object, Span]:
 
 
 def test_what_was_asked_just_before_the_stop_is_sent(receiver: Receiver, tmp_path: Path) -> None:
-    """However long batches are waited for; a refusal says its problem, and who sends has the name that it was given."""
+    """Queued spans are sent at the stop. A refusal has its problem, and the resource has the configured name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")
         patch.setenv("OTEL_SERVICE_NAME", "gradients-of-the-course")
@@ -152,7 +158,7 @@ def test_what_was_asked_just_before_the_stop_is_sent(receiver: Receiver, tmp_pat
 
 
 def test_a_fault_of_the_service_is_an_error(receiver: Receiver, tmp_path: Path) -> None:
-    """A refusal for want of time, say; what the client did wrong is none."""
+    """A timeout of the work is an error; a client's mistake is not."""
     with serving(tmp_path / "log", WORK_SECONDS=0.05) as server, server.connection() as connection:
         assert post(connection, slow_body(100))[0] == 503
         wait_until(lambda: bool(receiver.spans), "the span")
@@ -165,7 +171,7 @@ def test_a_fault_of_the_service_is_an_error(receiver: Receiver, tmp_path: Path) 
     "off", [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "none")], ids=lambda off: off[0]
 )
 def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch, off: tuple[str, str]) -> None:
-    """By the standard variables, whatever receiver is named; without one it is off."""
+    """By the standard variables, even if a receiver is named. Without a receiver it is off."""
     assert not tracing.wanted()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     assert tracing.wanted()
@@ -174,7 +180,7 @@ def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch, off: tuple[str,
 
 
 def test_without_the_libraries_the_service_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And says what to install; where no traces are asked for, it needs none."""
+    """The message says what to install. Without tracing, no library is needed."""
     monkeypatch.setattr(tracing, "find_spec", lambda name: None)
     tracing.check()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:1/v1/traces")
@@ -183,7 +189,7 @@ def test_without_the_libraries_the_service_does_not_start(monkeypatch: pytest.Mo
 
 
 def test_a_deployment_without_traces_loads_no_library_for_them() -> None:
-    """The service's modules, loaded as `chainrule serve` loads them."""
+    """The test loads the modules as `chainrule serve` does."""
     asked = (
         "import sys, service.server.server; print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )

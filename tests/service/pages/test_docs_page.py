@@ -1,4 +1,4 @@
-"""GET /docs in a real browser, with nothing but the service to talk to: it is drawn, and keeps to its policy."""
+"""GET /docs in a real browser without internet: it renders, and obeys its Content-Security-Policy."""
 
 import re
 import shutil
@@ -42,7 +42,7 @@ def address() -> Iterator[str]:
 
 
 def _drawn(address: str, folder: Path) -> tuple[str, list[str]]:
-    """What the page is once its scripts have run, and what it complains of."""
+    """The page after its scripts have run, and the errors of the browser's console."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here")
     command = [CHROMIUM, *FLAGS, f"--user-data-dir={folder}", "--dump-dom", address]
@@ -67,7 +67,7 @@ def test_the_reference_is_drawn(address: str, tmp_path: Path) -> None:
 
 
 class _Sources(HTMLParser):
-    """What a page fetches, and what of it a strict policy would forbid."""
+    """Collects the addresses that a page loads, and the inline code that a strict policy would forbid."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class _Sources(HTMLParser):
 
 
 def test_the_page_fetches_from_the_service_alone(client: FlaskClient) -> None:
-    """Nothing is inline, everything it names is served, and no style or script of ours names a place elsewhere."""
+    """Nothing is inline, every file it names is served, and no style or script of ours names another site."""
     page = _Sources(client.get("/docs").text)
     assert page.inline == []
     own = [source for source in page.sources if source != "data:,"]
@@ -105,7 +105,7 @@ def test_the_page_fetches_from_the_service_alone(client: FlaskClient) -> None:
 
 
 def test_the_policy_lets_nothing_else_in(client: FlaskClient) -> None:
-    """Scripts and styles from files of our own, pictures from style sheets, requests to ourselves."""
+    """It allows scripts and styles from our own files, data: images, and requests to our own address."""
     policy = dict(part.split(" ", 1) for part in client.get("/docs").headers["Content-Security-Policy"].split("; "))
     assert policy == {
         **dict.fromkeys(("default-src", "frame-ancestors", "base-uri", "form-action"), "'none'"),
@@ -118,7 +118,7 @@ def test_the_policy_lets_nothing_else_in(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize(("file", "content_type"), ASSETS.items())
 def test_an_asset_is_kept_for_long(client: FlaskClient, file: str, content_type: str) -> None:
-    """Its address has the version of Swagger UI in it."""
+    """Its address contains the version of Swagger UI."""
     with client.get(f"/docs/assets/{file}") as answer:
         assert answer.mimetype == content_type
         assert {"public", "immutable", "max-age=31536000"} <= set(answer.headers["Cache-Control"].split(", "))
@@ -130,5 +130,5 @@ def test_an_asset_is_kept_for_long(client: FlaskClient, file: str, content_type:
     "file", ["VERSION", "swagger-ui.js", "oauth2-redirect.html", "../__init__.py", "%2e%2e%2fLICENSE"]
 )
 def test_no_other_file_is_served(client: FlaskClient, file: str) -> None:
-    """Only what the page needs."""
+    """Only the files that the page needs."""
     assert client.get(f"/docs/assets/{file}").status_code == 404

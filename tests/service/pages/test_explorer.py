@@ -1,4 +1,4 @@
-"""The explorer as the service hands it out: who gets it, under which policy, made of which files, on or off."""
+"""The explorer as served: who gets the page, its policy, its files, and the switch."""
 
 import hashlib
 import re
@@ -24,7 +24,7 @@ SCRIPTS = sorted(FILES.glob("*.js"))
 
 @pytest.mark.parametrize("accept", [BROWSER, "text/html", "text/html, application/json;q=0.9"])
 def test_a_browser_gets_the_page(client: FlaskClient, accept: str) -> None:
-    """Under a policy by which nothing comes from elsewhere, and nothing written into the page is run."""
+    """Its policy allows nothing from other sites, and no inline script."""
     answer = client.get("/", headers={"Accept": accept})
     assert (answer.status_code, answer.mimetype) == (200, "text/html")
     assert answer.headers["Content-Security-Policy"] == POLICY
@@ -35,7 +35,7 @@ def test_a_browser_gets_the_page(client: FlaskClient, accept: str) -> None:
 
 @pytest.mark.parametrize("accept", [None, "*/*", "application/json", "application/json, text/html", "text/html;q=0"])
 def test_everyone_else_gets_the_links(client: FlaskClient, accept: str | None) -> None:
-    """curl, fetch, and who likes JSON at least as well; a cache is told that it depends."""
+    """curl, fetch, and clients that do not prefer HTML to JSON. Vary names Accept."""
     answer = client.get("/", headers={} if accept is None else {"Accept": accept})
     assert (answer.status_code, answer.mimetype) == (200, "application/json")
     assert answer.get_json() == client.get("/v1").get_json()
@@ -44,7 +44,10 @@ def test_everyone_else_gets_the_links(client: FlaskClient, accept: str | None) -
 
 
 def test_the_page_is_asked_for_anew_each_time(client: FlaskClient) -> None:
-    """By its tag, so that modules of two versions are never mixed; unchanged, it is not sent again."""
+    """Caches revalidate it by its ETag, so that modules of two versions are never mixed.
+
+    Unchanged, it is not sent again.
+    """
     for path in ("/", "/static/explorer/main.js"):
         with client.get(path, headers={"Accept": BROWSER}) as first:
             assert first.headers["Cache-Control"] == "no-cache"
@@ -54,7 +57,7 @@ def test_the_page_is_asked_for_anew_each_time(client: FlaskClient) -> None:
 
 
 def test_switched_off_there_is_neither_page_nor_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """CHAINRULE_EXPLORER=off: a browser gets the links as everyone does."""
+    """With CHAINRULE_EXPLORER=off, a browser gets the links like every other client."""
     monkeypatch.setenv("CHAINRULE_EXPLORER", "off")
     client = create_app(read_settings()).test_client()
     assert client.get("/", headers={"Accept": BROWSER}).mimetype == "application/json"
@@ -67,7 +70,7 @@ def test_switched_off_there_is_neither_page_nor_file(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("file", ["none.js", "../docs.css", "%2e%2e/pages.css", "styles"])
 def test_no_other_file_is_handed_out(client: FlaskClient, file: str) -> None:
-    """What is no file of the explorer is a problem document of its own."""
+    """Other paths get a problem document."""
     assert client.get(f"/static/explorer/{file}").status_code == 404
 
 
@@ -82,7 +85,7 @@ def test_the_library_is_the_one_that_its_authors_published() -> None:
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_a_module_imports_what_is_there_and_says_what_it_is_for(path: Path) -> None:
-    """Relative paths to files that exist; a comment at its head; nothing that the policy would refuse."""
+    """It imports existing files by relative paths, begins with a comment, and has nothing that the policy refuses."""
     text = path.read_text("utf-8")
     for imported in re.findall(r'^import [^;]*?from "([^"]+)"', text, re.MULTILINE):
         assert imported.startswith("./")
@@ -93,7 +96,7 @@ def test_a_module_imports_what_is_there_and_says_what_it_is_for(path: Path) -> N
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_the_page_holds_no_second_copy_of_the_mathematics(path: Path) -> None:
-    """No function that an activation or a loss is made of, and no name of either but the default loss."""
+    """It contains no function of an activation or a loss, and no name of either except the default loss."""
     text = path.read_text("utf-8")
     assert not re.search(r"Math\.(exp|expm1|tanh|cosh|sinh|log1p|log|log2|erf|pow)\b", text)
     assert set(re.findall(r'"(sigmoid|relu|softmax|squared_error|half_squared_error|tanh)"', text)) <= {
@@ -103,7 +106,7 @@ def test_the_page_holds_no_second_copy_of_the_mathematics(path: Path) -> None:
 
 
 def test_modules_form_no_circle() -> None:
-    """They can be put into an order in which each imports only from those before it."""
+    """They can be sorted so that each imports only from those before it."""
     graph = {path.name: set(re.findall(r'from "\./([\w-]+\.js)"', path.read_text("utf-8"))) for path in SCRIPTS}
     while free := {name for name, imports in graph.items() if not imports & graph.keys()}:
         graph = {name: imports for name, imports in graph.items() if name not in free}

@@ -1,4 +1,4 @@
-"""The explorer for everyone: axe-core finds nothing, in each example, light and dark, on a desk and on a phone."""
+"""Accessibility of the explorer: axe-core finds no violation in any example, light and dark, on desktop and phone."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ VIEWS = [(screen, theme) for screen in SCREENS for theme in ("light", "dark")]
 
 @pytest.fixture(scope="module", params=VIEWS, ids="-".join)
 def seen(request: pytest.FixtureRequest, browser: Browser, explorer_address: str) -> Iterator[Visit]:
-    """The page on a screen in a theme, with axe-core in it: evaluated, as the policy refuses script tags."""
+    """The page on a screen in a theme, with axe-core evaluated in it, because the policy refuses script tags."""
     screen, theme = request.param
     context = browser.new_context(viewport=SCREENS[screen], color_scheme=theme)
     visit = Visit(context.new_page(), explorer_address).open()
@@ -39,14 +39,14 @@ def _violations(visit: Visit) -> list[str]:
 
 
 def _unfold(visit: Visit) -> None:
-    """The form, on a phone."""
+    """Unfold the form on a phone."""
     if not visit.page.locator(".folding[open]").count():
         visit.page.click("summary >> nth=0")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_example_has_a_violation(seen: Visit, name: str) -> None:
-    """Whole, with the form unfolded."""
+    """The whole page, with the form unfolded."""
     _unfold(seen)
     seen.take(name)
     assert _violations(seen) == []
@@ -63,7 +63,7 @@ STATES = {
 
 
 def test_no_state_has_a_violation(seen: Visit) -> None:
-    """Between the steps, in every tab, as JSON, with the whole batch."""
+    """Between the steps, in every tab, in the JSON view, with the whole batch."""
     _unfold(seen)
     seen.take("exclusive-or")
     for name, clicked in STATES.items():
@@ -74,7 +74,7 @@ def test_no_state_has_a_violation(seen: Visit) -> None:
 
 
 def test_axe_finds_what_it_is_there_for(seen: Visit) -> None:
-    """A button without a name would be found: a judge that is silent anyway would let everything pass."""
+    """It finds a button without a name. Otherwise it might report nothing at all."""
     for name in ("aria-label", "title"):
         seen.page.evaluate(f"document.querySelector('.steps button').removeAttribute('{name}')")
     assert any(found.startswith("button-name") for found in _violations(seen))

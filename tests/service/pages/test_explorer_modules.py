@@ -1,4 +1,4 @@
-"""The explorer's pure functions, run where they are used: numbers as they are read, JSON, links, the geometry."""
+"""The explorer's pure functions, run in the browser: formatting of numbers, JSON, links, geometry."""
 
 from itertools import chain, pairwise
 from typing import Any
@@ -29,7 +29,7 @@ SHOWN = {
 
 @pytest.fixture(scope="module")
 def opened(browser: Browser, explorer_address: str) -> Any:
-    """The page, for its modules."""
+    """The explorer page, which provides the modules."""
     visit = Visit(browser.new_page(), explorer_address).open()
     yield visit
     visit.page.close()
@@ -43,25 +43,25 @@ def test_a_number_has_four_digits_and_a_real_minus(opened: Visit, value: float, 
 
 
 def test_what_is_not_finite_is_said_so(opened: Visit) -> None:
-    """A factor that the service answers as null."""
+    """For a factor that the service answers as null."""
     assert opened.module("numbers", "m.shown(given)", None) == "not a finite number"
 
 
 @pytest.mark.parametrize("text", ["0.10", "1e400", "-0", "12345678901234567890", "1E5", "0.1"])
 def test_a_number_keeps_its_text(opened: Visit, text: str) -> None:
-    """Through the form, and through JSON that is read and written again."""
+    """After it went through the form, or was read from JSON and written again."""
     assert opened.module("json", "m.compact(m.typed(given))", text) == text
     assert opened.module("json", "m.compact(m.parse(given))", f"[{text}]") == f"[{text}]"
 
 
 @pytest.mark.parametrize("text", ["abc", "", "0x10", "NaN", "01", "1_000", "+1", ".5"])
 def test_what_is_no_number_becomes_a_string_for_the_service_to_explain(opened: Visit, text: str) -> None:
-    """No second set of checks."""
+    """So the page needs no checks of its own."""
     assert opened.module("json", "m.compact(m.typed(given))", text) == f'"{text}"'
 
 
 def test_a_typographic_minus_is_taken(opened: Visit) -> None:
-    """As it is copied from the page itself."""
+    """It occurs in numbers copied from the page."""
     assert opened.module("json", "m.compact(m.typed(given))", "−0.5") == "-0.5"
 
 
@@ -81,13 +81,13 @@ LOCATED = '{"a": {"b~c/d": [10, {"x": "q\\"]"}, [1, 2.50]]}, "a2": [[3]]}'
     ],
 )
 def test_a_pointer_is_found_in_the_text(opened: Visit, pointer: str, value: str | None) -> None:
-    """As it stands there, escapes and all; null where it leads nowhere."""
+    """Escapes are resolved; null if the pointer leads nowhere."""
     found = opened.module("json", "m.locate(given[0], given[1])", [LOCATED, pointer])
     assert (found if found is None else LOCATED[slice(*found)]) == value
 
 
 def test_a_link_gives_the_request_back(opened: Visit) -> None:
-    """With its texts; one that would be longer than 8,000 characters is none, which no text shrinks to."""
+    """Numbers keep their texts. A link of more than 8,000 characters is refused."""
     request = {"inputs": [0.1, -2], "loss": "µ ⟂ ok"}
     back = opened.module("share", "await m.requestIn(await m.fragmentOf(given))", request)
     assert back == request
@@ -117,7 +117,7 @@ def test_the_size_decides_how_a_network_is_drawn(opened: Visit, widths: list[int
 
 @pytest.mark.parametrize("widths", [[2, 2, 2], [4, 4, 4, 4], [1, 1], [9, 9, 8], [2, 3, 3, 3, 3, 3, 3, 1]])
 def test_boxes_do_not_overlap_and_ports_are_their_unit_s(opened: Visit, widths: list[int]) -> None:
-    """Each incoming line has a port of its own within the unit's height, far enough from the next for its number."""
+    """Each incoming line has its own port within the height of its unit, with room for its number."""
     given = [widths, [True] * (len(widths) - 1), widths[-1], 1000]
     place = opened.module("layout", "m.layoutOf(...given)", given)
     boxes = [*place["inputs"], *chain.from_iterable(place["units"]), *place["targets"], place["loss"]]
@@ -142,7 +142,7 @@ def test_boxes_do_not_overlap_and_ports_are_their_unit_s(opened: Visit, widths: 
 
 
 def test_thickness_is_the_square_root_on_one_scale(opened: Visit) -> None:
-    """A quarter of the largest is half as far up."""
+    """A quarter of the largest value gets half the thickness."""
     thin, half, thick = (opened.module("layout", f"m.thickness({v}, 1, true)") for v in (0, -0.25, 1))
     assert half == pytest.approx((thin + thick) / 2)
 

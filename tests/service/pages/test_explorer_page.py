@@ -1,4 +1,4 @@
-"""The explorer, used: what a person sees, does and does wrong, in a real browser."""
+"""The explorer in a real browser: what a user sees, does and does wrong."""
 
 import contextlib
 import json
@@ -93,7 +93,7 @@ def test_a_row_of_the_table_chooses_too(visit: Visit) -> None:
 
 
 def _later(answer: dict[str, Any], step: int) -> Iterator[float]:
-    """The numbers that are not known after a step of the two passes, from the service's own answer."""
+    """The numbers that are not known yet after a step of the two passes, from the service's answer."""
     layers = answer["layers"]
     count = len(layers)
     for k, layer in enumerate(layers):
@@ -108,7 +108,10 @@ def _later(answer: dict[str, Any], step: int) -> Iterator[float]:
 
 
 def test_nothing_is_shown_before_its_step(visit: Visit, client: FlaskClient) -> None:
-    """Forward layer by layer, the loss, then three steps a layer: no digit of a later number stands in the page."""
+    """Forward layer by layer, the loss, then three steps for each layer.
+
+    The page contains no digit of a later number.
+    """
     answer = client.post("/v1/gradients", json=REQUESTS["two-layers"]).get_json()
     page = visit.page
     sentences = []
@@ -143,7 +146,7 @@ def test_stepping_follows_the_chosen_derivative_down(visit: Visit) -> None:
 
 
 def test_an_edit_in_place_is_computed_once_after_a_pause(visit: Visit, client: FlaskClient) -> None:
-    """Five keys, one request; the answer is the service's to the network as it was typed, 0.750 as 0.750."""
+    """Five keys cause one request. The answer is that of the service for the edited network; 0.750 stays 0.750."""
     before = len(visit.posted)
     visit.page.fill(VALUE, "")
     visit.page.type(VALUE, "0.750", delay=20)
@@ -157,7 +160,7 @@ def test_an_edit_in_place_is_computed_once_after_a_pause(visit: Visit, client: F
 
 
 def test_an_earlier_request_is_taken_back_and_the_old_result_dimmed(visit: Visit, client: FlaskClient) -> None:
-    """The first of two edits is held up for good; what is shown is the second's answer."""
+    """The first of two edits is never answered. The page shows the answer to the second."""
     held: list[Route] = []
     page = visit.page
     page.route("**/v1/gradients", lambda route: held.append(route) if not held else route.continue_())
@@ -180,7 +183,7 @@ def test_an_earlier_request_is_taken_back_and_the_old_result_dimmed(visit: Visit
 
 @pytest.mark.parametrize("typed", ["0.4x", "", "1e400", "NaN", "true", "1,5"])
 def test_what_is_no_number_is_explained_at_its_field(visit: Visit, typed: str) -> None:
-    """In the service's words; the field is marked, the last result stays, dimmed."""
+    """The page shows the service's sentence, marks the field, and dims the last result."""
     visit.expected |= {422}
     visit.page.fill(VALUE, typed)
     visit.page.wait_for_selector("#value-complaint:not(:empty)")
@@ -196,7 +199,7 @@ def test_what_is_no_number_is_explained_at_its_field(visit: Visit, typed: str) -
 
 
 def test_a_complaint_stands_at_no_other_field(visit: Visit) -> None:
-    """Of the eight weights and four biases one is wrong: one field is marked, beside the value of the chosen weight."""
+    """One of eight weights and four biases is wrong. Only its field is marked."""
     visit.expected |= {422}
     for summary in visit.page.locator(".layer summary").all():
         summary.click()
@@ -216,7 +219,7 @@ PLACES = {
 
 @pytest.mark.parametrize("case", PLACES)
 def test_a_mistake_in_the_form_is_explained_at_its_place(visit: Visit, case: str) -> None:
-    """Inputs, targets, and the rate of a step of descent."""
+    """In inputs, targets, and the learning rate."""
     label, typed, place, words = PLACES[case]
     visit.expected |= {422}
     if label is None:
@@ -230,7 +233,7 @@ def test_a_mistake_in_the_form_is_explained_at_its_place(visit: Visit, case: str
 
 @pytest.mark.parametrize("typed", ["0", "-1", "2.5", "many", "5000"])
 def test_a_size_that_is_none_is_explained_at_its_place(visit: Visit, typed: str) -> None:
-    """The network stays as it is; the next size that is one takes the complaint away."""
+    """The network stays as it is. A valid size removes the complaint."""
     field = "[aria-label='How many: Layer 1']"
     visit.page.fill(field, typed)
     visit.page.keyboard.press("Enter")
@@ -244,7 +247,7 @@ def test_a_size_that_is_none_is_explained_at_its_place(visit: Visit, typed: str)
 
 
 def test_a_page_without_a_clipboard_copies_all_the_same(visit: Visit) -> None:
-    """As at an http:// address in a classroom; where the browser lets no page copy, a note says so."""
+    """As at an http:// address in a classroom. If the browser allows no copying, a note says so."""
     page = visit.page
     page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined, configurable: true})")
     page.click("text=Copy link")
@@ -270,7 +273,10 @@ def test_the_skip_link_leads_to_the_drawing_and_changes_nothing(visit: Visit) ->
 
 
 def test_json_that_cannot_be_read_is_explained_with_its_line(visit: Visit) -> None:
-    """The text goes to the service as it is, which says where; a click goes there. The form keeps the last request."""
+    """The page posts the text unchanged, and the service names the line.
+
+    A click leads there. The form keeps the last request.
+    """
     visit.expected |= {400}
     visit.paste('{\n  "network": ,\n}')
     visit.page.wait_for_selector("#json-complaints .complaint")
@@ -312,7 +318,7 @@ ODD = (
 
 @pytest.mark.parametrize("text", ODD)
 def test_any_json_at_all_is_taken_calmly(visit: Visit, text: str) -> None:
-    """Both views say what the service says of it; neither breaks."""
+    """Both views show the service's sentence, and neither fails."""
     visit.expected |= {422, 400}
     visit.paste(text)
     visit.page.wait_for_selector("#json-complaints .complaint")

@@ -1,4 +1,4 @@
-"""Admission: what is let through on the event loop, what waits in a thread for what, and what is given back."""
+"""Admission: which requests the event loop computes, what a request in a thread waits for, and what it frees."""
 
 import asyncio
 
@@ -28,7 +28,7 @@ TOTAL = 160 * MIB
 
 
 class Place:
-    """A request in a thread, with two slots, one of them for big work, and a budget of 160 MiB."""
+    """A request in a thread, with two slots (one for big work) and a budget of 160 MiB."""
 
     def __init__(self, work: Work = Work.SMALL) -> None:
         self.slots = Slots(2, 1, 0.1)
@@ -38,12 +38,12 @@ class Place:
         self.thread = InThread(self.slots, work, self.budget, self.holding, self.deadline)
 
     def take(self, work: Work) -> None:
-        """Another request takes a slot."""
+        """Take a slot for another request."""
         asyncio.run(self.slots.take(work, asyncio.Event()))
 
 
 def test_the_loop_lets_through_what_is_small() -> None:
-    """Two milliseconds, four megabytes: to the last of them."""
+    """Up to and including two milliseconds and four megabytes."""
     OnLoop().reserve(LOOP_MEMORY)
     OnLoop().admit(LOOP_SECONDS, LOOP_MEMORY)
 
@@ -59,21 +59,21 @@ def test_the_loop_lets_through_what_is_small() -> None:
 def test_the_loop_postpones_what_is_not_small_and_says_which_kind_of_work_it_is(
     seconds: float, memory: int, work: Work
 ) -> None:
-    """So that its next slot is of the right kind."""
+    """So the request then waits for a slot of the right kind."""
     with pytest.raises(Postponed) as caught:
         OnLoop().admit(seconds, memory)
     assert caught.value.work is work
 
 
 def test_the_loop_postpones_a_body_that_takes_much_to_decode() -> None:
-    """What it will be computed for is not known yet."""
+    """The work is not known before the body is decoded."""
     with pytest.raises(Postponed) as caught:
         OnLoop().reserve(LOOP_MEMORY + 1)
     assert caught.value.work is Work.SMALL
 
 
 def test_big_work_passes_on_to_a_slot_of_its_kind() -> None:
-    """Then it takes its memory; in the end both are free, but for what the answer takes."""
+    """Then it takes its memory. At the end it frees the slot, and all memory except that of the answer."""
     place = Place()
     place.thread.reserve(MIB)
     place.thread.admit(2 * SMALL_SECONDS, 20 * MIB)
@@ -85,7 +85,7 @@ def test_big_work_passes_on_to_a_slot_of_its_kind() -> None:
 
 
 def test_small_work_keeps_its_slot() -> None:
-    """Up to a tenth of a second."""
+    """Work up to a tenth of a second is small."""
     place = Place()
     place.take(Work.BIG)
     assert place.thread.admit(SMALL_SECONDS, MIB) == 0
@@ -93,7 +93,7 @@ def test_small_work_keeps_its_slot() -> None:
 
 
 def test_work_that_was_known_to_be_big_waits_for_no_slot_again() -> None:
-    """It was postponed on the loop, and has one."""
+    """It already has a slot for big work, because the loop had postponed it."""
     place = Place(Work.BIG)
     assert place.thread.admit(2 * SMALL_SECONDS, MIB) == 0
     place.thread.end(0)
@@ -101,7 +101,7 @@ def test_work_that_was_known_to_be_big_waits_for_no_slot_again() -> None:
 
 
 def test_a_request_that_finds_no_slot_gives_back_none() -> None:
-    """Its answer is a refusal that takes as good as nothing."""
+    """Its answer is a refusal, which takes almost no work."""
     place = Place()
     place.take(Work.BIG)
     with pytest.raises(Refusal) as caught:
@@ -112,7 +112,7 @@ def test_a_request_that_finds_no_slot_gives_back_none() -> None:
 
 
 def test_time_that_is_waited_is_no_working_time() -> None:
-    """Of the memory that comes after a while."""
+    """The deadline moves by the time in which the request waits for memory."""
     place = Place()
     other = Holding(place.budget)
     other.become(COMPUTING, 140 * MIB)
@@ -128,7 +128,7 @@ async def _release_soon(other: Holding, place: Place) -> None:
 
 
 def test_kinds_of_work_are_told_by_their_seconds() -> None:
-    """At a tenth of a second of the reference core."""
+    """The threshold is a tenth of a second of the reference core."""
     assert [kind_of(seconds) for seconds in (0, SMALL_SECONDS, 1.01 * SMALL_SECONDS)] == [
         Work.SMALL,
         Work.SMALL,
@@ -137,14 +137,14 @@ def test_kinds_of_work_are_told_by_their_seconds() -> None:
 
 
 def test_without_a_server_everything_is_admitted() -> None:
-    """As in tests, and in notebooks."""
+    """As in tests and notebooks."""
     with Flask("app").test_request_context():
         reserve(10**12)
         admit(1e6, 10**12)
 
 
 def test_what_a_request_waits_in_its_thread_stands_in_its_stages() -> None:
-    """Beside what it has waited on the loop."""
+    """It is added to the wait on the event loop."""
 
     class Waiting:
         def reserve(self, memory: int) -> float:

@@ -1,4 +1,4 @@
-"""Slots: how many requests have one, how many wait, who is refused, and what is kept for small work."""
+"""Slots: how many requests have one, how many wait, which are refused, and the share for small work."""
 
 import asyncio
 import threading
@@ -17,11 +17,14 @@ SMALL, BIG = Work.SMALL, Work.BIG
 
 
 class Stop(Exception):
-    """Raised by a checkpoint."""
+    """An exception that a checkpoint raises."""
 
 
 def _play(scene: Callable[[Slots], Awaitable[None]], seconds: float = SOON, queue: int = 1) -> list[tuple[int, int]]:
-    """A scene with two slots, one of them for big work, and a short queue: the numbers busy and waiting as told."""
+    """Run a scene with two slots, one of them for big work, and a short queue.
+
+    Record the numbers of busy slots and waiting requests.
+    """
     told: list[tuple[int, int]] = []
 
     async def play() -> None:
@@ -37,7 +40,7 @@ def _stop() -> None:
 
 
 def test_no_more_requests_have_a_slot_than_there_are_slots() -> None:
-    """The third waits in vain, and is told what was in the way and when to come again."""
+    """The third request times out in the queue. The refusal gives the reason and Retry-After."""
 
     async def scene(slots: Slots) -> None:
         assert await slots.take(SMALL, asyncio.Event())
@@ -53,7 +56,7 @@ def test_no_more_requests_have_a_slot_than_there_are_slots() -> None:
 
 @pytest.mark.parametrize(("concurrency", "big", "total"), [(1, 1, 2), (2, 1, 2), (4, 3, 4), (8, 6, 8)])
 def test_a_share_of_the_slots_is_never_given_to_big_work(concurrency: int, big: int, total: int) -> None:
-    """A quarter, at least one: small work finds it free while all big work that may be computed is."""
+    """A quarter of the slots, at least one, is free for small work while as much big work as allowed is computed."""
 
     async def play() -> None:
         slots = Slots(concurrency, 1, SOON)
@@ -72,7 +75,7 @@ def test_a_share_of_the_slots_is_never_given_to_big_work(concurrency: int, big: 
 
 
 def test_the_next_in_the_queue_has_the_slot_that_is_given_back() -> None:
-    """As soon as it is."""
+    """It gets the slot at once."""
 
     async def scene(slots: Slots) -> None:
         await slots.take(SMALL, asyncio.Event())
@@ -87,7 +90,7 @@ def test_the_next_in_the_queue_has_the_slot_that_is_given_back() -> None:
 
 
 def test_big_work_that_waits_for_its_share_does_not_hold_up_small_work() -> None:
-    """The slot that is free goes to the small request, though the big one has come first."""
+    """The free slot goes to the small request, although the big one came first."""
 
     async def scene(slots: Slots) -> None:
         await slots.take(BIG, asyncio.Event())
@@ -103,7 +106,10 @@ def test_big_work_that_waits_for_its_share_does_not_hold_up_small_work() -> None
 
 
 def test_small_work_behind_big_work_in_the_queue_is_not_held_up() -> None:
-    """Both wait, the big one first: the slot that comes free is not of its share, and goes to the small one."""
+    """Both wait, the big request first.
+
+    The slot that becomes free is reserved for small work, and goes to the small request.
+    """
 
     async def scene(slots: Slots) -> None:
         await slots.take(BIG, asyncio.Event())
@@ -122,7 +128,7 @@ def test_small_work_behind_big_work_in_the_queue_is_not_held_up() -> None:
 
 
 def test_beyond_the_queue_nobody_waits() -> None:
-    """Two are computed, one waits: the next is refused at once, until one has ended."""
+    """Two requests are computed and one waits. The next is refused at once, until one has ended."""
 
     async def scene(slots: Slots) -> None:
         await slots.take(SMALL, asyncio.Event())
@@ -142,7 +148,7 @@ def test_beyond_the_queue_nobody_waits() -> None:
 
 
 def test_who_goes_while_it_waits_has_no_slot_and_holds_none() -> None:
-    """The wait ends at once, and the slot that comes free is the next one's."""
+    """Its wait ends at once, and the slot that becomes free goes to the next request."""
 
     async def scene(slots: Slots) -> None:
         gone = asyncio.Event()
@@ -159,7 +165,7 @@ def test_who_goes_while_it_waits_has_no_slot_and_holds_none() -> None:
 
 
 def test_a_request_that_turns_out_to_be_big_passes_on_to_the_share_for_big_work() -> None:
-    """In its thread: it gives back the slot for small work first, then waits."""
+    """In its thread, it first frees its slot for small work, then waits."""
 
     async def scene(slots: Slots) -> None:
         await slots.take(BIG, asyncio.Event())
@@ -178,7 +184,7 @@ def test_a_request_that_turns_out_to_be_big_passes_on_to_the_share_for_big_work(
 
 @pytest.mark.parametrize("ended", ["in vain", "by its checkpoint", "at the full queue"])
 def test_a_request_that_gets_no_slot_for_big_work_has_none(ended: str) -> None:
-    """Neither the one that it had, nor one that comes free later."""
+    """It has neither its earlier slot, nor one that becomes free later."""
 
     async def scene(slots: Slots) -> None:
         await slots.take(BIG, asyncio.Event())
@@ -198,7 +204,7 @@ def test_a_request_that_gets_no_slot_for_big_work_has_none(ended: str) -> None:
 
 
 def test_slots_that_many_threads_take_and_give_back_are_all_there_in_the_end() -> None:
-    """600 requests that turn out to be big, from 12 threads, and never two of them at a time."""
+    """12 threads run 600 requests that turn out to be big. Never do two of them have the slot at the same time."""
     slots = Slots(2, 100, 10)
     lock, most, inside = threading.Lock(), [0], [0]
 

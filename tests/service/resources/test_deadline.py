@@ -1,4 +1,4 @@
-"""The deadline of work: when it ends what is computed, and what is said of it."""
+"""The deadline of work: when it ends the work, and with which refusal."""
 
 import time
 
@@ -11,7 +11,7 @@ from service.resources.deadline import CLIENT_GONE, DEADLINE, Deadline, checkpoi
 
 
 def test_work_goes_on_until_its_time_is_over() -> None:
-    """Then the next look ends it. There is no Retry-After: the same request would take as long again."""
+    """The next checkpoint then ends it. There is no Retry-After, because the same request would take as long again."""
     deadline = Deadline(0.05)
     deadline()
     time.sleep(0.06)
@@ -23,7 +23,7 @@ def test_work_goes_on_until_its_time_is_over() -> None:
 
 
 def test_time_that_was_waited_does_not_count() -> None:
-    """Work begins anew where it had to wait for its slot or its memory."""
+    """The deadline moves by the time in which the work waits for a slot or for memory."""
     deadline = Deadline(0.05)
     time.sleep(0.06)
     deadline.postpone(10)
@@ -32,7 +32,7 @@ def test_time_that_was_waited_does_not_count() -> None:
 
 
 def test_work_for_a_client_that_has_gone_ends_at_its_next_look() -> None:
-    """With a status that no client is ever answered: no problem document has it."""
+    """It ends with status 499, which no client gets and no problem document lists."""
     deadline = Deadline(100)
     deadline.end_for_nobody()
     with pytest.raises(Refusal) as caught:
@@ -43,7 +43,7 @@ def test_work_for_a_client_that_has_gone_ends_at_its_next_look() -> None:
 
 
 def test_a_request_has_the_deadline_that_the_server_gave_it() -> None:
-    """And none in process."""
+    """Without a server it has none."""
     deadline = Deadline(1)
     with Flask("app").test_request_context(environ_overrides={DEADLINE: deadline}):
         assert checkpoint() is deadline

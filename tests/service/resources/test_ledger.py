@@ -1,4 +1,4 @@
-"""What processes share: their claims are within the budget whatever they do at the same time, and end with them."""
+"""The ledger that processes share: concurrent claims stay within the budget, and end with their process."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ MIB = 2**20
 
 
 def _child(scene: Callable[[], None]) -> int:
-    """A process of its own that does something and ends, with exit code 0 if nothing was wrong."""
+    """Run a function in a separate process, which must exit with code 0."""
     pid = os.fork()
     if not pid:
         code = 1
@@ -35,7 +35,7 @@ def _code(pid: int) -> int:
 
 @pytest.mark.parametrize("total", [16 * MIB, 307 * MIB, 14 * 1024 * MIB])
 def test_the_ceilings_leave_room_for_whatever_waits_in_the_next_stage(total: int) -> None:
-    """When nothing is computed, the largest request fits beside all that is decoded: `memory_budget` stands on that."""
+    """When nothing is computed, the largest request fits beside everything decoded. `memory_budget` relies on that."""
     arriving, decoding, computing, last = ceilings(total)
     assert 0 < arriving < decoding < computing < last == total
     assert largest_request(total) <= computing - decoding
@@ -45,7 +45,7 @@ def test_the_ceilings_leave_room_for_whatever_waits_in_the_next_stage(total: int
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_claim_fits_up_to_the_ceiling_of_its_stage(stage: int) -> None:
-    """To the byte; what does not fit changes nothing, and what shrinks always fits."""
+    """It may reach the ceiling exactly. A larger claim changes nothing, and a claim can always shrink."""
     ledger = Ledger(TOTAL)
     row, most = ledger.enter(), ceilings(TOTAL)[stage]
     full = [most if each >= stage else 0 for each in STAGES]
@@ -59,7 +59,7 @@ def test_a_claim_fits_up_to_the_ceiling_of_its_stage(stage: int) -> None:
 
 
 def test_claims_of_all_processes_count() -> None:
-    """A child claims half of the budget; its parent can claim the other half and no byte more."""
+    """A child claims half of the budget. Its parent can claim the other half, and not a byte more."""
     ledger = Ledger(TOTAL, 2)
     row = ledger.enter()
     pid = _child(lambda: _claim_or_fail(ledger, TOTAL // 2))
@@ -75,7 +75,7 @@ def _claim_or_fail(ledger: Ledger, size: int) -> None:
 
 
 def test_a_claim_ends_with_the_process_that_was_killed() -> None:
-    """Its lock too: the kernel releases that, and the master gives back the rest."""
+    """The kernel releases its lock, and the master frees its claims."""
     ledger = Ledger(TOTAL, 1)
 
     def hang() -> None:
@@ -94,7 +94,7 @@ def test_a_claim_ends_with_the_process_that_was_killed() -> None:
 
 
 def test_a_claim_waits_for_that_of_another_process() -> None:
-    """A child holds the lock: the claim of its parent is made when the child has ended, not before."""
+    """A child holds the lock, so the claim of its parent is made only after the child has ended."""
     ledger = Ledger(TOTAL, 2)
     row, (read, write) = ledger.enter(), os.pipe()
 
@@ -119,7 +119,7 @@ def test_a_claim_waits_for_that_of_another_process() -> None:
 
 
 def test_processes_that_claim_at_the_same_time_never_claim_too_much() -> None:
-    """Four of them, 2,000 claims each of a third of the budget: at no time do they have more than three of them."""
+    """Four processes make 2,000 claims each, of a third of the budget. Never are more than three of them in force."""
     ledger = Ledger(3, 4)
     ours = Ledger(1 << 40)  # of which a column counts what is wrong
 
@@ -138,7 +138,7 @@ def test_processes_that_claim_at_the_same_time_never_claim_too_much() -> None:
 
 
 def test_a_process_sees_whether_requests_of_another_one_wait() -> None:
-    """And not its own."""
+    """Its own waiting requests do not count."""
     ledger = Ledger(TOTAL, 2)
     one, other = ledger.enter(), ledger.enter()
     ledger.want(one, 2)
@@ -147,7 +147,7 @@ def test_a_process_sees_whether_requests_of_another_one_wait() -> None:
 
 
 def test_rows_are_taken_again_and_there_is_an_end_of_them() -> None:
-    """Twice the workers and 16: as many as start while as many stop."""
+    """There are two for each worker and 16 more, so all workers can be replaced at the same time."""
     ledger = Ledger(TOTAL, 2)
     assert [ledger.enter() for _ in range(20)] == list(range(20))
     with pytest.raises(RuntimeError, match="no room for more than 20 processes"):

@@ -1,4 +1,4 @@
-"""What a request took is given back with its answer: to Python at once, and by Python's C library to the system."""
+"""Memory of a request is freed with its answer: by Python at once, and by the C library soon."""
 
 import ctypes
 import gc
@@ -34,7 +34,7 @@ BODIES: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", BODIES)
 def test_nothing_of_a_request_waits_for_the_garbage_collector(kind: str) -> None:
-    """It might not come before memory is short: no frame, exception, array or document is left in a cycle."""
+    """It may run too late: no frame, exception, array or document may be left in a reference cycle."""
     client = create_app().test_client()
     body = BODIES[kind] if isinstance(BODIES[kind], bytes) else json.dumps(BODIES[kind]).encode()
 
@@ -97,20 +97,20 @@ print(first > 4000, second < 400, kept > 15e6, resident() - idle < 5e6, sep=", "
     ids=["as served", "by default"],
 )
 def test_freed_memory_is_kept_for_the_next_request_until_it_is_given_back(line: str, told: str) -> None:
-    """A page that is asked for anew is cleared by the system, which takes longer than most of what is done with it."""
+    """The kernel clears each new page, which takes longer than most work with it."""
     command = [sys.executable, "-c", FREED.format(line)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == told
 
 
 def test_elsewhere_than_on_glibc_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A C library that does not know the two calls is left alone."""
+    """A C library without these two functions is left as it is."""
     monkeypatch.setattr(malloc, "_LIBC", object())
     malloc.keep_freed(2**20)
     malloc.give_back()
 
 
 def test_a_worker_gives_back_what_a_large_request_took(tmp_path: Path) -> None:
-    """Seconds later it is as small as before, so that memory at rest is that of rest."""
+    """After some seconds it is as small as before."""
     rows = np.random.default_rng(0).normal(size=(400, 64)).tolist()
     layers = [{"weights": np.eye(64).tolist(), "biases": [0.5] * 64, "activation": "tanh"}] * 6
     asked = {"network": {"layers": layers}, "inputs": rows, "targets": rows, "loss": "half_squared_error"}

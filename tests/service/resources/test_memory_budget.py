@@ -1,4 +1,4 @@
-"""The memory budget of one process: who gets memory, who waits for it, and that nobody waits for each other."""
+"""The memory budget of one process: which requests get memory, which wait, and that there is no deadlock."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ TOTAL = 160 * MIB
 
 
 class Stop(Exception):
-    """Raised by a checkpoint."""
+    """An exception that a checkpoint raises."""
 
 
 def _budget(seconds: float = 0.1, total: int = TOTAL, workers: int = 1) -> tuple[Budget, Ledger]:
@@ -34,7 +34,7 @@ def _refusal(act: Callable[[], object]) -> Refusal:
 
 
 def test_a_request_waits_for_memory_until_there_is_some() -> None:
-    """Another one gives it back a tenth of a second later; what was waited is told."""
+    """Another request frees it a tenth of a second later, and the result is the time waited."""
     budget, _ = _budget(10)
     first, second = Holding(budget), Holding(budget)
     first.admit(80 * MIB, unlimited)
@@ -46,7 +46,10 @@ def test_a_request_waits_for_memory_until_there_is_some() -> None:
 
 
 def test_who_waits_in_vain_for_memory_is_told_when_to_come_again() -> None:
-    """503 with Retry-After, counted for want of memory; what was held is held until the request ends."""
+    """The answer is 503 with Retry-After, counted under the reason memory.
+
+    The request keeps its memory until it ends.
+    """
     budget, ledger = _budget()
     Holding(budget).admit(80 * MIB, unlimited)
     waiting = Holding(budget)
@@ -59,7 +62,7 @@ def test_who_waits_in_vain_for_memory_is_told_when_to_come_again() -> None:
 
 
 def test_who_waits_looks_at_its_deadline() -> None:
-    """A client that has gone waits no longer."""
+    """A request whose client has disconnected stops waiting."""
     budget, _ = _budget(10)
     Holding(budget).admit(80 * MIB, unlimited)
 
@@ -71,7 +74,7 @@ def test_who_waits_looks_at_its_deadline() -> None:
 
 
 def test_memory_is_given_in_the_order_in_which_requests_asked_for_it() -> None:
-    """Also where a later one would fit at once: else a big request could wait for ever."""
+    """This holds even if a later request would fit at once: otherwise a big request could wait for ever."""
     budget, _ = _budget(10)
     first = Holding(budget)
     first.admit(70 * MIB, unlimited)
@@ -94,7 +97,7 @@ def test_memory_is_given_in_the_order_in_which_requests_asked_for_it() -> None:
 
 
 def test_admitted_is_what_the_request_takes_in_all() -> None:
-    """Its body and its decoded document are in it, so that they are not counted twice."""
+    """It includes the body and the decoded document, so that these are not counted twice."""
     budget, _ = _budget()
     holding = Holding(budget)
     holding.add(ARRIVING, 10 * MIB)
@@ -109,7 +112,7 @@ def test_admitted_is_what_the_request_takes_in_all() -> None:
 
 
 def test_decoding_that_takes_much_is_counted_with_the_most_that_its_request_can_take() -> None:
-    """It then never waits again: two such requests would wait for each other else."""
+    """So it never waits again. Otherwise two such requests would wait for each other."""
     budget, _ = _budget()
     holding = Holding(budget)
     holding.reserve(budget.largest_decoding + 1, unlimited)
@@ -121,7 +124,7 @@ def test_decoding_that_takes_much_is_counted_with_the_most_that_its_request_can_
 
 
 def test_requests_up_to_the_largest_get_memory_beside_all_that_is_decoded() -> None:
-    """Bodies and documents fill their stages; each of them can still be computed, one after the other."""
+    """Bodies and documents fill their stages. Each request can still be computed, one after the other."""
     budget, _ = _budget(0.2)
     holdings = [Holding(budget) for _ in range(3)]
     for holding in holdings:
@@ -134,7 +137,7 @@ def test_requests_up_to_the_largest_get_memory_beside_all_that_is_decoded() -> N
 
 
 def test_small_requests_find_memory_while_big_ones_take_all_of_theirs() -> None:
-    """A sixteenth of the budget is theirs alone."""
+    """A sixteenth of the budget is reserved for small requests."""
     budget, _ = _budget()
     for size in (90 * MIB, 60 * MIB):
         Holding(budget).admit(size, unlimited)
@@ -144,7 +147,7 @@ def test_small_requests_find_memory_while_big_ones_take_all_of_theirs() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_requests_that_hold_memory_and_wait_for_more_never_block_each_other(seed: int) -> None:
-    """Forty at once, each of which decodes and computes as much as is allowed or less: all of them get through."""
+    """Forty requests at once, each with any decoding and computing that is allowed. All of them finish."""
     budget, ledger = _budget(30, 8 * MIB)
     failures: list[BaseException] = []
 
@@ -174,7 +177,7 @@ def test_requests_that_hold_memory_and_wait_for_more_never_block_each_other(seed
 
 
 def test_processes_claim_in_chunks_and_give_back_what_they_do_not_need() -> None:
-    """A small request does not touch what they share; memory that was freed goes back to the system first."""
+    """A small request does not touch the ledger. Freed memory first returns to the system."""
     budget, ledger = _budget()
     holding = Holding(budget)
     holding.add(LAST, 1000)
@@ -189,7 +192,7 @@ def test_processes_claim_in_chunks_and_give_back_what_they_do_not_need() -> None
 
 
 def test_a_claim_ends_only_when_the_memory_is_back_with_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is freed while it goes back keeps its claim: the C library may still hold it."""
+    """Memory that is freed meanwhile keeps its claim, because the C library may still hold it."""
     budget, ledger = _budget()
     holding = Holding(budget)
     holding.add(COMPUTING, 20 * MIB)
@@ -203,7 +206,7 @@ def test_a_claim_ends_only_when_the_memory_is_back_with_the_system(monkeypatch: 
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_after_work_memory_goes_back_at_once_where_it_is_more_than_may_be_kept(kept: bool) -> None:
-    """An eighth of the budget with two processes: half of it for all of them, which is in the budget all the same."""
+    """Each of two processes may keep an eighth of the budget."""
     budget, ledger = _budget(workers=2)
     holding = Holding(budget)
     holding.admit(10 * MIB if kept else 60 * MIB, unlimited)
@@ -214,7 +217,7 @@ def test_after_work_memory_goes_back_at_once_where_it_is_more_than_may_be_kept(k
 
 
 def test_another_process_that_waits_is_made_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By whatever this one has claimed and does not use, long before it would give that back by itself."""
+    """This process returns its unused claim at once, long before it would do so by itself."""
     monkeypatch.setattr("service.resources.memory_budget._TICKS", 10**9)
     ledger = Ledger(TOTAL, 2)
     idle, busy = Budget(ledger, 10), Budget(ledger, 10)
@@ -231,7 +234,7 @@ def test_another_process_that_waits_is_made_room_for(monkeypatch: pytest.MonkeyP
 
 
 def test_the_stage_of_decoding_has_a_ceiling() -> None:
-    """A request that cannot have it holds what it held."""
+    """A request that exceeds it keeps what it already holds."""
     budget, _ = _budget()
     holding = Holding(budget)
     assert holding.add(DECODING, 60 * MIB)

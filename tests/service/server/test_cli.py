@@ -1,4 +1,4 @@
-"""`chainrule` as a process of its own: what it refuses to start with, and that nothing is left of it."""
+"""The command `chainrule` as a subprocess: it refuses bad settings, and it leaves no process or folder behind."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ def _addresses() -> dict[str, object]:
 
 
 def _ended(command: list[str], **settings: object) -> tuple[subprocess.CompletedProcess[str], float]:
-    """A command that ends by itself, leaving no process behind, and the seconds of CPU that it took."""
+    """The result of a command that exits by itself without leaving a process, and its CPU time in seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen(
         command,
@@ -70,7 +70,7 @@ def test_a_bad_setting_starts_nothing(setting: str, value: str, sentence: str) -
 
 
 def test_every_bad_setting_has_its_line() -> None:
-    """Below the words that the page on troubles has."""
+    """The lines follow the sentence that the troubleshooting page quotes."""
     ended, _ = _ended(COMMAND, **_addresses() | {"WORKERS": 0, "QUEUE": "many", "BIND": "here"})
     first, *lines = ended.stderr.splitlines()
     assert (ended.returncode, first) == (BAD_SETTINGS, "chainrule does not start:")
@@ -79,7 +79,10 @@ def test_every_bad_setting_has_its_line() -> None:
 
 @pytest.mark.parametrize("setting", ["BIND", "ADMIN_BIND"])
 def test_a_taken_port_is_refused_at_once(setting: str) -> None:
-    """Before anything large is loaded, and without gunicorn's attempts: in the CPU time of any other wrong setting."""
+    """The refusal takes no more CPU time than any other bad setting.
+
+    NumPy and Flask are not loaded, and gunicorn does not retry.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         ended, seconds = _ended(COMMAND, **_addresses() | {setting: address})
@@ -90,7 +93,7 @@ def test_a_taken_port_is_refused_at_once(setting: str) -> None:
 
 
 def test_equal_addresses_are_refused_at_once() -> None:
-    """The admin process would have none."""
+    """The admin process would have no address."""
     address = f"127.0.0.1:{free_port()}"
     ended, seconds = _ended(COMMAND, BIND=address, ADMIN_BIND=address)
     assert (ended.returncode, ended.stderr.count("\n"), ended.stdout) == (BAD_SETTINGS, 1, "")
@@ -99,14 +102,14 @@ def test_equal_addresses_are_refused_at_once() -> None:
 
 
 def test_config_refuses_what_serve_refuses() -> None:
-    """With the same exit code, so that a deployment can be checked before it is made."""
+    """The exit code is the same, so a deployment can be checked before it starts."""
     ended, _ = _ended([COMMAND[0], "config"], WORKERS="-1")
     assert (ended.returncode, ended.stdout) == (BAD_SETTINGS, "")
     assert "CHAINRULE_WORKERS: must be a whole number from 1 to 128" in ended.stderr
 
 
 def test_config_shows_every_setting_with_its_bounds() -> None:
-    """What was given is marked; a retired setting is told of in a comment, so that a shell can read all of it."""
+    """Values from the environment are marked. A retired setting is a comment, so that a shell can read the output."""
     ended, _ = _ended([COMMAND[0], "config"], WORKERS=3, HELD_BYTES=5)
     lines = ended.stdout.splitlines()
     assert ended.returncode == 0
@@ -117,7 +120,7 @@ def test_config_shows_every_setting_with_its_bounds() -> None:
 
 
 def test_a_retired_setting_is_told_of_in_the_log(tmp_path: Path) -> None:
-    """One warning, and the service serves."""
+    """The log has one warning, and the service runs."""
     with serving(tmp_path / "log", HELD_BYTES="64M") as server, server.connection() as connection:
         assert post(connection, BODY)[0] == 200
         lines = [line for line in server.log.read_text().splitlines() if "CHAINRULE_HELD_BYTES" in line]
@@ -128,7 +131,7 @@ def test_a_retired_setting_is_told_of_in_the_log(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="there is no IPv6 here")
 def test_both_addresses_may_be_ipv6(tmp_path: Path) -> None:
-    """In brackets. `chainrule health` finds the admin address too."""
+    """IPv6 addresses are in brackets. `chainrule health` finds the admin address, too."""
     given = {name: address.replace("127.0.0.1", "[::1]") for name, address in _addresses().items()}
     log = tmp_path / "log"
     with log.open("wb") as file:
@@ -147,7 +150,7 @@ def test_both_addresses_may_be_ipv6(tmp_path: Path) -> None:
 
 
 def _left_of(pid: int) -> list[str]:
-    """The folders of a process's metrics, which go with it."""
+    """The folders with a process's metrics, which it must remove at its end."""
     parents = (MEMORY_DISK, Path(tempfile.gettempdir()))
     return [str(found) for parent in parents for found in parent.glob(f"chainrule-metrics-{pid}-*")]
 
@@ -155,7 +158,7 @@ def _left_of(pid: int) -> list[str]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 @pytest.mark.parametrize("delay", [0.3, 0.6, 0.9, 1.2])
 def test_a_signal_during_the_start_leaves_nothing(tmp_path: Path, number: signal.Signals, delay: float) -> None:
-    """Whatever is loaded or started by then: the process ends, with all others and its folder, and says nothing odd."""
+    """At any moment of the start, a signal ends all processes, removes the folder, and prints nothing unexpected."""
     log = tmp_path / "log"
     given = _addresses() | {"WORKERS": 4, "DRAIN_SECONDS": 0, "STOP_SECONDS": 2 * SECONDS}
     with log.open("wb") as file:
@@ -176,7 +179,7 @@ def test_a_signal_during_the_start_leaves_nothing(tmp_path: Path, number: signal
 
 
 def _kill_group(group: int) -> bool:
-    """Kill what is left of a group of processes, and tell whether there was anything."""
+    """Kill the remaining processes of a group; return whether there were any."""
     try:
         os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:
@@ -185,7 +188,7 @@ def _kill_group(group: int) -> bool:
 
 
 def test_a_signal_right_after_the_fork_is_not_lost(tmp_path: Path) -> None:
-    """A new process has the master's handlers for a moment, which would only note the signal."""
+    """A forked process starts with the master's handlers, which would only queue the signal."""
     log = tmp_path / "log"
     given = _addresses() | {"WORKERS": 4, "DRAIN_SECONDS": 0, "STOP_SECONDS": 2 * SECONDS}
     for _ in range(3):
@@ -203,7 +206,7 @@ def test_a_signal_right_after_the_fork_is_not_lost(tmp_path: Path) -> None:
 
 
 def test_health_loads_neither_numpy_nor_flask() -> None:
-    """A check every few seconds costs next to nothing; nor does a port that is refused."""
+    """So a check every few seconds costs little, and so does the refusal of a port."""
     code = "import sys, service.cli; print({'numpy', 'flask', 'gunicorn', 'marshmallow'} & sys.modules.keys())"
     ended, _ = _ended([sys.executable, "-c", code])
     assert ended.stdout == "set()\n"

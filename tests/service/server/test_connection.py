@@ -1,4 +1,4 @@
-"""One client's connection: HTTP to the letter over real sockets, and what happens between two turns of the loop."""
+"""One client's connection: strict HTTP over real sockets, disconnects, pipelining, slow clients, and memory."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def _lines(server: Server, before: int = 0) -> list[dict[str, Any]]:
-    """The lines of the log, from one on."""
+    """The lines of the log, from number `first` on."""
     return [json.loads(line) for line in server.log.read_text().splitlines()[before:]]
 
 
@@ -55,7 +55,7 @@ def _ends(sock: socket.socket) -> bool:
 
 @pytest.mark.parametrize("target", [b"http://localhost/v1/gradients", b"HTTP://elsewhere:80/v1/gradients?x=1"])
 def test_an_absolute_target_is_taken(server: Server, target: bytes) -> None:
-    """As proxies send it; every server must take it (RFC 9112, section 3.2.2)."""
+    """Proxies send absolute targets, and every server must accept them (RFC 9112, section 3.2.2)."""
     with server.socket() as sock:
         sock.sendall(LINE.replace(b"/v1/gradients", target) + HOST + TYPE + LENGTH + BODY)
         status, document = received(sock)
@@ -95,7 +95,10 @@ REFUSED: dict[str, tuple[bytes, int, str, str]] = {
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_is_not_http_to_the_letter_is_refused_as_everything_else(server: Server, kind: str) -> None:
-    """A problem document with an id, one line in the log, one count, no body counted; then the connection ends."""
+    """Invalid HTTP gets a problem document with an id, one log line and one count, but no body count.
+
+    Then the connection closes.
+    """
     raw, status, problem, route = REFUSED[kind]
     before = len(_lines(server))
     name = "chainrule_http_request_body_bytes_sum"
@@ -118,28 +121,28 @@ def test_what_is_not_http_to_the_letter_is_refused_as_everything_else(server: Se
 
 
 def test_a_refused_head_keeps_its_id(server: Server) -> None:
-    """Where it could be read: the client finds its request in the log."""
+    """If the id could be parsed, the client finds its request in the log."""
     with server.socket() as sock:
         sock.sendall(LINE + b"X-Request-ID: lesson-7\r\n\r\n")
         assert received(sock)[1]["instance"] == "lesson-7"
 
 
 def test_slashes_are_not_merged(server: Server) -> None:
-    """A redirect would lose the body; so there is nothing at /v1//gradients."""
+    """A redirect would lose the body, so /v1//gradients is an unknown path."""
     with server.connection() as connection:
         status, document = post(connection, BODY, "/v1//gradients")
     assert (status, document["type"]) == (404, "/problems/not-found")
 
 
 def test_an_unknown_content_encoding_stays_415(server: Server) -> None:
-    """The application's, not the connection's."""
+    """The application answers it, not the connection."""
     with server.connection() as connection:
         connection.request("POST", "/v1/gradients", BODY, JSON | {"Content-Encoding": "br"})
         assert connection.getresponse().status == 415
 
 
 def test_an_unknown_method_is_405(server: Server) -> None:
-    """With the methods that there are."""
+    """The answer lists the allowed methods."""
     with server.connection() as connection:
         connection.request("BREW", "/v1")
         response = connection.getresponse()
@@ -148,7 +151,7 @@ def test_an_unknown_method_is_405(server: Server) -> None:
 
 @pytest.mark.parametrize("name", ["Content_Length", "Transfer_Encoding", "X_Request_ID"])
 def test_a_header_with_an_underscore_is_passed_over(server: Server, name: str) -> None:
-    """In the application it would look like the one with a hyphen, of which a proxy thinks otherwise."""
+    """In WSGI it would look like the header with a hyphen, which a proxy treats as a different header."""
     with server.connection() as connection:
         connection.request("POST", "/v1/gradients", BODY, JSON | {name: "7"})
         response = connection.getresponse()
@@ -167,7 +170,7 @@ def test_what_is_logged_is_what_was_received(server: Server) -> None:
 
 
 def test_an_http_1_0_client_may_keep_its_connection(server: Server) -> None:
-    """If it asks for it, and is told so."""
+    """If the client asks for keep-alive, the answer confirms it."""
     with server.socket() as sock:
         for _ in range(2):
             sock.sendall(b"GET /livez HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
@@ -177,7 +180,10 @@ def test_an_http_1_0_client_may_keep_its_connection(server: Server) -> None:
 
 
 def test_connections_that_send_nothing_shut_nobody_out(server: Server) -> None:
-    """1,100 announce a body and send none, where 1,000 are allowed; who comes then is answered within a second."""
+    """1,100 clients announce a body and send none, where 1,000 connections are allowed.
+
+    A new client is answered within a second.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
     try:
@@ -198,7 +204,10 @@ def test_connections_that_send_nothing_shut_nobody_out(server: Server) -> None:
 
 
 def test_who_is_computed_for_is_never_closed_to_make_room(tmp_path: Any) -> None:
-    """Four connections are allowed; ten come while the work of the first goes on, and it is answered."""
+    """Four connections are allowed, and ten are opened while the request of the first is computed.
+
+    The first is answered.
+    """
     with serving(tmp_path / "log", CONNECTIONS=4) as server, contextlib.ExitStack() as stack:
         answers = []
 
@@ -221,7 +230,7 @@ Behaviour = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 
 class _Front:
-    """Answers as the test says."""
+    """A front that answers as the test specifies."""
 
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
@@ -231,12 +240,12 @@ class _Front:
         self.refused = 0
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """One request."""
+        """Answer one request."""
         self.scopes.append(scope)
         await self._behaviour(scope, receive, send)
 
     async def refuse(self, _: Any, refusal: Any) -> Answer:
-        """The sentence alone, when `refusals` are let through."""
+        """Answer with the detail alone, once `refusals` is set."""
         self.refused += 1
         await self.refusals.wait()
         return Answer(refusal.problem.status, [], refusal.detail.encode())
@@ -244,7 +253,7 @@ class _Front:
 
 @contextlib.asynccontextmanager
 async def _served(behaviour: Behaviour, **settings: Any) -> AsyncIterator[SimpleNamespace]:
-    """A listening socket in this process: its address, its front, its connections."""
+    """Serve in this process; yield the address, the front and the connections."""
     front = _Front(behaviour)
     connections = Connections(front, replace(read_settings(), **settings), lambda: False)  # type: ignore[arg-type]
     loop = asyncio.get_running_loop()
@@ -285,7 +294,7 @@ def _run(test: Callable[[], Awaitable[None]]) -> None:
 
 @pytest.mark.parametrize("how", ["reset", "closed"])
 def test_a_client_that_goes_is_noticed_while_it_is_computed_for(how: str) -> None:
-    """Within two seconds: at once where it resets, and else by the interim answers that nobody takes."""
+    """The service notices a reset at once, and a closed client within two seconds by its interim answers."""
 
     async def test() -> None:
         seen: list[float] = []
@@ -312,7 +321,7 @@ def test_a_client_that_goes_is_noticed_while_it_is_computed_for(how: str) -> Non
 
 
 def test_a_client_that_has_ended_its_side_is_not_gone() -> None:
-    """It is answered, two seconds later, with interim answers before that."""
+    """A client that closes only its sending side is answered two seconds later, after interim answers."""
 
     async def test() -> None:
         async def slow(scope: Any, receive: Any, send: Any) -> None:
@@ -335,7 +344,7 @@ def test_a_client_that_has_ended_its_side_is_not_gone() -> None:
 
 
 def test_a_body_that_nobody_takes_is_not_collected() -> None:
-    """Of 20 MB that a client sends while the front waits, the connection takes some kilobytes."""
+    """A client sends 20 MB while the front does not read. The connection reads only some kilobytes."""
 
     async def test() -> None:
         held: list[int] = []
@@ -365,7 +374,7 @@ def test_a_body_that_nobody_takes_is_not_collected() -> None:
 
 
 def test_pipelined_requests_are_answered_one_at_a_time_and_in_order() -> None:
-    """Bodies of both kinds and none, in pieces that cut everything apart."""
+    """Requests without a body, with a length and with chunks, sent in pieces that split all of them."""
 
     async def test() -> None:
         running = 0
@@ -401,7 +410,7 @@ def test_pipelined_requests_are_answered_one_at_a_time_and_in_order() -> None:
 
 
 def test_a_flood_of_pipelined_requests_is_not_collected() -> None:
-    """Of 10 MB of requests that are sent while the first is answered, some kilobytes are taken in."""
+    """A client sends 10 MB of requests while the first is answered. The connection reads only some kilobytes."""
 
     async def test() -> None:
         async def wait(*_: Any) -> None:
@@ -429,12 +438,12 @@ _LARGE_HEAD = (
 
 
 def _fill(connections: Connections) -> None:
-    """Leave no room for large heads and for requests that are sent ahead."""
+    """Use up the room for large heads and pipelined requests."""
     assert connections.keep(object(), 4 * 2**20)  # type: ignore[arg-type]  # nothing is asked of it
 
 
 def test_a_large_head_without_room_is_refused_and_a_small_one_is_answered() -> None:
-    """503, when nobody can make room."""
+    """The answer is 503 if no other connection can make room."""
 
     async def test() -> None:
         async with _served(_echo) as served:
@@ -452,7 +461,7 @@ def test_a_large_head_without_room_is_refused_and_a_small_one_is_answered() -> N
 
 @pytest.mark.parametrize("sent", [_LARGE_HEAD[:-2], _LARGE_HEAD, b"x" * 9000])
 def test_nothing_is_kept_of_a_client_that_has_gone(sent: bytes) -> None:
-    """Without the garbage collector, which may not come for a long time: 400 MB stayed after a thousand heads."""
+    """Memory is freed without the garbage collector, which may run late: after a thousand heads, 400 MB had stayed."""
 
     async def test() -> None:
         gc.collect()
@@ -476,7 +485,7 @@ def test_nothing_is_kept_of_a_client_that_has_gone(sent: bytes) -> None:
 
 
 def test_a_large_head_is_forgotten_when_its_answer_is_there() -> None:
-    """A client that reads slowly keeps its answer only, and others may send large heads."""
+    """While a slow client reads, only its answer stays in memory, and other clients may send large heads."""
 
     async def test() -> None:
         free: list[bool] = []
@@ -500,7 +509,7 @@ def test_a_large_head_is_forgotten_when_its_answer_is_there() -> None:
 
 
 def test_requests_sent_ahead_without_room_are_dropped_and_the_connection_ends_with_the_answer() -> None:
-    """The client learns by `Connection: close` that it has to send them again."""
+    """`Connection: close` shows the client that it has to send the pipelined requests again."""
 
     async def test() -> None:
         go = asyncio.Event()
@@ -525,7 +534,7 @@ def test_requests_sent_ahead_without_room_are_dropped_and_the_connection_ends_wi
 
 
 def test_an_answer_waits_for_the_kernel_to_take_all_of_it() -> None:
-    """Until then it counts in the memory budget: the rest of an answer would keep the whole of it in memory."""
+    """Until then the whole answer counts in the memory budget, because its unsent rest keeps all of it in memory."""
 
     async def test() -> None:
         sent: list[int] = []
@@ -551,7 +560,7 @@ def test_an_answer_waits_for_the_kernel_to_take_all_of_it() -> None:
 
 
 def test_a_client_that_resets_behind_pipelined_requests_is_gone() -> None:
-    """Nothing is read from it any more, so nothing but a look tells that nobody waits for the answer."""
+    """Reading is paused, so only a periodic check of the socket detects the reset."""
 
     async def test() -> None:
         async def wait(scope: Any, *_: Any) -> None:
@@ -571,7 +580,7 @@ def test_a_client_that_resets_behind_pipelined_requests_is_gone() -> None:
 
 
 def test_a_body_is_asked_for_where_the_client_waits_for_that() -> None:
-    """Expect: 100-continue; a client that is refused instead is told that the connection ends."""
+    """A client with Expect: 100-continue gets the 100, or a refusal with `Connection: close`."""
 
     async def test() -> None:
         async def choose(scope: Any, receive: Any, send: Any) -> None:
@@ -595,7 +604,7 @@ def test_a_body_is_asked_for_where_the_client_waits_for_that() -> None:
 
 
 def test_head_has_no_body_and_the_length_of_the_answer() -> None:
-    """Whatever the application says."""
+    """This holds for any answer of the application."""
 
     async def test() -> None:
         async with _served(_echo) as served:
@@ -611,7 +620,10 @@ def test_head_has_no_body_and_the_length_of_the_answer() -> None:
 
 @pytest.mark.parametrize("started", [False, True])
 def test_a_fault_of_the_front_is_answered_or_breaks_the_connection(started: bool) -> None:
-    """500 where nothing was sent yet; an answer that has begun must not look whole."""
+    """Before the answer has begun it is a 500.
+
+    Later the connection is reset, so that the answer does not look complete.
+    """
 
     async def test() -> None:
         async def fail(scope: Any, receive: Any, send: Any) -> None:
@@ -633,7 +645,7 @@ def test_a_fault_of_the_front_is_answered_or_breaks_the_connection(started: bool
 
 
 def test_a_refused_client_that_goes_on_sending_reads_why() -> None:
-    """3 MB come behind a head that cannot be read, also when it is answered: nothing is lost to a reset."""
+    """A client sends 3 MB behind an invalid head, also after the answer. No reset destroys the answer."""
 
     async def test() -> None:
         async with _served(_echo) as served:
@@ -661,7 +673,7 @@ WHOLE = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 @pytest.mark.parametrize("ended", [False, True])
 @pytest.mark.parametrize("behind", [b"", WHOLE], ids=["nothing", "a request"])
 def test_who_is_refused_in_its_turn_reads_why_and_is_not_read_from(ended: bool, behind: bytes) -> None:
-    """Also where it has ended its side before; no request behind it is answered."""
+    """This holds even if the client has closed its sending side. No request behind the refused one is answered."""
 
     async def test() -> None:
         async with _served(_echo) as served:
@@ -688,7 +700,10 @@ def test_who_is_refused_in_its_turn_reads_why_and_is_not_read_from(ended: bool, 
 
 
 def test_nothing_is_read_of_a_client_whose_refusal_is_due() -> None:
-    """Of 20 MB behind the head, the kernel takes its share: the loop has no work with them, and the answer arrives."""
+    """A client sends 20 MB behind the head.
+
+    The kernel buffers a part, the event loop reads nothing, and the answer arrives.
+    """
 
     async def test() -> None:
         async with _served(_echo) as served:
@@ -706,7 +721,7 @@ def test_nothing_is_read_of_a_client_whose_refusal_is_due() -> None:
 
 
 def test_refusals_that_are_due_make_room() -> None:
-    """Two connections are allowed, and two are to be refused: who comes then is answered."""
+    """Two connections are allowed, and two refusals wait to be sent. A new client is answered."""
 
     async def test() -> None:
         async with _served(_echo, connections=2) as served:
@@ -730,7 +745,7 @@ def test_refusals_that_are_due_make_room() -> None:
 
 @pytest.mark.parametrize("raw", [NO_HOST, WHOLE], ids=["a head", "a fault"])
 def test_a_refusal_that_is_due_is_sent_before_a_stop(raw: bytes) -> None:
-    """Such a client is not taken for one that has asked for nothing."""
+    """A connection with a waiting refusal does not count as idle."""
 
     async def test() -> None:
         async def fail(*_: Any) -> None:
@@ -752,7 +767,7 @@ def test_a_refusal_that_is_due_is_sent_before_a_stop(raw: bytes) -> None:
 
 @pytest.mark.parametrize("how", ["reset", "closed", "fault"])
 def test_a_refusal_that_cannot_be_sent_leaves_no_connection(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client has gone meanwhile, or the application falls: `_served` waits until no connection is open."""
+    """The client has disconnected, or the application raises: `_served` waits until no connection is open."""
 
     async def test() -> None:
         async with _served(_echo) as served:
@@ -774,7 +789,7 @@ def test_a_refusal_that_cannot_be_sent_leaves_no_connection(how: str, monkeypatc
 
 
 def test_the_loop_is_never_held_up_by_chunks() -> None:
-    """3 million of one byte: whoever else is on the loop is called at least every tenth of a second of its time."""
+    """With 3 million chunks of one byte, other callbacks of the loop wait at most a tenth of a second of CPU time."""
 
     async def test() -> None:
         longest = 0.0
@@ -816,7 +831,7 @@ def test_the_loop_is_never_held_up_by_chunks() -> None:
 
 
 def test_who_reads_slowly_is_sent_no_more_than_it_takes() -> None:
-    """`send` waits; what is sent then is whole."""
+    """`send` waits for a slow client, and the answer arrives complete."""
 
     async def test() -> None:
         sent: list[int] = []
@@ -845,7 +860,7 @@ def test_who_reads_slowly_is_sent_no_more_than_it_takes() -> None:
 
 
 def test_the_request_is_the_one_that_was_sent() -> None:
-    """The scope, as in ASGI."""
+    """The front gets the scope of the request, as in ASGI."""
 
     async def test() -> None:
         async with _served(_echo) as served:
@@ -863,5 +878,5 @@ def test_the_request_is_the_one_that_was_sent() -> None:
 
 
 def test_the_request_of_the_tests_is_right() -> None:
-    """12.5, as everywhere."""
+    """Its loss is 12.5, as in all other examples."""
     assert json.loads(BODY) == REQUEST

@@ -1,4 +1,4 @@
-"""Which connection is closed to make room for another, and which when its time is over."""
+"""Which connections are closed to make room for others, and which are closed by a timeout."""
 
 import asyncio
 import time
@@ -16,11 +16,11 @@ class _Client:
         self._idle = idle
 
     def give_up(self) -> None:
-        """Count."""
+        """Count the calls."""
         self.given_up += 1
 
     def is_idle(self) -> bool:
-        """As the test says."""
+        """Return what the test has set."""
         return self._idle
 
 
@@ -34,7 +34,7 @@ def _run(test: Callable[[], Awaitable[Any]]) -> None:
 
 
 def test_the_client_that_is_silent_for_the_longest_makes_room() -> None:
-    """Idle, or in the midst of a head or a body: only when it last sent something matters."""
+    """Only the time of its last bytes matters, whether it is idle or has sent a part of a head or body."""
 
     async def test() -> None:
         connections = _connections()
@@ -52,7 +52,7 @@ def test_the_client_that_is_silent_for_the_longest_makes_room() -> None:
 
 
 def test_who_is_served_or_reads_an_answer_does_not_make_room() -> None:
-    """Where nobody else is left, it is the newcomer that goes."""
+    """If there are no other connections, the new one is closed."""
 
     async def test() -> None:
         connections = _connections()
@@ -70,7 +70,7 @@ def test_who_is_served_or_reads_an_answer_does_not_make_room() -> None:
 
 
 def test_what_takes_too_long_is_closed() -> None:
-    """A head has its seconds, an idle connection its own; a body is the front's to watch."""
+    """Heads and idle connections have timeouts here; the front has the timeout of bodies."""
 
     async def test() -> None:
         connections = _connections(10, keepalive_seconds=0.2, read_seconds=0.05)
@@ -94,7 +94,7 @@ def test_what_takes_too_long_is_closed() -> None:
 
 
 def test_only_what_is_idle_is_closed_for_a_stop() -> None:
-    """A request that has begun is still answered."""
+    """A request that has begun to arrive is still answered."""
 
     async def test() -> None:
         connections = _connections()
@@ -109,7 +109,7 @@ def test_only_what_is_idle_is_closed_for_a_stop() -> None:
 
 
 def test_a_closed_connection_is_forgotten() -> None:
-    """Whatever it was doing."""
+    """This holds in every state of the connection."""
 
     async def test() -> None:
         connections = _connections()
@@ -128,7 +128,7 @@ _ROOM = 4 * 2**20  # bytes of all large heads
 
 
 def test_the_client_silent_for_longest_makes_room_for_a_large_head() -> None:
-    """Of those that have sent one themselves: 64 have room, and who has sent little is left alone."""
+    """Only connections with a large head are closed for this. There is room for 64 of them."""
 
     async def test() -> None:
         connections = _connections(1000)
@@ -146,7 +146,7 @@ def test_the_client_silent_for_longest_makes_room_for_a_large_head() -> None:
 
 
 def test_a_large_head_has_no_room_where_all_others_are_being_served() -> None:
-    """False; and as soon as one of them is answered, gone or keeps less, there is room again."""
+    """The result is False. There is room again once one of them is answered, has disconnected, or keeps less."""
 
     async def test() -> None:
         connections = _connections(1000)
@@ -171,14 +171,14 @@ def test_a_large_head_has_no_room_where_all_others_are_being_served() -> None:
 
 
 def test_the_bytes_of_bodies_are_bounded_that_one_round_of_the_loop_reads() -> None:
-    """Nothing counts them before the next round, and a thousand clients may have sent some at once."""
+    """The budget counts bodies only in the next round, and a thousand clients may send at once."""
 
     async def test() -> None:
         connections = _connections()
         assert connections.round_left == 4 * 2**20
-        connections.has_read(3 * 2**20)
+        connections.count_read(3 * 2**20)
         assert connections.round_left == 2**20
-        connections.has_read(2**20)
+        connections.count_read(2**20)
         assert connections.round_left == 4096  # nobody is shut out
         await asyncio.sleep(0)
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""What is computed where: the work of a moment on the event loop, everything else in a thread."""
+"""Small requests are computed on the event loop, all others in a thread."""
 
 import asyncio
 import gc
@@ -49,11 +49,11 @@ IN_A_THREAD: dict[str, tuple[str, Any, int]] = {
 
 
 class Fall(BaseException):
-    """What Flask does not turn into an answer."""
+    """An exception that Flask does not turn into an answer."""
 
 
 class Asked:
-    """A front of its own with two slots, and what came of the one request that it was asked."""
+    """A front with two slots, and the result of one request to it."""
 
     def __init__(self, path: str, body: bytes, behind: Callable[[Response], Response] = lambda answer: answer) -> None:
         self.app = create_app()
@@ -98,13 +98,16 @@ class Asked:
 
     @property
     def status(self) -> int:
-        """The answer's."""
+        """The status of the answer."""
         return int(self.sent[0]["status"])
 
 
 @pytest.mark.parametrize("kind", [*ON_LOOP, *IN_A_THREAD])
 def test_only_the_work_of_a_moment_is_done_on_the_loop(kind: str) -> None:
-    """Each request is answered once, told of once, and gives back its slot and memory, wherever it is computed."""
+    """Each request is answered and reported once, and frees its slot and memory.
+
+    This holds on the loop and in a thread.
+    """
     path, body, status = (ON_LOOP | IN_A_THREAD)[kind]
     asked = Asked(path, body if isinstance(body, bytes) else json.dumps(body).encode())
     assert asked.status == status
@@ -117,7 +120,7 @@ def test_only_the_work_of_a_moment_is_done_on_the_loop(kind: str) -> None:
 def test_slot_and_memory_are_free_also_where_the_application_falls(
     monkeypatch: pytest.MonkeyPatch, request_body: Any
 ) -> None:
-    """Else each such request would leave room for one less, until there is none."""
+    """Otherwise each exception would cost a slot for good."""
     made: list[Any] = []
     init = Front.__init__
 
@@ -137,7 +140,7 @@ def test_slot_and_memory_are_free_also_where_the_application_falls(
 
 
 class Late(Asked):
-    """A request whose work ends only after its client has been answered."""
+    """A request whose work ends only after its client has got a timeout."""
 
     def __init__(self, path: str, body: bytes) -> None:
         self.released = threading.Event()
@@ -155,7 +158,10 @@ class Late(Asked):
 
 
 def test_work_that_ends_late_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the 503 that its client has got; what the thread would have answered is not counted. It keeps its slot."""
+    """It is counted as the 503 that its client got, not as the late answer of the thread.
+
+    It keeps its slot until it ends.
+    """
     monkeypatch.setenv("CHAINRULE_WORK_SECONDS", "0.1")
     asked = Late("/v1/gradients", json.dumps(WIDE | {"verify": True}).encode())
     assert asked.status == 503
@@ -166,7 +172,7 @@ def test_work_that_ends_late_is_counted_once(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("work", Work)
 def test_a_small_request_needs_no_slot(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is answered while all of them are taken."""
+    """It is answered while all slots are taken."""
 
     async def never(*_: object) -> bool:
         raise AssertionError(work)
@@ -189,7 +195,7 @@ def _scope(gone: asyncio.Event) -> dict[str, Any]:
 
 
 def test_a_client_that_has_gone_is_told_of_without_the_application() -> None:
-    """A thousand can go at once: its line and its count are all that there is to do."""
+    """A thousand clients can disconnect at once, so each costs only one log line and one count."""
     exchanges: list[Exchange] = []
     app = create_app()
     app.extensions[OBSERVERS].append(exchanges.append)
@@ -209,14 +215,14 @@ def test_a_client_that_has_gone_is_told_of_without_the_application() -> None:
 
 
 def test_a_refusal_that_waits_keeps_nothing_of_its_body() -> None:
-    """Refusals take turns: a thousand of them kept 250 kB each meanwhile, which nothing counted any more."""
+    """At most one refusal is written at a time: a thousand waiting ones had kept 250 kB each, which nothing counted."""
     kept: list[Pieces] = []
 
     class Watched(Front):
-        """Looks at what is there when a refusal begins."""
+        """A front that checks at each refusal what is still in memory."""
 
         async def refuse(self, environ: Environ, refusal: Refusal) -> Answer:
-            """As usual."""
+            """Refuse as the front does."""
             kept.extend(found for found in gc.get_objects() if isinstance(found, Pieces))
             return await super().refuse(environ, refusal)
 
@@ -241,7 +247,7 @@ def test_a_refusal_that_waits_keeps_nothing_of_its_body() -> None:
 
 
 def test_refusals_take_turns_on_the_loop() -> None:
-    """Of many that are due at once, no two are written in the same turn: others are answered between them."""
+    """No two refusals are written in the same round of the event loop, so other clients are answered in between."""
     turn, turns = 0, []
     app = create_app()
     app.extensions[OBSERVERS].append(lambda _: turns.append(turn))
@@ -269,7 +275,7 @@ def test_refusals_take_turns_on_the_loop() -> None:
 @pytest.mark.parametrize("expect", [b"Expect: 100-continue\r\n", b""], ids=["asks first", "does not ask"])
 @pytest.mark.parametrize("framing", [b"Content-Length: 100000\r\n", b"Transfer-Encoding: chunked\r\n"])
 def test_an_overloaded_service_refuses_before_it_reads_the_body(expect: bytes, framing: bytes) -> None:
-    """The client sends a head alone, and is told 503 at once; when a slot is free, its body is waited for."""
+    """A client that sends only a head gets 503 at once. When a slot is free, the service waits for its body."""
     head = b"POST /v1/gradients HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n" + framing + expect + b"\r\n"
 
     async def scene() -> None:
@@ -294,7 +300,7 @@ def test_an_overloaded_service_refuses_before_it_reads_the_body(expect: bytes, f
 
 
 async def _begun(listening: asyncio.Server, head: bytes) -> bytes:
-    """What a client is told that sends a head, and nothing more."""
+    """The answer to a client that sends only a head."""
     reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
     writer.write(head)
     told = await reader.readuntil(b"\r\n\r\n")

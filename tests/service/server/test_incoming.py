@@ -1,4 +1,4 @@
-"""Bodies as they come over a connection: by length and in chunks, to the byte, and without an object for each piece."""
+"""Bodies as they arrive, with a length or in chunks: exact ends, and no object for each chunk."""
 
 import random
 import time
@@ -24,11 +24,11 @@ def _chunked(body: bytes, sizes: list[int], extension: bytes = b"", trailer: byt
 
 
 def _fed(body: Incoming, raw: bytes, step: int) -> tuple[bytes, bytes]:
-    """The body and what stands behind it."""
+    """The body, and the bytes behind it."""
     content = b""
     for at in range(0, len(raw), step):
         used = body.feed(raw[at : at + step])
-        while body.held:
+        while body.buffered:
             content += body.take()
         if body.ended:
             return content, raw[at + used :]
@@ -38,14 +38,14 @@ def _fed(body: Incoming, raw: bytes, step: int) -> tuple[bytes, bytes]:
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 7, 1000])
 @pytest.mark.parametrize("trailer", [b"", b"X: y\r\n", b"X: y\r\nZ: \r\n"])
 def test_a_chunked_body_ends_where_it_ends(step: int, trailer: bytes) -> None:
-    """Also where it holds empty lines, which end other things; the next request behind it is left alone."""
+    """Empty lines within the body do not end it, and the next request behind it is not read."""
     body = b"\r\n\r\n0\r\n\r\n\r\nGET / HTTP/1.1\r\n\r\n\r\n"
     raw = _chunked(body, [2, 2, 1, len(body) - 5], b";a=b", trailer)
     assert _fed(ChunkedBody(), raw + NEXT, step) == (body, NEXT)
 
 
 def test_chunks_of_any_sizes_in_pieces_of_any_sizes_are_read_alike() -> None:
-    """1,000 bodies drawn with a seed."""
+    """1,000 random bodies from a seed."""
     draw = random.Random(7)
     for _ in range(1000):
         sizes = [draw.choice((draw.randint(1, 9), draw.randint(1, 40))) for _ in range(draw.randint(0, 6))]
@@ -56,14 +56,14 @@ def test_chunks_of_any_sizes_in_pieces_of_any_sizes_are_read_alike() -> None:
 
 @pytest.mark.parametrize("step", [1, 3, 1000])
 def test_a_body_of_a_length_ends_where_it_ends(step: int) -> None:
-    """The rest belongs to the next request; one of no length has ended."""
+    """The rest belongs to the next request. A body of length 0 has ended at once."""
     assert _fed(BodyOfLength(11), b"hello world" + NEXT, step) == (b"hello world", NEXT)
     assert incoming_body(None, False).ended
     assert incoming_body(0, False).ended
 
 
 def test_no_more_is_read_than_a_body_has_left() -> None:
-    """So that nothing of the next request is kept while this one is answered."""
+    """So the next request is not buffered while this one is answered."""
     body = BodyOfLength(300_000)
     assert body.room == 256 * 1024
     body.feed(bytes(299_995))
@@ -98,7 +98,7 @@ BROKEN = {
 @pytest.mark.parametrize("step", [1, 2, 3, 1000])
 @pytest.mark.parametrize("kind", BROKEN)
 def test_broken_chunks_are_refused(kind: str, step: int) -> None:
-    """Whatever follows could not be told from them."""
+    """After an invalid chunk, the end of the body cannot be found."""
     with pytest.raises(Refusal) as caught:
         _fed(ChunkedBody(), BROKEN[kind], step)
     assert caught.value.problem is BAD_REQUEST
@@ -106,7 +106,7 @@ def test_broken_chunks_are_refused(kind: str, step: int) -> None:
 
 
 class _Judge:
-    """What httptools, which is given one byte at a time, makes of chunks."""
+    """The result of httptools for chunks, fed byte by byte."""
 
     def __init__(self) -> None:
         self.ended = False
@@ -132,7 +132,7 @@ class _Judge:
 
 
 def test_chunks_are_read_as_httptools_reads_them() -> None:
-    """3,000 bodies drawn with a seed, two thirds of which have a byte changed, lost or added; without extensions."""
+    """3,000 random bodies from a seed, without extensions. Two thirds have a byte changed, lost or added."""
     draw = random.Random(11)
     whole = 0
     for _ in range(3000):
@@ -159,7 +159,7 @@ def _feed_for_ever(body: ChunkedBody, piece: bytes) -> None:
 
 @pytest.mark.parametrize("endless", [b"1;" + b"x" * 1000, b"0\r\n" + b"X: y\r\n" * 200], ids=["extension", "trailers"])
 def test_framing_without_a_body_is_not_read_for_ever(endless: bytes) -> None:
-    """An extension, or trailers, that never end are refused after 64 kB, and nothing of them is kept."""
+    """Endless extensions or trailers are refused after 64 kB, and none of their bytes are kept."""
     body = ChunkedBody()
     body.feed(endless)
     tracemalloc.start()
@@ -174,7 +174,7 @@ def test_framing_without_a_body_is_not_read_for_ever(endless: bytes) -> None:
 
 
 def test_chunks_of_one_byte_cost_little_memory_and_never_much_time_at_once() -> None:
-    """300,000 of them: at most three times their bytes, and no piece of the reading takes a tenth of a second."""
+    """300,000 chunks take at most three times the memory of their bytes. No single read takes a tenth of a second."""
     count = 300_000
     body = ChunkedBody()
     piece = b"1\r\nx\r\n" * (body.room // 6)
@@ -190,13 +190,13 @@ def test_chunks_of_one_byte_cost_little_memory_and_never_much_time_at_once() -> 
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert body.held == count
+    assert body.buffered == count
     assert peak < 3 * count
     assert longest < 0.1
 
 
 def _seconds(head: bytes, piece: bytes) -> float:
-    """What one read of a chunked body takes, full of copies of a piece: the least of twenty."""
+    """The time to read a chunked body that repeats a piece: the minimum of twenty runs."""
     body = ChunkedBody()
     body.feed(head)
     piece *= body.room // len(piece)
@@ -209,7 +209,7 @@ def _seconds(head: bytes, piece: bytes) -> float:
 
 
 def test_what_is_in_a_chunk_costs_nothing() -> None:
-    """16 kB of empty lines, or of what looks like chunks, are passed over at once; httptools takes 20 ms for these."""
+    """16 kB of empty lines, or of content that looks like chunks, are skipped at once; httptools takes 20 ms."""
     for piece in (b"\r\n\r\n", b"1\r\nx\r\n", b"0\r\n\r\n"):
         assert _seconds(b"100000\r\n", piece) < 0.001
 
@@ -226,5 +226,5 @@ def test_what_is_in_a_chunk_costs_nothing() -> None:
     ids=["one byte", "15 bytes", "extensions", "both", "trailers"],
 )
 def test_one_read_of_chunks_takes_the_loop_a_moment(head: bytes, piece: bytes) -> None:
-    """Whatever they are: some milliseconds."""
+    """One read takes some milliseconds, for any chunks."""
     assert _seconds(head, piece) < 0.03

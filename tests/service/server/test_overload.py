@@ -1,4 +1,4 @@
-"""More than the service can do: who is sent away and how, who is not held up, what stays bounded."""
+"""Overload: which requests are refused and how, which clients are never delayed, and that memory stays bounded."""
 
 import contextlib
 import gzip
@@ -33,7 +33,7 @@ NARROW = {"CONCURRENCY": 1, "QUEUE": 1, "MAX_WORK_SECONDS": 3600}
 
 
 def _large_answer() -> bytes:
-    """A request of some kilobytes that is answered with 1.9 MB."""
+    """A request of some kilobytes with an answer of 1.9 MB."""
     layer = {"activation": "tanh", "weights": [[0.125] * 100] * 2}
     batch = {"inputs": [[1.0, 2.0]] * 100, "targets": [[0.0] * 100] * 100}
     return json.dumps({"network": {"layers": [layer]}, **batch}).encode()
@@ -41,21 +41,21 @@ def _large_answer() -> bytes:
 
 @pytest.fixture
 def narrow(tmp_path: Path) -> Iterator[Server]:
-    """A service that computes one request, and lets one more wait for a third of a second."""
+    """A service with one slot and a queue for one request, which waits a third of a second."""
     with serving(tmp_path / "log", **NARROW, QUEUE_SECONDS=0.3) as server:
         yield server
 
 
 @pytest.fixture
 def patient(tmp_path: Path) -> Iterator[Server]:
-    """A service that computes one request, and lets one more wait as long as it takes."""
+    """A service with one slot and a queue for one request, which waits without a timeout."""
     with serving(tmp_path / "log", **NARROW, QUEUE_SECONDS=3 * SECONDS) as server:
         yield server
 
 
 @pytest.fixture
 def hasty(tmp_path: Path) -> Iterator[Server]:
-    """A service like that, which gives up after a second of work."""
+    """A service like `patient`, whose work ends after a second."""
     with serving(tmp_path / "log", **NARROW, QUEUE_SECONDS=0.3, WORK_SECONDS=WORK_SECONDS) as server:
         yield server
 
@@ -69,7 +69,10 @@ def small(tmp_path: Path) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def _busy(server: Server, requests: int = 1) -> Iterator[None]:
-    """While big requests are worked on, which would take minutes. Their clients go at the end, so their work ends."""
+    """Keep the service busy with big requests, which would take minutes.
+
+    At the end their clients disconnect, which ends the work.
+    """
     body = slow_body(3000)
     with contextlib.ExitStack() as stack:
         for so_far in range(requests):
@@ -81,7 +84,7 @@ def _busy(server: Server, requests: int = 1) -> Iterator[None]:
 
 
 def _are_big(server: Server, requests: int) -> bool:
-    """Whether so many requests do big work, or wait for it."""
+    """Whether so many requests do big work, or wait for a slot."""
     big = server.metric("chainrule_requests_in_flight", work="big")
     return big + server.metric("chainrule_requests_waiting") == requests
 
@@ -98,7 +101,7 @@ def _counts(server: Server, *codes: str) -> dict[str, float]:
 
 
 def test_who_waits_too_long_for_a_slot_is_told_when_to_come_again(narrow: Server) -> None:
-    """503 with Retry-After, a third of a second after the request."""
+    """The client gets 503 with Retry-After a third of a second after its request."""
     with _busy(narrow):
         start = time.monotonic()
         status, wait, document = _status_and_wait(narrow, slow_body(100))
@@ -109,7 +112,7 @@ def test_who_waits_too_long_for_a_slot_is_told_when_to_come_again(narrow: Server
 
 
 def test_who_waits_for_a_slot_has_it_when_it_is_free(patient: Server) -> None:
-    """The work that had it ends, as its client goes."""
+    """The slot becomes free because the client of the other request disconnects."""
     with ThreadPoolExecutor(1) as pool:
         with _busy(patient):
             waiting = pool.submit(_status_and_wait, patient, slow_body(60))
@@ -118,7 +121,7 @@ def test_who_waits_for_a_slot_has_it_when_it_is_free(patient: Server) -> None:
 
 
 def test_beyond_the_queue_big_work_is_refused_at_once(patient: Server) -> None:
-    """One is worked on, one waits: the third does not."""
+    """One request is computed and one waits, so the third is refused."""
     with _busy(patient, 2):
         assert patient.metric("chainrule_requests_waiting") == 1
         status, _, document = _status_and_wait(patient, slow_body(60))
@@ -127,7 +130,10 @@ def test_beyond_the_queue_big_work_is_refused_at_once(patient: Server) -> None:
 
 
 def test_work_ends_at_its_deadline(hasty: Server) -> None:
-    """The client is told after a second; then slot and memory are free. It would take minutes. It is counted once."""
+    """The client gets 503 after a second, and slot and memory are freed; the work would take minutes.
+
+    It is counted once.
+    """
     status, wait, document = _status_and_wait(hasty, slow_body(3000))
     assert (status, wait, document["type"]) == (503, None, "/problems/work-timed-out")
     wait_until(lambda: hasty.metric("chainrule_requests_in_flight") == 0, "the work to end", ENDED)
@@ -138,7 +144,7 @@ def test_work_ends_at_its_deadline(hasty: Server) -> None:
 
 
 def test_work_for_a_client_that_has_gone_ends(narrow: Server) -> None:
-    """Its slot is free soon, not after minutes; log and metrics tell of it with the status 499."""
+    """Its slot is free soon, not after minutes. Log and metrics have the status 499."""
     with _busy(narrow):
         assert narrow.metric("chainrule_requests_in_flight") == 1
     wait_until(lambda: narrow.metric("chainrule_requests_in_flight") == 0, "the work to end", ENDED)
@@ -148,7 +154,7 @@ def test_work_for_a_client_that_has_gone_ends(narrow: Server) -> None:
 
 
 def test_a_client_that_goes_while_it_waits_has_left_the_queue(patient: Server) -> None:
-    """At once; nothing is computed for it."""
+    """It leaves at once, and nothing is computed for it."""
     with _busy(patient):
         with patient.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
@@ -161,7 +167,7 @@ def test_a_client_that_goes_while_it_waits_has_left_the_queue(patient: Server) -
 
 
 def test_a_killed_worker_gives_back_its_memory(narrow: Server) -> None:
-    """What it had claimed of the budget is free for the worker that takes its place."""
+    """The memory that it had claimed is free for the worker that replaces it."""
     with _busy(narrow):
         assert narrow.metric("chainrule_memory_claimed_bytes") > 2**20
         (worker,) = narrow.workers
@@ -172,7 +178,7 @@ def test_a_killed_worker_gives_back_its_memory(narrow: Server) -> None:
 
 @pytest.mark.parametrize("kind", ["on the loop", "large", "compressed"])
 def test_small_requests_are_answered_while_eight_big_ones_compute(tmp_path: Path, kind: str) -> None:
-    """Each of them within a second: a share of the slots is theirs, and what the loop answers needs none."""
+    """Each is answered within a second: small work has reserved slots, and the event loop needs none."""
     body, headers = {
         "on the loop": (BODY, JSON),
         "large": (LARGE_BODY, JSON),
@@ -195,7 +201,7 @@ def test_small_requests_are_answered_while_eight_big_ones_compute(tmp_path: Path
 
 
 def test_everything_else_is_answered_while_all_slots_are_taken(narrow: Server) -> None:
-    """Documents and health have no queue."""
+    """Documents and health need no slot."""
     with _busy(narrow), narrow.connection() as connection:
         for path in ("/livez", "/v1/limits", "/nothing"):
             connection.request("GET", path)
@@ -206,7 +212,7 @@ def test_everything_else_is_answered_while_all_slots_are_taken(narrow: Server) -
 
 
 def _trickle(socks: list[socket.socket], stop: threading.Event) -> None:
-    """A byte from each client now and then."""
+    """Send a byte from each client now and then."""
     while not stop.wait(0.2):
         for sock in socks:
             with contextlib.suppress(OSError):
@@ -215,7 +221,7 @@ def _trickle(socks: list[socket.socket], stop: threading.Event) -> None:
 
 @pytest.mark.parametrize("beginning", [b"POST /v1/gradients HTTP/1.1\r\nX: ", HEAD + b"Content-Length: 5000\r\n\r\n"])
 def test_a_crowd_that_sends_slowly_holds_up_nobody(small: Server, beginning: bytes) -> None:
-    """200 heads, or bodies, that come byte by byte: the others do not notice."""
+    """200 clients send heads, or bodies, byte by byte. Other clients are not delayed."""
     with contextlib.ExitStack() as stack:
         socks = [stack.enter_context(small.socket()) for _ in range(CROWD)]
         for sock in socks:
@@ -231,7 +237,10 @@ def test_a_crowd_that_sends_slowly_holds_up_nobody(small: Server, beginning: byt
 
 
 def test_a_crowd_that_reads_slowly_holds_up_nobody_and_is_let_go(small: Server) -> None:
-    """80 answers of 1.9 MB that nobody reads, and room for 29: the slowest lose theirs, the others do not wait."""
+    """80 clients do not read their answers of 1.9 MB, and 29 answers fit into the budget.
+
+    The slowest clients are dropped, and the others do not wait.
+    """
     body = _large_answer()
     with contextlib.ExitStack() as stack:
         socks = [stack.enter_context(small.socket()) for _ in range(80)]
@@ -247,7 +256,7 @@ def test_a_crowd_that_reads_slowly_holds_up_nobody_and_is_let_go(small: Server) 
 
 
 def test_the_smallest_memory_budget_serves_what_the_limits_promise(small: Server) -> None:
-    """The largest batch of every example of GET /v1/limits, one after the other; small requests by eight clients."""
+    """The largest batch of every example of GET /v1/limits is computed. Eight clients send small requests meanwhile."""
     with small.connection() as connection:
         connection.request("GET", "/v1/limits")
         told = json.loads(connection.getresponse().read())["endpoints"]
@@ -266,7 +275,7 @@ def test_the_smallest_memory_budget_serves_what_the_limits_promise(small: Server
 
 
 def _let_go(socks: list[socket.socket]) -> int:
-    """How many of the connections the server has broken."""
+    """How many of the connections the server has reset."""
     poll = select.poll()
     for sock in socks:
         poll.register(sock, select.POLLRDHUP)
@@ -274,7 +283,7 @@ def _let_go(socks: list[socket.socket]) -> int:
 
 
 def _typical_seconds(server: Server) -> float:
-    """What a request on a new connection takes, of 20 in the middle."""
+    """The median time of 20 requests, each on a new connection."""
     seconds = []
     for _ in range(20):
         start = time.monotonic()
@@ -291,7 +300,7 @@ def _resident_bytes(pid: int) -> float:
 
 
 def test_the_longest_idle_connection_makes_room_for_a_new_one(tmp_path: Path) -> None:
-    """Four connections are allowed; the fifth ends the first."""
+    """Four connections are allowed; the fifth closes the first."""
     with serving(tmp_path / "log", CONNECTIONS=4) as server, contextlib.ExitStack() as stack:
         socks = [stack.enter_context(server.socket()) for _ in range(4)]
         with server.connection() as connection:

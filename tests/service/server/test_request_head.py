@@ -1,4 +1,4 @@
-"""The head of a request, by the letter of RFC 9112, in whatever pieces it comes."""
+"""The head of a request, strictly by RFC 9112, in pieces of any size."""
 
 import time
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ HOST = b"Host: localhost\r\n"
 
 
 def _read(raw: bytes, size: int = 0) -> tuple[Head, bytes]:
-    """The head and what stands behind it; given in pieces of a size."""
+    """The head, and the bytes behind it; fed in pieces of `size` bytes."""
     reader = HeadReader()
     for at in range(0, len(raw), size or len(raw)):
         piece = raw[at : at + (size or len(raw))]
@@ -31,7 +31,7 @@ def _refusal(raw: bytes) -> Refusal:
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 5, 7])
 def test_a_head_is_read_in_whatever_pieces_it_comes(size: int) -> None:
-    """To the byte: what follows belongs to the body, also where it looks like the end of a head."""
+    """The bytes behind the head belong to the body, even if they look like the end of a head."""
     head, rest = _read(LINE + HOST + b"X-A:  b \r\nContent-Length: 5\r\n\r\n\r\n\r\n!", size)
     assert (head.method, head.target, head.version) == ("POST", b"/v1/gradients?x=1", "1.1")
     assert head.headers == [(b"host", b"localhost"), (b"x-a", b"b"), (b"content-length", b"5")]
@@ -41,7 +41,7 @@ def test_a_head_is_read_in_whatever_pieces_it_comes(size: int) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 3])
 def test_empty_lines_in_front_of_a_request_are_passed_over(size: int) -> None:
-    """As RFC 9112, section 2.2, asks of servers."""
+    """RFC 9112, section 2.2, requires this of servers."""
     assert _read(b"\r\n\r\n" + LINE + HOST + b"\r\n", size)[0].method == "POST"
 
 
@@ -57,7 +57,7 @@ def test_empty_lines_in_front_of_a_request_are_passed_over(size: int) -> None:
 def test_the_version_and_the_connection_header_say_whether_another_request_may_follow(
     raw: bytes, keep_alive: bool
 ) -> None:
-    """HTTP/1.1 by default, HTTP/1.0 where it is asked for."""
+    """HTTP/1.1 keeps the connection by default, HTTP/1.0 only if the client asks for it."""
     assert _read(raw)[0].keep_alive is keep_alive
 
 
@@ -81,7 +81,7 @@ def test_an_absolute_target_is_taken_and_its_host_with_it(target: bytes, path: b
 @pytest.mark.parametrize("size", [0, 1])
 @pytest.mark.parametrize("method", [b"FOO", b"PROPFIND2", b"GETX", b"DELETE"])
 def test_an_unknown_method_is_the_applications_to_refuse(method: bytes, size: int) -> None:
-    """It has the 405 with the methods that there are."""
+    """The application's 405 lists the allowed methods."""
     head, _ = _read(method + b" /v1 HTTP/1.1\r\nHost: a\r\n\r\n", size)
     assert (head.method, head.target) == (method.decode(), b"/v1")
 
@@ -89,7 +89,7 @@ def test_an_unknown_method_is_the_applications_to_refuse(method: bytes, size: in
 @pytest.mark.parametrize("size", [0, 1, 64])
 @pytest.mark.parametrize("digits", [1, 17, 18, 19, 20, 21, 5000])
 def test_a_content_length_may_have_any_number_of_digits(digits: int, size: int) -> None:
-    """One with more than 18 is read as the largest number of 18: over every limit."""
+    """A length with more than 18 digits is read as the largest number of 18 digits, which is over every limit."""
     head, rest = _read(LINE + HOST + b"Content-Length: " + b"9" * digits + b"\r\nX: y\r\n\r\nbody", size)
     assert head.length == int("9" * min(digits, 18))
     assert (b"x", b"y") in head.headers
@@ -156,7 +156,7 @@ REFUSED: dict[str, tuple[bytes, Problem, str]] = {
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_a_head_that_is_wrong_is_refused(kind: str) -> None:
-    """With the status that RFC 9112 gives it, and a sentence."""
+    """The status is the one of RFC 9112, with a sentence."""
     raw, problem, sentence = REFUSED[kind]
     refusal = _refusal(raw)
     assert refusal.problem is problem
@@ -164,7 +164,7 @@ def test_a_head_that_is_wrong_is_refused(kind: str) -> None:
 
 
 def test_what_is_readable_of_a_refused_head_is_known() -> None:
-    """So that the answer has the id of the request, and the log its route."""
+    """So the answer has the id of the request, and the log has its route."""
     reader = HeadReader()
     with pytest.raises(Refusal):
         reader.feed(LINE + b"X-Request-ID: lesson-7\r\n\r\n")
@@ -181,12 +181,15 @@ def _limits() -> Iterator[bytes]:
 
 @pytest.mark.parametrize("raw", list(_limits()), ids=["target", "headers", "bytes"])
 def test_a_head_may_be_as_large_as_its_limits(raw: bytes) -> None:
-    """And not refused for it."""
+    """A head of exactly the largest size is accepted."""
     assert _read(raw)[0].version == "1.1"
 
 
 def test_empty_lines_in_front_of_a_request_cost_next_to_nothing() -> None:
-    """As many as may come in one read: each looked at by itself, they took the event loop seconds. Too many are bad."""
+    """As many empty lines as one read can have.
+
+    One by one, they took seconds of the event loop. Too many are refused.
+    """
     start = time.process_time()
     assert _read(b"\r\n" * (LONGEST_HEAD // 2) + LINE + HOST + b"\r\n")[0].method == "POST"
     assert time.process_time() - start < 0.1

@@ -1,4 +1,4 @@
-"""`chainrule serve` over real sockets: framing, kept connections, refusals of the server itself."""
+"""`chainrule serve` over real sockets: framing, keep-alive, and the server's own refusals."""
 
 import json
 import socket
@@ -27,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def _ends(sock: socket.socket) -> bool:
-    """Whether the server closes the connection, after what it has to say."""
+    """Whether the server closes the connection after its answer."""
     try:
         while sock.recv(65536):
             pass
@@ -48,7 +48,7 @@ def test_a_gradient_comes_over_a_real_socket(server: Server) -> None:
 
 
 def test_an_answer_tells_the_stages_and_not_the_server(server: Server) -> None:
-    """The time that the body took to arrive is a stage too. A small request waits for no slot."""
+    """The time in which the body arrives is a stage, too. A small request has no queue stage."""
     with server.connection() as connection:
         connection.request("POST", "/v1/gradients", BODY, JSON)
         response = connection.getresponse()
@@ -80,7 +80,7 @@ def test_requests_may_be_sent_before_the_answers(server: Server) -> None:
 
 
 def test_a_body_in_pieces_is_read_whole_and_not_what_stands_behind_it(server: Server) -> None:
-    """Each piece comes by itself, the last one with the next request behind it, to the byte."""
+    """Each piece is sent separately, and the last one contains the next request, too."""
     body = BODY.ljust(LARGEST_BODY)
     head = HEAD + b"Content-Length: %d\r\n\r\n" % LARGEST_BODY
     with server.socket() as sock:
@@ -94,7 +94,7 @@ def test_a_body_in_pieces_is_read_whole_and_not_what_stands_behind_it(server: Se
 
 
 def test_a_chunked_body_is_read_whole(server: Server) -> None:
-    """A body of unknown length, in pieces that cut words and numbers apart."""
+    """A body of unknown length, in pieces that split words and numbers."""
     with server.connection() as connection:
         status, document = post(connection, (BODY[i : i + 7] for i in range(0, len(BODY), 7)))
     assert (status, document["loss"]) == (200, 12.5)
@@ -112,7 +112,7 @@ def _in_chunks(body: bytes) -> Iterator[bytes]:
 def test_a_body_may_have_the_limit_and_not_one_byte_more(
     server: Server, pieces: Callable[[bytes], bytes | Iterator[bytes]]
 ) -> None:
-    """1000 bytes are allowed here; 1001 are a 413, also where no Content-Length announces them."""
+    """The limit is 1000 bytes here. 1001 bytes get 413, even without a Content-Length."""
     with server.connection() as connection:
         status, _ = post(connection, pieces(BODY.ljust(LARGEST_BODY)))
     assert status == 200
@@ -124,7 +124,10 @@ def test_a_body_may_have_the_limit_and_not_one_byte_more(
 
 
 def test_a_client_who_sends_too_much_reads_why(tmp_path: Path) -> None:
-    """It sends 7 of 1 MB before it reads: a broken pipe would tell it nothing. The connection lives on."""
+    """The client sends 7 MB, where 1 MB is allowed, before it reads.
+
+    It gets the refusal instead of a reset, and can go on using the connection.
+    """
     with serving(tmp_path / "log", MAX_BODY_BYTES=2**20) as server, server.connection() as connection:
         assert post(connection, b" " * 7 * 2**20)[0] == 413
         sock = connection.sock
@@ -134,7 +137,7 @@ def test_a_client_who_sends_too_much_reads_why(tmp_path: Path) -> None:
 
 
 def test_a_client_who_asks_first_need_not_send_too_much(server: Server) -> None:
-    """Expect: 100-continue with too long a body is answered by the refusal, and not by 100."""
+    """Expect: 100-continue with a body that is too large gets the refusal, not the 100."""
     with server.socket() as sock:
         sock.sendall(HEAD + f"Expect: 100-continue\r\nContent-Length: {10 * LARGEST_BODY}\r\n\r\n".encode())
         status, document = received(sock)
@@ -150,7 +153,7 @@ def test_a_client_who_asks_first_need_not_send_too_much(server: Server) -> None:
     ids=["of-a-length", "chunked"],
 )
 def test_a_body_that_ends_early_is_answered(server: Server, framing: bytes, sentence: str) -> None:
-    """The client closes its side before the end that was announced: a 400, at once."""
+    """The client closes its sending side before the announced end, and gets 400 at once."""
     with server.socket() as sock:
         sock.sendall(HEAD + framing)
         sock.shutdown(socket.SHUT_WR)
@@ -160,7 +163,7 @@ def test_a_body_that_ends_early_is_answered(server: Server, framing: bytes, sent
 
 
 def test_a_client_may_end_its_side_when_all_is_sent(server: Server) -> None:
-    """It is still owed the answer."""
+    """It still gets its answer."""
     with server.socket() as sock:
         sock.sendall(HEAD + LENGTH + BODY)
         sock.shutdown(socket.SHUT_WR)
@@ -186,7 +189,7 @@ def test_a_client_may_end_its_side_when_all_is_sent(server: Server) -> None:
 def test_what_the_server_cannot_read_is_a_problem_too(
     server: Server, request_bytes: bytes, status: int, problem: str
 ) -> None:
-    """Broken framing is answered like every other mistake, and then the connection ends."""
+    """Invalid framing is answered with a problem like every other mistake. Then the connection closes."""
     with server.socket() as sock:
         sock.sendall(request_bytes)
         response = HTTPResponse(sock)
@@ -200,7 +203,7 @@ def test_what_the_server_cannot_read_is_a_problem_too(
 
 @pytest.mark.parametrize("path", ["//v1/gradients", "/v1/%67radients"])
 def test_a_path_is_read_as_flask_reads_it(server: Server, path: str) -> None:
-    """The body reaches the view by whichever spelling leads to it."""
+    """The body reaches the view under every spelling of the path that Flask routes to it."""
     with server.connection() as connection:
         assert post(connection, BODY, path)[0] == 200
 
@@ -209,7 +212,7 @@ def test_a_path_is_read_as_flask_reads_it(server: Server, path: str) -> None:
     "sent", [b"", b"GET / HTT", HEAD + LENGTH + BODY[:5]], ids=["nothing", "half a head", "half a body"]
 )
 def test_a_client_that_stops_sending_is_not_waited_for(server: Server, sent: bytes) -> None:
-    """Its connection ends after the seconds that are set; meanwhile others are answered."""
+    """Its connection closes after the timeout. Meanwhile other clients are answered."""
     with server.socket() as sock, server.connection() as connection:
         sock.sendall(sent)
         assert post(connection, BODY)[0] == 200
@@ -219,7 +222,7 @@ def test_a_client_that_stops_sending_is_not_waited_for(server: Server, sent: byt
 
 
 def test_a_body_that_takes_too_long_is_told_so(server: Server) -> None:
-    """408, with the setting."""
+    """The answer is 408, and names the setting."""
     with server.socket() as sock:
         sock.sendall(HEAD + LENGTH + BODY[:5])
         status, document = received(sock)
@@ -228,7 +231,7 @@ def test_a_body_that_takes_too_long_is_told_so(server: Server) -> None:
 
 
 def test_one_line_is_logged_for_each_request(server: Server) -> None:
-    """Also for one that the server itself refuses; none has the query."""
+    """This includes the server's own refusals. No line has the query."""
     before = len(server.log.read_text().splitlines())
     with server.connection() as connection:
         connection.request("GET", "/v1/activations/tanh?secret=1", headers={"X-Request-ID": "lesson-7"})

@@ -1,4 +1,4 @@
-"""Stopping, restarting and losing processes, under clients that check every digit: only what was killed is lost."""
+"""Stopping, restarting and killing processes under load: only the requests of a killed process are lost."""
 
 import contextlib
 import os
@@ -19,21 +19,21 @@ ROLLS = 5
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """A service of two workers for a test that ends it, or parts of it."""
+    """A service with two workers, for a test that stops or kills it."""
     with serving(tmp_path / "log", WORKERS=2) as server:
         yield server
 
 
 @pytest.fixture
 def draining_long(tmp_path: Path) -> Iterator[Server]:
-    """A service that stays open after SIGTERM for longer than any test waits."""
+    """A service that drains longer than any test waits."""
     with serving(tmp_path / "log", DRAIN_SECONDS=10 * SECONDS) as server:
         yield server
 
 
 @pytest.fixture
 def draining(tmp_path: Path) -> Iterator[Server]:
-    """A service that stays open for some seconds after SIGTERM: enough for a few requests on a busy machine."""
+    """A service that drains for some seconds: enough for a few requests on a busy machine."""
     with serving(tmp_path / "log", DRAIN_SECONDS=6) as server:
         yield server
 
@@ -55,7 +55,7 @@ def test_sigterm_ends_an_idle_service_cleanly(server: Server) -> None:
 
 
 def test_sigterm_lets_a_request_in_flight_finish(server: Server) -> None:
-    """The service has read the head (it says 100 Continue) when the signal comes; the body comes after it."""
+    """The signal arrives after the service has read the head and sent 100. Then the body arrives."""
     with server.socket() as sock:
         sock.sendall(HEAD + b"Expect: 100-continue\r\n" + LENGTH)
         assert sock.recv(1024).startswith(b"HTTP/1.1 100 ")
@@ -68,7 +68,10 @@ def test_sigterm_lets_a_request_in_flight_finish(server: Server) -> None:
 
 
 def test_requests_sent_just_before_sigterm_are_answered(tmp_path: Path) -> None:
-    """Most of 30 still wait to be accepted when the signal comes; the kernel has taken them, so they count."""
+    """Most of 30 connections are still in the kernel's queue when the signal arrives.
+
+    They are accepted and answered.
+    """
     with serving(tmp_path / "log", WORKERS=1) as server, contextlib.ExitStack() as stack:
         (worker,) = server.workers
         os.kill(worker, signal.SIGSTOP)  # so that nobody is accepted
@@ -84,7 +87,7 @@ def test_requests_sent_just_before_sigterm_are_answered(tmp_path: Path) -> None:
 
 
 def test_sigterm_is_told_before_it_is_obeyed(draining: Server) -> None:
-    """/readyz says 503 at once, /livez 200; requests are answered, each with a word that the connection ends."""
+    """/readyz answers 503 at once, /livez 200. Requests are answered with `Connection: close`."""
     with draining.connection() as kept:
         assert post(kept, BODY)[0] == 200
         draining.terminate()
@@ -103,7 +106,7 @@ def test_sigterm_is_told_before_it_is_obeyed(draining: Server) -> None:
 
 
 def test_a_second_sigterm_does_not_wait(draining_long: Server) -> None:
-    """Who sends it again means it: the service ends long before the time that it would stay open is over."""
+    """A second signal stops the service long before the draining is over."""
     draining_long.terminate()
     wait_until(lambda: draining_long.admin("/readyz")[0] == 503, "/readyz to say so")
     assert draining_long.process.poll() is None
@@ -112,7 +115,7 @@ def test_a_second_sigterm_does_not_wait(draining_long: Server) -> None:
 
 
 def test_a_client_that_never_ends_does_not_keep_the_service(tmp_path: Path) -> None:
-    """STOP_SECONDS after the signal it is closed."""
+    """Its connection is closed STOP_SECONDS after the signal."""
     with serving(tmp_path / "log", STOP_SECONDS=1) as server, server.socket() as sock:
         sock.sendall(HEAD + b"Expect: 100-continue\r\n" + LENGTH)
         assert sock.recv(1024).startswith(b"HTTP/1.1 100 ")
@@ -122,7 +125,7 @@ def test_a_client_that_never_ends_does_not_keep_the_service(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("rounds", "keep"), [(3, True), (10, False)], ids=["kept connections", "new connections"])
 def test_hup_loses_nothing(server: Server, rounds: int, keep: bool) -> None:
-    """Several times all workers are exchanged under load."""
+    """All workers are replaced several times under load."""
     with Load(server.port, clients=6, keep=keep) as load:
         for _ in range(rounds):
             before = server.workers
@@ -134,7 +137,7 @@ def test_hup_loses_nothing(server: Server, rounds: int, keep: bool) -> None:
 
 
 def test_a_killed_worker_takes_with_it_only_what_it_had_in_flight(server: Server) -> None:
-    """At most one request of each client fails, and there are two workers again within seconds."""
+    """At most one request of each client fails, and two workers run again within seconds."""
     with Load(server.port) as load:
         load.wait_for(50)
         killed = min(server.workers)
@@ -150,7 +153,7 @@ def test_a_killed_worker_takes_with_it_only_what_it_had_in_flight(server: Server
 
 
 def test_the_metrics_add_up_also_after_a_worker_was_killed(server: Server) -> None:
-    """The sum over the workers is what the clients counted: before, after the kill, and when all have counted on."""
+    """The sum over all workers is the clients' own count: before the kill, after it, and after further requests."""
     answered = 0
     for _ in range(2):
         with Load(server.port) as load:
@@ -165,7 +168,7 @@ def test_the_metrics_add_up_also_after_a_worker_was_killed(server: Server) -> No
 
 
 def test_the_admin_process_is_kept_alive_too(server: Server) -> None:
-    """Killed, it comes back, and has not lost a count."""
+    """After a kill it is started again, and no count is lost."""
     with Load(server.port) as load:
         load.wait_for(20)
     (admin,) = server.children - server.workers
@@ -199,7 +202,7 @@ backend chainrule
 
 @contextlib.contextmanager
 def _proxy(tmp_path: Path, replicas: list[Server]) -> Iterator[int]:
-    """HAProxy in front of the replicas: its port."""
+    """HAProxy in front of the replicas; yields its port."""
     port = free_port()
     servers = "\n".join(
         f"    server replica{i} 127.0.0.1:{replica.port} port {replica.admin_port}"
@@ -225,7 +228,7 @@ def _answers(port: int) -> bool:
 
 @pytest.mark.skipif(shutil.which("haproxy") is None, reason="there is no HAProxy here")
 def test_a_rolling_restart_behind_a_proxy_loses_nothing(tmp_path: Path) -> None:
-    """One replica after the other is stopped and started again, under load: no request fails, none is sent twice."""
+    """The replicas are restarted one by one under load. No request fails, and none is sent twice."""
     ports = [{"BIND": f"127.0.0.1:{free_port()}", "ADMIN_BIND": f"127.0.0.1:{free_port()}"} for _ in range(2)]
     with contextlib.ExitStack() as last:
         stacks = [last.enter_context(contextlib.ExitStack()) for _ in ports]

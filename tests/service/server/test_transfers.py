@@ -1,4 +1,4 @@
-"""Clients that send and read: where memory is short the slowest is given up, and nobody who has just begun."""
+"""Clients that send and read: when memory is short the slowest is dropped, but none within its first second."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -16,24 +16,24 @@ TOTAL = 160 * MIB  # 40 MiB of them for bodies
 
 
 class Clock(asyncio.SelectorEventLoop):
-    """A loop on which time passes as the test says."""
+    """An event loop whose clock the test can advance."""
 
     later = 0.0
 
     def time(self) -> float:
-        """The real time, and what was added."""
+        """The real time plus the seconds that the test has added."""
         return super().time() + self.later
 
 
 def _play(scene: Callable[[Budget, Clock], Coroutine[Any, Any, None]]) -> None:
-    """A scene with a budget of 160 MiB, for which requests wait a fifth of a second."""
+    """Run a scene with a budget of 160 MiB, in which requests wait a fifth of a second for memory."""
     clock = Clock()
     with asyncio.Runner(loop_factory=lambda: clock) as runner:
         runner.run(asyncio.wait_for(scene(Budget(Ledger(TOTAL), 0.2), clock), 20))
 
 
 async def _transfer(budget: Budget, size: int, moved: int) -> tuple[Transfer, asyncio.Task[str]]:
-    """A client's part under way that has moved so many bytes; its task says how it ended."""
+    """A running transfer that has moved so many bytes; its task returns how it ended."""
     transfer = Transfer(budget)
     transfer.holding.become(ARRIVING, size, beyond=True)
 
@@ -52,7 +52,7 @@ async def _transfer(budget: Budget, size: int, moved: int) -> tuple[Transfer, as
 
 
 def test_the_slowest_is_given_up() -> None:
-    """Of two that hold bodies of 15 and 25 MiB, the one that has moved less; a third one finds room and goes on."""
+    """Two clients hold bodies of 15 and 25 MiB. The slower one is dropped, and a third client has room."""
 
     async def scene(budget: Budget, clock: Clock) -> None:
         _, fast = await _transfer(budget, 25 * MIB, 50)
@@ -69,15 +69,15 @@ def test_the_slowest_is_given_up() -> None:
 
 
 def test_nobody_is_given_up_who_holds_nothing() -> None:
-    """That would give no room: a client that has announced a body and sent none is slow, but takes no memory."""
+    """Dropping it would free nothing: a client that has announced a body and sent none is slow, but takes no memory."""
 
     async def scene(budget: Budget, clock: Clock) -> None:
         _, idle = await _transfer(budget, 0, 0)
         _, slow = await _transfer(budget, MIB, 5)
         clock.later = 2.0
-        assert budget.give_up_slowest()
+        assert budget.drop_slowest()
         assert await slow == "given up"
-        assert not budget.give_up_slowest()
+        assert not budget.drop_slowest()
         assert not idle.done()
         idle.cancel()
 
@@ -85,7 +85,7 @@ def test_nobody_is_given_up_who_holds_nothing() -> None:
 
 
 def test_nobody_is_called_slow_within_a_second() -> None:
-    """Then a body that finds no room is received no further, and refused after the seconds of the queue."""
+    """A body without room in the budget is then received no further, and refused after CHAINRULE_QUEUE_SECONDS."""
 
     async def scene(budget: Budget, clock: Clock) -> None:
         _, first = await _transfer(budget, 40 * MIB, 0)
@@ -108,7 +108,7 @@ def test_nobody_is_called_slow_within_a_second() -> None:
 
 
 def test_a_body_goes_on_when_there_is_room_for_it() -> None:
-    """What came before is counted although there was none."""
+    """The bytes received before are counted although the budget had no room for them."""
 
     async def scene(budget: Budget, clock: Clock) -> None:
         first, task = await _transfer(budget, 40 * MIB, 0)
@@ -128,7 +128,7 @@ def test_a_body_goes_on_when_there_is_room_for_it() -> None:
 
 
 def test_bodies_exceed_their_part_of_the_budget_by_a_sixteenth_of_it_at_most() -> None:
-    """A thousand clients that each send one piece more than there is room for would be as much again."""
+    """Without this bound, a thousand clients could each send one more piece, which would double the memory."""
 
     async def scene(budget: Budget, clock: Clock) -> None:
         _, first = await _transfer(budget, 40 * MIB, 0)
@@ -146,7 +146,7 @@ def test_bodies_exceed_their_part_of_the_budget_by_a_sixteenth_of_it_at_most() -
 
 
 def test_small_bodies_do_not_count_with_the_large_ones() -> None:
-    """The part for bodies is full, and a small request is received."""
+    """A small request is received while large bodies fill their part of the budget."""
 
     async def scene(budget: Budget, clock: Clock) -> None:
         _, first = await _transfer(budget, 40 * MIB, 0)
@@ -164,7 +164,7 @@ def test_small_bodies_do_not_count_with_the_large_ones() -> None:
 
 
 def test_a_small_request_is_refused_where_there_is_no_memory_at_all() -> None:
-    """Answers that wait to be read take all of it, and none of them for a second yet."""
+    """Answers that clients read fill the budget, and none of them has taken a second yet."""
 
     async def scene(budget: Budget, clock: Clock) -> None:
         reader = Transfer(budget)
@@ -179,7 +179,7 @@ def test_a_small_request_is_refused_where_there_is_no_memory_at_all() -> None:
 
 
 def test_what_work_holds_that_nobody_waits_for_is_held_on() -> None:
-    """The client's refusal holds nothing of it."""
+    """The memory stays counted until the work ends, and not for the refusal that the client gets."""
 
     async def scene(budget: Budget, clock: Clock) -> None:
         transfer = Transfer(budget)
@@ -195,11 +195,11 @@ def test_what_work_holds_that_nobody_waits_for_is_held_on() -> None:
 
 
 def test_a_client_that_was_given_up_holds_nothing() -> None:
-    """At once, not only when its task has noticed."""
+    """Its memory is free at once, before its task ends."""
 
     async def scene(budget: Budget, clock: Clock) -> None:
         transfer, task = await _transfer(budget, MIB, 1)
-        transfer.give_up()
+        transfer.drop()
         assert budget.used == 0
         assert not budget.transfers
         assert await task == "given up"

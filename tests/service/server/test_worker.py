@@ -1,4 +1,4 @@
-"""A worker process of its own: what it accepts, and whom it answers when it stops."""
+"""A worker as a separate process: the connections that it accepts, and the requests that it answers when it stops."""
 
 import asyncio
 import contextlib
@@ -27,10 +27,10 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 class _Front:
-    """Answers with the id of the process, after a while if asked to."""
+    """A front that answers with the id of the process, after a delay if requested."""
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """One request."""
+        """Answer one request."""
         if scope["path"] == "/slow":
             await asyncio.sleep(0.5)
         if scope["path"] == "/busy":
@@ -40,16 +40,18 @@ class _Front:
         await send({"type": "http.response.body", "body": body})
 
     def refuse(self, _: Any, refusal: Any) -> Answer:
-        """The sentence alone."""
+        """Answer with the detail alone."""
         return Answer(refusal.problem.status, [], refusal.detail.encode())
 
 
 class _App:
-    """What a worker asks of the application."""
+    """The application's interface for a worker."""
 
     def __init__(self) -> None:
         self.settings = read_settings()
-        self.shared = SimpleNamespace(draining=False, come=lambda age: None, go=lambda pid: None)
+        self.shared = SimpleNamespace(
+            draining=False, register_worker=lambda age: None, unregister_worker=lambda pid: None
+        )
 
     def front(self) -> _Front:
         """The front."""
@@ -58,7 +60,7 @@ class _App:
 
 @contextlib.contextmanager
 def _worker(*listeners: socket.socket, stop_seconds: int = 10) -> Iterator[int]:
-    """The id of a forked worker on these sockets; at the end it must have ended by itself, with exit code 0."""
+    """The id of a forked worker that serves these sockets. At the end it must have exited by itself with code 0."""
     config = Config()
     config.set("graceful_timeout", stop_seconds)
     config.set("backlog", BACKLOG)
@@ -102,7 +104,7 @@ def _answered(client: socket.socket, pid: int) -> bool:
 
 
 def test_a_worker_answers_on_every_socket_that_it_was_given() -> None:
-    """And ends when it is told to."""
+    """It exits after a signal."""
     with _listener() as first, _listener() as second, _worker(first, second) as pid:
         for listener in (first, second):
             with _client(listener) as client:
@@ -111,7 +113,7 @@ def test_a_worker_answers_on_every_socket_that_it_was_given() -> None:
 
 
 def test_who_has_connected_before_the_stop_is_answered() -> None:
-    """Twenty requests are sent and not accepted yet when the signal comes: the kernel has taken them, so they count."""
+    """Twenty connections are still in the kernel's queue when the signal arrives. They are accepted and answered."""
     with _listener() as listener, contextlib.ExitStack() as stack, _worker(listener) as pid:
         with _client(listener) as client:
             client.sendall(REQUEST)
@@ -126,7 +128,7 @@ def test_who_has_connected_before_the_stop_is_answered() -> None:
 
 
 def test_a_stopping_worker_waits_for_its_answers_and_closes_what_is_idle() -> None:
-    """The slow request is answered; the connection that sent none is closed after two seconds."""
+    """The slow request is answered. The connection without a request is closed after two seconds."""
     with _listener() as listener, _worker(listener) as pid, _client(listener) as idle, _client(listener) as slow:
         slow.sendall(REQUEST.replace(b"/ ", b"/slow "))
         time.sleep(0.2)
@@ -139,7 +141,7 @@ def test_a_stopping_worker_waits_for_its_answers_and_closes_what_is_idle() -> No
 
 @pytest.mark.parametrize(("number", "stop_seconds"), [(signal.SIGQUIT, 20), (signal.SIGINT, 20), (signal.SIGTERM, 1)])
 def test_a_worker_that_is_told_so_waits_for_nobody(number: signal.Signals, stop_seconds: int) -> None:
-    """SIGQUIT and SIGINT end it at once; SIGTERM after the seconds that are set."""
+    """SIGQUIT and SIGINT end it at once, SIGTERM after the graceful timeout."""
     with _listener() as listener, _client(listener) as client:
         start = time.monotonic()
         with _worker(listener, stop_seconds=stop_seconds) as pid:
@@ -151,7 +153,7 @@ def test_a_worker_that_is_told_so_waits_for_nobody(number: signal.Signals, stop_
 
 
 def test_a_worker_takes_a_few_connections_at_a_time() -> None:
-    """Of many that come at once it leaves the others to whoever is free; and as many as before may wait for that."""
+    """It leaves the other connections of a burst to idle workers. The kernel's queue stays as long as configured."""
     most = 60
     with _listener() as listener, contextlib.ExitStack() as stack, _worker(listener) as pid:
         with _client(listener) as client:
@@ -169,6 +171,6 @@ def test_a_worker_takes_a_few_connections_at_a_time() -> None:
 
 
 def _waiting(listener: socket.socket) -> int:
-    """How many connections wait to be accepted."""
+    """How many connections wait in the kernel's queue."""
     told = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
     return int.from_bytes(told[24:28], sys.byteorder)
