@@ -67,7 +67,7 @@ def log_exchange(exchange: Exchange) -> None:
     }
     said = {name: value for name, value in fields.items() if value is not None}
     _log.handle(
-        _log.makeRecord(_log.name, level, "", 0, "request", (), None, extra={_SAID: said})
+        _log.makeRecord(_log.name, level, "", 0, "request", (), None, extra={_FIELDS: said})
     )  # from no line of code
 
 
@@ -120,8 +120,8 @@ def _line(record: logging.LogRecord) -> bytes:
         **getattr(record, _FIELDS, {}),
     }
     if record.exc_info:
-        said["exception"] = "".join(traceback.format_exception(*record.exc_info))
-    return encode({name: _fitting(value) if type(value) is str else value for name, value in said.items()})
+        document["exception"] = "".join(traceback.format_exception(*record.exc_info))
+    return encode({name: _fitting(value) if type(value) is str else value for name, value in document.items()})
 
 
 def _fitting(value: str) -> str:
