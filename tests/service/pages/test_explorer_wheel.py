@@ -48,6 +48,6 @@ def test_a_wheel_has_the_page_and_every_file_it_names(tmp_path: Path) -> None:
     told = json.loads(_run(python, "-c", CRAWL, cwd=tmp_path))
     assert Path(told["service"]).is_relative_to(own)
     assert [path for path, status in told["seen"].items() if status != 200] == []
-    files = {path.name for path in (ROOT / "service" / "static" / "explorer").rglob("*") if path.is_file()}
+    files = {path.name for path in (ROOT / "service" / "pages" / "static" / "explorer").rglob("*") if path.is_file()}
     assert {path.rpartition("/")[2] for path in told["seen"]} == files - {"LICENSE"}
-    assert (packages / "service" / "static" / "explorer" / "vendor" / "LICENSE").is_file()
+    assert (packages / "service" / "pages" / "static" / "explorer" / "vendor" / "LICENSE").is_file()
