@@ -223,7 +223,7 @@ def test_a_refusal_that_waits_keeps_nothing_of_its_body() -> None:
 
         async def refuse(self, environ: Environ, refusal: Refusal) -> Answer:
             """Refuse as the front does."""
-            kept.extend(found for found in gc.get_objects() if isinstance(found, Pieces))
+            kept.extend(found for found in gc.get_objects() if type(found) is Pieces)
             return await super().refuse(environ, refusal)
 
     async def receive() -> dict[str, Any]:
