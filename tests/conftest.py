@@ -1,7 +1,8 @@
 """What the tests share: a client of the service in process, and the rule that a CI run skips nothing."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -17,6 +18,18 @@ NO_SKIPS = "TESTS_MAY_NOT_SKIP"
 def client() -> FlaskClient:
     """A client that speaks to the service with its default settings, without a socket."""
     return create_app().test_client()
+
+
+@pytest.fixture(scope="session")
+def post(client: FlaskClient) -> Callable[[Any], Any]:
+    """A function that posts a request to /v1/gradients and returns its answer, a 200."""
+
+    def post(request: Any) -> Any:
+        response = client.post("/v1/gradients", json=request)
+        assert response.status_code == 200, response.get_json()
+        return response.get_json()
+
+    return post
 
 
 @pytest.fixture(scope="session")

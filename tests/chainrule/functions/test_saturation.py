@@ -308,18 +308,6 @@ def wrong(case, numbers, right, tolerance):
 
 
 @pytest.fixture(scope="module")
-def post(client):
-    """A function that posts a request to /v1/gradients and returns its answer."""
-
-    def post(request):
-        response = client.post("/v1/gradients", json=request)
-        assert response.status_code == 200, response.get_json()
-        return response.get_json()
-
-    return post
-
-
-@pytest.fixture(scope="module")
 def answer(post):
     """The answer to a case's request, which is posted only once."""
     return functools.cache(lambda case: post(case.request))

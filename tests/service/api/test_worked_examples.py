@@ -156,18 +156,6 @@ def with_l2(answer, request, l2):
     return answer
 
 
-@pytest.fixture(scope="module")
-def post(client):
-    """Posts a request to /v1/gradients and hands back its answer."""
-
-    def post(request):
-        response = client.post("/v1/gradients", json=request)
-        assert response.status_code == 200, response.get_json()
-        return response.get_json()
-
-    return post
-
-
 def after_a_step(post, request, learning_rate, biases="updated", l2=0.0):
     """The request with the network after one step. A source that keeps its biases `frozen` gets the old ones back."""
     stepping = {**request, "step": {"learning_rate": learning_rate}}

@@ -76,6 +76,8 @@ REFUSED: dict[str, tuple[bytes, int, str, str]] = {
         "unmatched",
     ),
     "two lengths": (HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n12345", 400, "bad-request", "unmatched"),
+    "a header without a colon": (LINE + HOST + b"broken header\r\n\r\n", 400, "bad-request", "unmatched"),
+    "a negative length": (HEAD + b"Content-Length: -5\r\n\r\n", 400, "bad-request", "unmatched"),
     "no number": (HEAD + b"Content-Length: 5x\r\n\r\n12345", 400, "bad-request", "unmatched"),
     "broken chunks": (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "bad-request", "/v1/gradients"),
     "sorcery": (HEAD + b"Transfer-Encoding: sorcery\r\n\r\n", 501, "not-implemented", "/v1/gradients"),
@@ -111,7 +113,6 @@ def test_what_is_not_http_to_the_letter_is_refused_as_everything_else(server: Se
         assert (response.status, document["type"]) == (status, f"/problems/{problem}")
         assert response.headers["Content-Type"] == "application/problem+json"
         assert response.headers["Date"]
-        sock.shutdown(socket.SHUT_WR)
         assert _ends(sock)
     (line,) = _lines(server, before)
     assert (line["route"], line["status"], line["request_bytes"]) == (route, status, 0)

@@ -4,7 +4,6 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
-from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
@@ -168,37 +167,6 @@ def test_a_client_may_end_its_side_when_all_is_sent(server: Server) -> None:
         sock.sendall(HEAD + LENGTH + BODY)
         sock.shutdown(socket.SHUT_WR)
         assert received(sock)[0] == 200
-
-
-@pytest.mark.parametrize(
-    ("request_bytes", "status", "problem"),
-    [
-        (b"rubbish\r\n\r\n", 400, "bad-request"),
-        (b"GET / HTTP/1.1\r\nHost: localhost\r\nbroken header\r\n\r\n", 400, "bad-request"),
-        (HEAD + b"Content-Length: -5\r\n\r\n", 400, "bad-request"),
-        (HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n12345", 400, "bad-request"),
-        (HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "bad-request"),
-        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "bad-request"),
-        (HEAD + b"Transfer-Encoding: sorcery\r\n\r\n", 501, "not-implemented"),
-        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414, "uri-too-long"),
-        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 90000 + b"\r\n\r\n", 431, "headers-too-large"),
-        (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: x\r\n" * 200 + b"\r\n", 431, "headers-too-large"),
-    ],
-    ids=["line", "header", "negative", "two", "both", "chunk", "coding", "path", "long", "many"],
-)
-def test_what_the_server_cannot_read_is_a_problem_too(
-    server: Server, request_bytes: bytes, status: int, problem: str
-) -> None:
-    """Invalid framing is answered with a problem like every other mistake. Then the connection closes."""
-    with server.socket() as sock:
-        sock.sendall(request_bytes)
-        response = HTTPResponse(sock)
-        response.begin()
-        document = json.loads(response.read())
-        assert (response.status, document["type"]) == (status, f"/problems/{problem}")
-        assert response.headers["Content-Type"] == "application/problem+json"
-        assert document["instance"] == response.headers["X-Request-ID"]
-        assert _ends(sock)
 
 
 @pytest.mark.parametrize("path", ["//v1/gradients", "/v1/%67radients"])
