@@ -37,12 +37,11 @@ def configure(level: str) -> None:
 
 
 class GunicornLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
-    """Passes gunicorn's messages on to our log, and switches its access log off, because we log the requests."""
+    """Passes gunicorn's messages on to our log. Its access log is off by default, and we log the requests."""
 
     def setup(self, cfg: Any) -> None:
         """Let messages of all levels propagate to the root logger."""
         self.cfg = cfg
-        self._access_log_enabled = False
         self.error_log.setLevel(logging.NOTSET)
         self.error_log.propagate = True
 
