@@ -85,8 +85,8 @@ def verify(
     """Compare every derivative by a weight or bias with a difference quotient of the loss.
 
     Takes six forward passes for each parameter, from its layer on, and up to five times as many where slopes bend. A
-    parameter that sits on a kink costs eighteen passes.
-    Raises ValueError for layers that are not those of `gradients` for this network, and for targets that do not fit.
+    parameter that sits on a kink takes eighteen. Raises ValueError if `layers` are not the gradients of this network,
+    or if the targets do not fit.
     """
     check_request(network, loss, checkpoint)
     check_gradients(network, layers, LayerGradient)
@@ -184,7 +184,7 @@ def _best_estimates(base: Moved, parameters: Parameters) -> _Estimates:
     _keep_better(best, np.arange(n), _estimates(base, parameters, longest))
     active = np.flatnonzero(_undecided(best))
     together = base.few(len(active), len(_MOVES) * len(_SHORTER))
-    for divisors in (_SHORTER,) if together else zip(_SHORTER, strict=True):
+    for divisors in [_SHORTER] if together else [(divisor,) for divisor in _SHORTER]:
         if not len(active):
             break
         steps = [longest[active] / divisor for divisor in divisors]
@@ -197,7 +197,7 @@ def _best_estimates(base: Moved, parameters: Parameters) -> _Estimates:
 
 
 def _keep_better(best: _Estimates, which: NDArray[np.intp], found: _Estimates) -> None:
-    """Replace those of the best estimates that are undecided, and not as good as what was found of `which`."""
+    """Replace the best estimates of the parameters `which` by better ones, unless they are decided."""
     closer = found.truncation + found.rounding < (best.truncation + best.rounding)[which]
     better = found.known & (closer | ~best.known[which]) & _undecided(best)[which]
     for array, new in zip(best, found, strict=True):
@@ -205,7 +205,7 @@ def _keep_better(best: _Estimates, which: NDArray[np.intp], found: _Estimates) -
 
 
 def _undecided(best: _Estimates) -> NDArray[np.bool_]:
-    """Of which parameters a shorter step may give a better estimate, (n,)."""
+    """A mask of the parameters for which a shorter step may give a better estimate, (n,)."""
     done = best.truncation <= np.maximum(best.rounding, _CLOSE * np.abs(best.value))
     undecided: NDArray[np.bool_] = ~(best.known & done)
     return undecided
@@ -214,9 +214,9 @@ def _undecided(best: _Estimates) -> NDArray[np.bool_]:
 def _without_hopeless(
     base: Moved, parameters: Parameters, best: _Estimates, longest: Array, active: NDArray[np.intp]
 ) -> NDArray[np.intp]:
-    """The parameters without those that two steps have taken over a kink, and that all shorter steps do, too.
+    """Leave out the parameters that cross a kink, or reach a loss that is not finite, at every shorter step, too.
 
-    This takes two forward passes for each step, where an estimate takes six.
+    This takes two forward passes for each step; an estimate takes six.
     """
     unknown = active[~best.known[active]]
     crossing = np.ones(len(unknown), dtype=np.bool_)
@@ -232,10 +232,10 @@ def _without_hopeless(
 def _doubted(base: Moved, parameters: Parameters, best: _Estimates, noise_of_loss: Array, noise: Array) -> Array:
     """The noise of estimates that disagree with the analytic derivative; larger if other steps give other estimates.
 
-    Steps nearly as long show an agreement by chance: where a slope bends at 0.27 h, the two extrapolations are equal,
-    and both wrong. Much shorter steps show what all longer ones jump over: the waves of a sine, on which they disagree
-    by more than rounding explains, or kinks. The noise is infinite where nothing is known: beyond kinks, and where even
-    the shorter steps jump over waves (see `_without_digits`).
+    Steps nearly as long reveal agreement by chance: if a slope bends at 0.27 h, the two extrapolations are equal, and
+    both wrong. Much shorter steps reveal what all longer ones step over: kinks, or the waves of a sine, where the
+    estimates differ by more than rounding explains. The noise is infinite if a shorter step crosses a kink, or if even
+    the shorter steps step over waves (see `_without_digits`).
     """
     longer = [best.step * factor for factor in (0.7, 0.4)]
     shorter = [best.step / divisor for divisor in _SHORTER]
@@ -251,11 +251,10 @@ def _doubted(base: Moved, parameters: Parameters, best: _Estimates, noise_of_los
 
 
 def _without_digits(shorter: _Estimates, best: _Estimates) -> NDArray[np.bool_]:
-    """Where a shorter step is worse than a longer one, and its estimates are as far apart as they are large.
+    """A mask of the estimates that have no digits: a shorter step is worse, and its estimates differ by their size.
 
-    The loss then takes many turns within even the shorter step: sin(a) near a = 1e13, where w ± h moves a by 1e5.
-    Such quotients are no larger than the waves over the step, however steep the waves are. Where the slope bends or a
-    step is too long, shorter steps come closer instead.
+    The loss then has many turning points within the shorter step: sin(a) near a = 1e13, where w ± h moves a by 1e5. If
+    a slope bends, or a step is only too long, the estimates of shorter steps come closer to each other.
     """
     without: NDArray[np.bool_] = (shorter.truncation > _WORSE * best.truncation) & (
         shorter.truncation > _AS_LARGE * np.abs(shorter.value)
@@ -275,7 +274,7 @@ def _longest_steps(base: Moved, parameters: Parameters) -> Array:
 
 
 def _at_steps(base: Moved, parameters: Parameters, steps: Sequence[Array]) -> Iterator[_Estimates]:
-    """The estimates from each of several steps. All in one pass over the layers where they are few."""
+    """Yield the estimates from each of several steps; few of them share one pass through the layers."""
     n, count = len(parameters.value), len(steps)
     if not base.few(n, count * len(_MOVES)):
         yield from (_estimates(base, parameters, h) for h in steps)
@@ -285,14 +284,14 @@ def _at_steps(base: Moved, parameters: Parameters, steps: Sequence[Array]) -> It
 
 
 def _moves(parameters: Parameters, h: Array) -> Array:
-    """By how much each parameter is moved, (n, m)."""
+    """The moves of each parameter, (n, m), as rounding leaves them."""
     w = parameters.value[:, None]
     moves: Array = (w + h[:, None] * _MOVES) - w  # w + h is rounded, too
     return moves
 
 
 def _estimates(base: Moved, parameters: Parameters, h: Array) -> _Estimates:
-    """From steps of h, h/2 and h/4."""
+    """Estimates from steps of h, h/2 and h/4."""
     moves = _moves(parameters, h)
     losses, crossed = base.losses(parameters, moves)
     far, near, nearest = ((losses[:, k + 1] - losses[:, k]) / (moves[:, k + 1] - moves[:, k]) for k in (0, 2, 4))

@@ -32,7 +32,7 @@ class _Service(Flask):
         return func
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """The router for a request. Flask's own reads the host twice, and looks at subdomains, which are not used."""
+        """Return the router for a request. Flask's own reads the host twice, and matches subdomains."""
         if request is None or "HTTP_UPGRADE" in request.environ or not request.environ["PATH_INFO"]:
             return super().create_url_adapter(request)
         request.host = get_host(request.environ)

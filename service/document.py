@@ -1,4 +1,4 @@
-"""JSON documents as answers: whole in memory, in most cases sent as they are."""
+"""The JSON answer: one piece of bytes in memory."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,7 +12,7 @@ class Document(Response):
     """A JSON answer whose body is one piece of bytes, with its length in the headers."""
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Send the answer as a WSGI application, without a second look at headers that are right already."""
+        """Send the answer as a WSGI application. Its headers are complete, so Flask's work on them is skipped."""
         if self.status_code in _WITHOUT_BODY or environ["REQUEST_METHOD"] == "HEAD":
             return super().__call__(environ, start_response)
         start_response(self.status, self.headers.to_wsgi_list())

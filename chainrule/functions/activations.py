@@ -54,8 +54,8 @@ class Activation:
     """One row. An activation of single units has `slope`, an activation of a whole group has `jacobian`.
 
     `value`, `slope` and `jacobian` take a, (s, j) for s samples and j units, then the parameters in their order.
-    `both` gives the value and the slope or Jacobian, to the same last bit, where they share an exponential; and what
-    the `both` of a stable pair takes of it.
+    `both`, for activations whose value and derivative share an exponential, returns the value, the slope or Jacobian,
+    equal to the last bit, and what the `both` of a stable pair reuses.
     `formula` and `derivative` are LaTeX in a, o and the parameters' symbols. The errors of value and derivative are at
     most `value_ulps` and `derivative_ulps` units in the last place, over the whole of float64.
     """

@@ -47,7 +47,7 @@ def slope_of_sigmoid(a: Array) -> Array:
 
 
 def sigmoid_and_slope(a: Array) -> tuple[Array, Array, None]:
-    """σ(a) and σ(a)·σ(-a), which share an exponential; nothing for a stable pair."""
+    """σ(a) and σ(a)·σ(-a), which share an exponential. None: no stable pair reuses it."""
     e = np.exp(-np.abs(a))
     total = 1.0 + e
     return np.exp(np.minimum(a, 0.0)) / total, e / total**2, None

@@ -83,7 +83,7 @@ def log_softmax(a: Array, temperature: Number = 1.0) -> Array:
 
 
 def softmax_complement_and_log(a: Array, temperature: Number = 1.0) -> Shared:
-    """softmax(a), 1 - softmax(a) and log softmax(a), by the same exponentials."""
+    """softmax(a), 1 - softmax(a) and log softmax(a), from the same exponentials."""
     below, rest = _below_largest(a, temperature)
     e, others, largest = _exponentials((below, rest))
     return *_shares(e, others, largest), below - (np.log1p(others) - rest)
@@ -96,7 +96,7 @@ def jacobian_of_log_softmax(a: Array) -> Jacobian:
 
 
 def softmax_and_jacobian(a: Array, temperature: Number = 1.0) -> tuple[Array, Jacobian, Shared]:
-    """softmax(a), its Jacobian, which takes no other exponentials at the temperature 1, and what a pair shares."""
+    """softmax(a), its Jacobian, and what a stable pair reuses. At the temperature 1 they share all exponentials."""
     shared = o, rest, _ = softmax_complement_and_log(a, temperature)
     if isinstance(temperature, np.ndarray) or temperature != 1.0:
         return o, jacobian_of_softmax(a, temperature), shared

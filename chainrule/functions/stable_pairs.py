@@ -33,8 +33,8 @@ from chainrule.functions.tables import Array, Number
 class StablePair:
     """The closed forms for a loss and the activation below it.
 
-    `both` gives the value and dE_da, to the same last bit, where they share an exponential; it first takes what the
-    activation's own `both` has shared, or None.
+    `both`, for pairs whose value and dE_da share an exponential, returns the two, equal to the last bit. Its first
+    argument is what the activation's `both` shares, or None.
     """
 
     value: Callable[..., Array]  # the losses of all outputs, (s, j)

@@ -29,7 +29,7 @@ def check_request(network: Network, loss: LossSpec, checkpoint: Checkpoint) -> N
 
 
 def fitting_inputs(network: Network, inputs: ArrayLike) -> Array:
-    """The inputs as finite float64, (s, i), where the network takes them."""
+    """Return the inputs as finite float64, (s, i). Raises ValueError if they do not fit the network."""
     x, wanted = finite_array("inputs", inputs), network.layers[0].weights.shape[0]
     if x.ndim != 2:
         raise ValueError(f"inputs must be a matrix, samples × {wanted}, not an array of {x.ndim} axes")
@@ -41,7 +41,7 @@ def fitting_inputs(network: Network, inputs: ArrayLike) -> Array:
 
 
 def fitting_targets(network: Network, samples: int, targets: ArrayLike, loss: LossSpec) -> Array:
-    """The targets as finite float64, (s, j), or (s,) class indices, where the loss takes them for these outputs."""
+    """Return the targets as finite float64, (s, j), or (s,) class indices. Raises ValueError if they do not fit."""
     outputs, values = network.layers[-1].units, loss.loss.target_values
     if loss.loss.class_indices:
         t = real_array("targets", targets)
@@ -93,7 +93,7 @@ def _check_index(noun: str, index: object, count: int) -> None:
 
 
 def fitting_gradient(noun: str, given: ArrayLike, wanted: Array | None) -> Array:
-    """A derivative as finite float64, where it has the shape of what it is the derivative by."""
+    """Return a derivative as finite float64. Raises ValueError if its shape is not that of `wanted`."""
     if wanted is None:
         raise ValueError(f"there is no {noun}")
     array = finite_array(noun, given)
@@ -103,7 +103,7 @@ def fitting_gradient(noun: str, given: ArrayLike, wanted: Array | None) -> Array
 
 
 def check_list(noun: str, values: object, kind: type, count: int) -> None:
-    """Raise ValueError unless these are a list or tuple of so many instances of a class."""
+    """Raise ValueError unless `values` is a list or tuple of `count` instances of a class."""
     if not isinstance(values, tuple | list) or not all(isinstance(value, kind) for value in values):
         raise ValueError(f"{noun} must be a tuple with a {kind.__name__} for each layer, not {shown(values)}")
     if len(values) != count:
@@ -111,9 +111,9 @@ def check_list(noun: str, values: object, kind: type, count: int) -> None:
 
 
 def check_gradients(network: Network, layers: Sequence[Any], kind: type) -> None:
-    """Raise ValueError unless `layers` holds a finite derivative by every weight and bias of the network.
+    """Raise ValueError unless `layers` has a finite derivative by every weight and bias of the network.
 
-    `kind` is the class of a layer's derivatives, which is not known here.
+    `kind` is the class of a layer's derivatives; this module cannot import it.
     """
     check_kind("network", network, Network, "Network(layers)")
     check_list("layers", layers, kind, len(network.layers))
@@ -126,7 +126,7 @@ def check_gradients(network: Network, layers: Sequence[Any], kind: type) -> None
 
 
 def check_same_network(network: Network, layers: Iterable[Layer]) -> None:
-    """Raise ValueError unless a result comes from these layers, or from layers of the same numbers."""
+    """Raise ValueError unless a result comes from the layers of this network, or from equal ones."""
     for k, (own, other) in enumerate(zip(network.layers, layers, strict=True)):
         if own is not other and not _same(own, other):
             raise ValueError(f"result must be of this network, but its layer {k} is another one")

@@ -98,8 +98,7 @@ class LayerJacobian(NamedTuple):
 class Activity(NamedTuple):
     """One layer in the forward pass: its inputs x = da/dw (s, i), its pre-activations a and its outputs o (s, j).
 
-    Where the derivatives were computed with the outputs, by the same exponentials, `do_da` has them, and `shared` what
-    a stable pair takes of those.
+    If o and do/da share exponentials, `do_da` is computed together with o, and `shared` is what a stable pair reuses.
     """
 
     layer: Layer
@@ -171,8 +170,8 @@ def gradients(
     """The loss of a network and its derivative by every weight, bias and input.
 
     `inputs` (s, i); `targets` (s, j), or (s,) where the loss takes class indices. Raises ValueError where they do not
-    fit: other types, shapes, classes that there are not, numbers that are not finite. What becomes infinite on the way
-    is left in the result, for `first_non_finite` to find.
+    fit: wrong types, shapes or classes, numbers that are not finite. Overflow in the computation is left in the result;
+    `first_non_finite` finds it.
     """
     check_request(network, loss, checkpoint)
     inputs = fitting_inputs(network, inputs)
@@ -189,7 +188,7 @@ def gradients(
 def forward(
     network: Network, inputs: Array, *, derive: bool = False, checkpoint: Checkpoint = unlimited
 ) -> list[Activity]:
-    """a and o of every layer, first to last, for `inputs` (s, i); with `derive`, do/da where it shares exponentials."""
+    """a and o of every layer, first to last, for `inputs` (s, i); with `derive`, do/da if it shares exponentials."""
     activities: list[Activity] = []
     x = inputs
     for layer in network.layers:
@@ -203,7 +202,7 @@ def forward(
 
 
 def _activity(layer: Layer, x: Array, a: Array, derive: bool, checkpoint: Checkpoint) -> Activity:
-    """The activity of a layer; with do/da where that is asked for and shares an exponential with o."""
+    """The activity of a layer; with `derive`, also do/da if it shares exponentials with o."""
     if a.size > BLOCK:
         return Activity(layer, x, a, outputs_at(layer, a, checkpoint=checkpoint))
     if derive and layer.lone is not None and (found := layer.lone.value_and_jacobian(a)) is not None:

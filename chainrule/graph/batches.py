@@ -96,13 +96,13 @@ class Batch:
         return some
 
     def value(self, a: Array) -> Array:
-        """o = φ(a), for a as `take` gives it. Numbers beyond float64 warn, unless the caller has `quietly`."""
+        """o = φ(a), for a as `take` gives it. Overflow warns, unless the caller is `quietly`."""
         return self.activation.value(a, *(self.values if self.members is None else self.parameters(len(a))))
 
     def value_and_jacobian(self, a: Array) -> tuple[Array, Jacobian, Any] | None:
-        """o, do/da and what a stable pair shares with them, of a batch that is all of its layer.
+        """o, do/da and what a stable pair reuses, for a batch that is its whole layer.
 
-        None where o and do/da share no exponential.
+        None if o and do/da share no exponential.
         """
         if self.activation.both is None:
             return None
@@ -110,7 +110,7 @@ class Batch:
         return o, do_da if self.activation.jacobian is not None else Jacobian(do_da), shared
 
     def jacobian(self, a: Array) -> Jacobian:
-        """do/da, for a as `take` gives it. Numbers beyond float64 warn, as in `value`."""
+        """do/da, for a as `take` gives it. Overflow warns, unless the caller is `quietly`."""
         row, values = self.activation, self.values if self.members is None else self.parameters(len(a))
         if row.jacobian is not None:
             return row.jacobian(a, *values)

@@ -49,7 +49,7 @@ class Layer:
         object.__setattr__(self, "lone", first if isinstance(first.units, slice) else None)
 
     def _take_arrays(self) -> None:
-        """Weights and biases as float64. Raises ValueError where they hold no real numbers."""
+        """Convert weights and biases to float64. Raises ValueError if an element is not a real number."""
         if (weights := real_array("weights", self.weights)) is not self.weights:
             object.__setattr__(self, "weights", weights)
         if self.biases is not None and (biases := real_array("biases", self.biases)) is not self.biases:

@@ -18,7 +18,7 @@ from chainrule.graph.blocks import product
 from chainrule.graph.moved import Moved, Parameters
 
 _EPSILON = float(np.finfo(np.float64).eps)
-_TINY = 1e-9  # slopes below it may change by any share of themselves
+_TINY = 1e-9  # slopes below it are not compared
 
 
 def noise_of_losses(base: Moved, layers: tuple[LayerGradient, ...], parameters: Parameters) -> Array:
@@ -33,10 +33,10 @@ def noise_of_losses(base: Moved, layers: tuple[LayerGradient, ...], parameters: 
 
 
 def slopes_lost(base: Moved, layers: tuple[LayerGradient, ...], parameters: Parameters) -> NDArray[np.bool_]:
-    """Which parameters move a unit whose slope the rounding of its pre-activation may change by half, (n,).
+    """A mask of the parameters whose way to the loss has a slope that rounding may change by half, (n,).
 
-    Near a = 1e16 the last bit of a is a third of a period of sin(a): the bounds above, which take the slope as it is,
-    say nothing then. Of kinks others know.
+    Near a = 1e16 the last bit of a is a third of a period of sin(a). `noise_of_losses` takes the slopes as exact, so it
+    is no bound there. Kinks are left out here, because `Moved.losses` detects them.
     """
     lost, above = np.zeros(len(parameters.value), dtype=np.bool_), False
     for k in reversed(range(len(layers))):
@@ -48,7 +48,7 @@ def slopes_lost(base: Moved, layers: tuple[LayerGradient, ...], parameters: Para
 
 
 def _unsteady(base: Moved, layer: LayerGradient) -> NDArray[np.bool_]:
-    """The units of a layer whose slope changes by half within the rounding of a, (j,)."""
+    """A mask of the units of a layer whose slope changes by half within the rounding of a, (j,)."""
     shape = layer.activity.layer
     smooth = np.array([not phi.activation.border and not phi.kinks() for phi in shape.activations])
     rounding = _EPSILON * _terms(base, layer)

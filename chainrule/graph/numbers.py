@@ -1,4 +1,4 @@
-"""Arrays and numbers from what callers of the core pass: real numbers, as float64."""
+"""Convert the arrays and numbers that callers pass to float64, or refuse them."""
 
 import math
 
@@ -7,12 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from chainrule.functions.tables import Array, quietly, shown
 
-_FEW = 32  # numbers that Python looks at faster than NumPy
+_FEW = 32  # numbers; Python tests so few faster than NumPy
 _FLOAT64 = np.dtype(np.float64)
 
 
 def real_array(name: str, value: ArrayLike) -> Array:
-    """`value` as an array of float64; itself where it is one. Raises ValueError where it holds no real numbers."""
+    """`value` as an array of float64, without a copy if it is one. Raises ValueError if its elements are not real."""
     if type(value) is np.ndarray and value.dtype is _FLOAT64:
         return value
     if isinstance(value, np.ndarray) and hasattr(value, "mask"):
@@ -24,7 +24,7 @@ def real_array(name: str, value: ArrayLike) -> Array:
 
 
 def _read(name: str, value: ArrayLike) -> NDArray[np.generic]:
-    """`value` as a plain array, of whatever type. np.matrix would multiply by its own rules."""
+    """`value` as a plain array of any type, not as np.matrix, whose product is another one."""
     try:
         return np.asarray(value)
     except (ValueError, TypeError, OverflowError):
@@ -40,7 +40,7 @@ def _as_float64(name: str, array: NDArray[np.generic]) -> Array:
 
 
 def finite_array(name: str, value: ArrayLike) -> Array:
-    """`value` as an array of float64. Raises ValueError where it holds something else than finite numbers."""
+    """`value` as an array of float64. Raises ValueError if an element is not a finite number."""
     array = real_array(name, value)
     if array.size <= _FEW and all(map(math.isfinite, array.ravel().tolist())):  # a fifth of the time of NumPy's
         return array
@@ -52,7 +52,7 @@ def finite_array(name: str, value: ArrayLike) -> Array:
 
 
 def finite_number(name: str, value: object) -> float:
-    """`value` as a float. Raises ValueError where it is no finite number; True and False are none."""
+    """`value` as a float. Raises ValueError if it is not a finite number; booleans are refused."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise ValueError(f"{name} must be a number, not {shown(value)}")
     try:

@@ -241,8 +241,8 @@ def _account(current: Current, asked: GradientRequest, cost: Cost) -> None:
     known.multiply_adds = multiply_adds(asked.network, len(asked.inputs))
 
 
-def _json(document: Any, look: Checkpoint = unlimited) -> Document:
-    return Document(encode(document, look), content_type=JSON)
+def _json(document: Any, checkpoint: Checkpoint = unlimited) -> Document:
+    return Document(encode(document, checkpoint), content_type=JSON)
 
 
 def _row(table: Table[Any], name: str, noun: str) -> Any:
@@ -251,9 +251,9 @@ def _row(table: Table[Any], name: str, noun: str) -> Any:
     return table[name]
 
 
-def compute(asked: GradientRequest, look: Checkpoint = unlimited) -> Computed:
+def compute(asked: GradientRequest, checkpoint: Checkpoint = unlimited) -> Computed:
     """The gradients, with the step and the verification if requested. Raises Refusal if a result is not finite."""
-    result = gradients(asked.network, asked.inputs, asked.targets, asked.loss, checkpoint=look)
+    result = gradients(asked.network, asked.inputs, asked.targets, asked.loss, checkpoint=checkpoint)
     _refuse_non_finite(first_non_finite(result), asked)
     stepped = None
     if asked.learning_rate is not None:
@@ -261,23 +261,23 @@ def compute(asked: GradientRequest, look: Checkpoint = unlimited) -> Computed:
         _refuse_non_finite(first_non_finite_parameter(stepped), asked)
     verification = None
     if asked.verify:
-        verification = verify(asked.network, result.layers, asked.targets, asked.loss, checkpoint=look)
+        verification = verify(asked.network, result.layers, asked.targets, asked.loss, checkpoint=checkpoint)
     return Computed(result, stepped, verification)
 
 
-def compute_explanation(asked: ExplanationRequest, look: Checkpoint = unlimited) -> tuple[Gradients, Derivation]:
+def compute_explanation(asked: ExplanationRequest, checkpoint: Checkpoint = unlimited) -> tuple[Gradients, Derivation]:
     """The gradients, and the derivation of the requested one. Raises Refusal if a result is not finite."""
     request = asked.gradients
-    result = compute(request, look).result
+    result = compute(request, checkpoint).result
     return result, explain(
-        request.network, result, request.targets, request.loss, asked.place, asked.sample, checkpoint=look
+        request.network, result, request.targets, request.loss, asked.place, asked.sample, checkpoint=checkpoint
     )
 
 
-def checked_gradients(asked: CheckRequest, look: Checkpoint = unlimited) -> Check:
+def checked_gradients(asked: CheckRequest, checkpoint: Checkpoint = unlimited) -> Check:
     """The check of the client's gradients. Raises Refusal if the correct ones are not finite."""
-    right = compute(asked, look).result
-    return check(asked.network, right, asked.targets, asked.loss, asked.given, asked.tolerance, checkpoint=look)
+    right = compute(asked, checkpoint).result
+    return check(asked.network, right, asked.targets, asked.loss, asked.given, asked.tolerance, checkpoint=checkpoint)
 
 
 def _refuse_non_finite(found: NonFinite | None, asked: GradientRequest) -> None:

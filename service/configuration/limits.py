@@ -28,7 +28,7 @@ class Limit:
     meaning: str
     way_out: str = ""
     measure_body: Callable[[Outline], int] | None = None  # of the body, before it is parsed
-    bound_body: Callable[[Outline], int] | None = None  # what measure_body gives at most, for less work
+    bound_body: Callable[[Outline], int] | None = None  # an upper bound of measure_body, for less work
     measure: Callable[[Cost], float] | None = None
     part: Callable[[Part], float] = lambda part: 0.0  # the measure of one part of the request
     problem: Problem = LIMIT_EXCEEDED

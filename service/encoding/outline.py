@@ -53,11 +53,11 @@ class Outline:
         self.body = body
         self._marks = marks = _marks_in(body)
         count = marks.count if len(marks) < _LARGE else partial(_count, np.frombuffer(marks, np.uint8))
-        self.lists = count(b"[")  # at most, as are the others: marks within strings count too
+        self.lists = count(b"[")  # an upper bound, like all counts: marks within strings are counted, too
         self.objects = count(b"{")
         self.strings = count(b'"') // 2  # keys included
         self.colons = count(b":")  # members of objects
-        self.values = _commas(body) + self.lists + self.objects + 1  # the first of each, and one behind each comma
+        self.values = _commas(body) + self.lists + self.objects + 1  # one in each, one after each comma
         self._backslashes = count(b"\\")
 
     @cached_property
@@ -85,7 +85,7 @@ class Outline:
 
     @property
     def most_depth(self) -> int:
-        """What `depth` is at most: a look at the text is needed only where this is too much."""
+        """An upper bound of `depth`, for less work."""
         return self.lists if self.lists > self.objects else self.objects
 
     @cached_property

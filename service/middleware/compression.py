@@ -37,7 +37,7 @@ def coding_for(accepted: Accept, small: bool = False) -> str | None:
 
 
 def _rules_nothing_out(given: str) -> bool:
-    """Whether an Accept-Encoding leaves identity acceptable for sure: only a quality, behind `;`, rules it out."""
+    """Whether an Accept-Encoding certainly accepts identity: only a quality, after a `;`, can exclude it."""
     return ";" not in given
 
 
@@ -62,16 +62,16 @@ def _compress(response: Response) -> Response:
         return response
     coding = coding_for(accepted_codings(), size < SMALLEST)
     if response.status_code != 304 and size and coding is not None and coding in CODINGS:
-        response.direct_passthrough = False  # for a file, which is read here
+        response.direct_passthrough = False  # a file is read here
         response.set_data(CODINGS[coding].compress(response.get_data()))
         response.headers.add("Content-Encoding", coding)
         if not isinstance(response, Document):
-            response.headers.pop("Accept-Ranges", None)  # a range of the file would be none of what is sent
+            response.headers.pop("Accept-Ranges", None)  # ranges of the file are no ranges of the answer
     return response
 
 
 def _compressible(response: Response) -> bool:
-    """Text, whole, and not compressed yet; or the news that it has not changed, which has the same headers."""
+    """Whether an answer is complete text and not compressed yet; a 304 counts, because it has the same headers."""
     if isinstance(response, Document):
         return True
     kind = response.mimetype or ""
@@ -83,7 +83,7 @@ def _compressible(response: Response) -> bool:
 
 
 def accepted_codings() -> Accept:
-    """What Accept-Encoding says. A plain list of names needs no parser."""
+    """The parsed Accept-Encoding. A list of names without qualities is split here, which is faster."""
     given = request.environ.get("HTTP_ACCEPT_ENCODING", "")
     if '"' in given or not _rules_nothing_out(given):
         return request.accept_encodings
@@ -91,7 +91,7 @@ def accepted_codings() -> Accept:
 
 
 def _vary(response: Response) -> None:
-    """A cache must know that the answer depends on Accept-Encoding, also where this client got it plain."""
+    """Tell caches that the answer depends on Accept-Encoding, even if this one is not compressed."""
     if "Vary" in [name for name, _ in response.headers]:
         response.vary.add("Accept-Encoding")
     else:
@@ -106,8 +106,8 @@ def _size(response: Response) -> int:
 
 
 def _weaken_etag(response: Response) -> None:
-    """One tag for all forms of a document: a weak one, since only their meaning is the same, not their bytes."""
-    if isinstance(response, Document) and request.method == "POST":  # it is computed, and has no tag
+    """Make the ETag weak: all encodings of a document share it, and their bytes differ."""
+    if isinstance(response, Document) and request.method == "POST":  # a computed answer has no ETag
         return
     tag, weak = response.get_etag()
     if tag is not None and not weak:

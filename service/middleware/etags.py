@@ -4,9 +4,7 @@ from flask import Flask, Response, current_app, request
 
 from service.middleware.keys import needs_key
 
-_SECONDS = (
-    300  # during which a cached document is fresh: limits change with a deployment, other documents with a version
-)
+_SECONDS = 300  # that a cached document is fresh: limits change with a deployment, other documents with a version
 
 
 def register(app: Flask) -> None:
