@@ -27,6 +27,7 @@ from chainrule.functions.activations import ACTIVATIONS, ActivationSpec, activat
 from chainrule.functions.losses import LOSSES, LossSpec, loss_spec
 from chainrule.functions.stable_pairs import STABLE_PAIRS
 from chainrule.graph.backprop import Activity, gradients, loss_gradient
+from chainrule.graph.maps import Local
 from chainrule.graph.moved import moved, parameters_of
 from chainrule.graph.network import Layer, Network
 from chainrule.notices import first_non_finite, units_on_kinks
@@ -129,8 +130,8 @@ def loss_of(loss: LossSpec) -> Callable[[tuple[int, int]], Callable[[], Any]]:
 
     def run_on(shape: tuple[int, int]) -> Callable[[], Any]:
         o = np.random.default_rng(7).uniform(0.05, 0.95, shape)
-        layer = Layer(np.ones((1, shape[1])), None, activation_spec("identity"))
-        last, targets = Activity(layer, o[:, :1], o, o), targets_of(loss, shape)
+        layer = Layer.dense(np.ones((1, shape[1])), None, activation_spec("identity"))
+        last, targets = Activity(layer, (o[:, :1],), Local(o, ()), o), targets_of(loss, shape)
         return lambda: loss_gradient(last, targets, loss)
 
     return run_on
@@ -196,7 +197,7 @@ def _look() -> Numbers:
 
 
 def _network(layers: int, samples: int = 1) -> Callable[[], Any]:
-    network = Network(tuple(Layer(np.ones((1, 1)), np.ones(1), activation_spec("identity")) for _ in range(layers)))
+    network = Network(tuple(Layer.dense(np.ones((1, 1)), np.ones(1), activation_spec("identity")) for _ in range(layers)))
     x = np.ones((samples, 1))
     loss = loss_spec("half_squared_error")
 
@@ -214,7 +215,7 @@ def _batches() -> Numbers:
     def run_on(samples: int, units: int, groups: int) -> Callable[[], Any]:
         names = ["relu", "absolute", "square", "identity"]
         specs = tuple(activation_spec(names[j % groups]) for j in range(units))
-        network = Network((Layer(random.normal(size=(1, units)), None, specs),))
+        network = Network((Layer.dense(random.normal(size=(1, units)), None, specs),))
         x, loss = random.normal(size=(samples, 1)), loss_spec("half_squared_error")
         t = np.zeros((samples, units))
         return lambda: gradients(network, x, t, loss)
@@ -244,7 +245,7 @@ def _sweeps(calls: float) -> dict[str, Numbers]:
 
 def _of_twos(widths: list[int]) -> tuple[Network, np.ndarray, np.ndarray]:
     """A network with inputs and targets, of which no step of `verify` has to be made shorter."""
-    layers = (Layer(np.full(shape, 0.5), None, activation_spec("tanh")) for shape in pairwise(widths))
+    layers = (Layer.dense(np.full(shape, 0.5), None, activation_spec("tanh")) for shape in pairwise(widths))
     return Network(tuple(layers)), np.ones((1, widths[0])), np.ones((1, widths[-1]))
 
 
@@ -281,7 +282,7 @@ def _lines() -> dict[str, Numbers]:
 def _explained(widths: tuple[int, ...], activation: str) -> tuple[float, DerivationWork]:
     """Nanoseconds of the derivation of the first weight, and how much it is."""
     random = np.random.default_rng(4)
-    layers = (Layer(random.normal(size=shape), None, activation_spec(activation)) for shape in pairwise(widths))
+    layers = (Layer.dense(random.normal(size=shape), None, activation_spec(activation)) for shape in pairwise(widths))
     network, loss = Network(tuple(layers)), loss_spec("half_squared_error")
     x, t = random.normal(size=(1, widths[0])), random.normal(size=(1, widths[-1]))
     result, place = gradients(network, x, t, loss), Place(0, 0, 0)

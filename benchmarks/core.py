@@ -35,7 +35,7 @@ jax.config.update("jax_enable_x64", True)
 
 def _core(parameters: Any, x: np.ndarray, t: np.ndarray) -> Run:
     tanh, loss = activation_spec("tanh"), loss_spec("half_squared_error")
-    network = Network(tuple(Layer(weights, biases, tanh) for weights, biases in parameters))
+    network = Network(tuple(Layer.dense(weights, biases, tanh) for weights, biases in parameters))
     return lambda: [layer.dE_dw for layer in gradients(network, x, t, loss).layers]
 
 

@@ -59,7 +59,7 @@ class Known:
         last = len(self.units) - 2
         return Network(
             tuple(
-                Layer(_zeros(i, j), _zeros(j), activation_spec("softmax" if k == last else "relu"))
+                Layer.dense(_zeros(i, j), _zeros(j), activation_spec("softmax" if k == last else "relu"))
                 for k, (i, j) in enumerate(pairwise(self.units))
             )
         )

@@ -48,7 +48,7 @@ def to_network(loaded: dict[str, Any]) -> Network:
 
 
 def _layer(loaded: dict[str, Any], layout: str) -> Layer:
-    return Layer(as_in_out(loaded["weights"], layout), loaded.get("biases"), loaded["activation"])
+    return Layer.dense(as_in_out(loaded["weights"], layout), loaded.get("biases"), loaded["activation"])
 
 
 def as_in_out(matrix: Array, layout: str) -> Array:

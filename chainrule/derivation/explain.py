@@ -101,7 +101,7 @@ def explain(
     check_kind("place", place, Place, "Place(layer, unit, unit_before)")
     check_place(network, place.layer, place.unit_before, place.unit)
     check_sample(sample, len(result.outputs))
-    targets = fitting_targets(network, len(result.outputs), targets, loss)
+    (targets,) = fitting_targets(network, [result.outputs.shape], targets, (loss,))
     gradient = result.layers[place.layer]
     samples = range(len(result.outputs)) if sample is None else (sample,)
     dense = loss.dense_targets(targets, result.outputs.shape[1])

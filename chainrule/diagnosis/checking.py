@@ -74,9 +74,9 @@ def check(
     check_result(network, result)
     check_finite(result)
     check_kind("tolerance", tolerance, Tolerance, "Tolerance(relative, absolute)")
-    targets = fitting_targets(network, len(result.outputs), targets, loss)
+    (targets,) = fitting_targets(network, [result.outputs.shape], targets, (loss,))
     given = _fitting(given, result)
-    case = Case([layer.activity for layer in result.layers], result.top, targets, loss)
+    case = Case(network, [layer.activity for layer in result.layers], result.top, targets, loss)
     layers = tuple(
         LayerCheck(_verdict(own.dE_dw, right.dE_dw, tolerance), _verdict(own.dE_db, right.dE_db, tolerance))
         for own, right in zip(given, result.layers, strict=True)

@@ -11,6 +11,7 @@ from functools import cached_property
 from itertools import combinations, islice, product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.diagnosis.budget import SEARCH, Budget, BudgetSpent, operations_of_layer, operations_of_pass
@@ -18,8 +19,10 @@ from chainrule.diagnosis.mistakes import MISTAKES, Mistake
 from chainrule.diagnosis.tolerance import Given, GivenWithMargins, with_margins
 from chainrule.diagnosis.wrong_rules import Case, within
 from chainrule.functions.tables import Array, quietly
-from chainrule.graph.backprop import RIGHT, LayerGradient, LayerJacobian, Place, Rules, backward
+from chainrule.graph.backprop import RIGHT, Activity, LayerGradient, Place, Rules, backward
+from chainrule.graph.affine import by_weights
 from chainrule.graph.network import Network
+from chainrule.graph.partition import LayerJacobian
 
 ROUNDING = "rounding"  # the cause if only the last digits are wrong
 MOST_DIAGNOSES = 10
@@ -140,8 +143,8 @@ def replay(
     top, shared = variant.top, _shared(right)
     rules = variant.rules(shared, case, theta)
     slopes = rules.do_da is not shared.do_da
-    above = right[top + 1] if top + 1 < len(right) else None
-    layers = backward(case.activities[: top + 1], case.top, rules, above, checkpoint=budget.checkpoint)
+    known = right[top + 1 :]
+    layers = backward(case.network, case.activities, (case.top,), rules, known, checkpoint=budget.checkpoint)
     for k in range(top, -1, -1):
         budget.take(operations_of_layer(case.activities[k].layer, case.samples, slopes))
         yield next(layers)
@@ -159,11 +162,11 @@ def _shared(right: Sequence[LayerGradient]) -> Rules:
         untouched = do_da is known.do_da and dE_do is known.dE_do
         return known.dE_da if untouched else RIGHT.dE_da(place, do_da, dE_do)
 
-    def dE_dw(place: Place, dE_da: Array) -> Array:
+    def derivative(place: Place, name: str, dE_da: Array) -> Array:
         known = right[place.k]
-        return known.dE_dw if dE_da is known.dE_da else RIGHT.dE_dw(place, dE_da)
+        return known.derivatives[name] if dE_da is known.dE_da else RIGHT.derivative(place, name, dE_da)
 
-    return Rules(dE_do, lambda place: right[place.k].do_da, dE_da, dE_dw)
+    return Rules(dE_do, lambda place: right[place.k].do_da, dE_da, derivative)
 
 
 def residual(tried: Trial, variant: Variant, theta: float, lowest: int) -> tuple[float | None, int]:
@@ -428,8 +431,9 @@ def _sketch(full: Trial) -> Trial:
     if n_in <= 2 * _SKETCHED or n_in == n_out:
         return full
     kept = np.linspace(0, n_in - 1, _SKETCHED).astype(np.intp)
-    narrow = first._replace(layer=replace(first.layer, weights=first.layer.weights[kept]), x=first.x[:, kept])
-    lowest = full.right[0]._replace(activity=narrow, dE_dw=full.right[0].dE_dw[kept])
+    narrow = _narrow(first, kept, full.budget.checkpoint)
+    right = full.right[0]
+    lowest = right.with_derivatives(weights=right.dE_dw[kept])._replace(activity=narrow)
     rows = [
         replace(layers[0], dE_dw=None if layers[0].dE_dw is None else layers[0].dE_dw[kept])
         for layers in (full.given.layers, full.given.margins)
@@ -441,3 +445,12 @@ def _sketch(full: Trial) -> Trial:
         full.above,
         full.budget,
     )
+
+
+def _narrow(first: Activity, kept: NDArray[np.intp], checkpoint: Checkpoint) -> Activity:
+    """The activity of a dense layer of which only some inputs are looked at; its pre-activations stay."""
+    layer, x = first.layer, first.x[:, kept]
+    parameters = {**layer.parameters, "weights": layer.weights[kept]}
+    by_parameter = {**first.local.by_parameter, "weights": by_weights(x, checkpoint)}
+    local = first.local._replace(by_parameter=by_parameter)
+    return first._replace(layer=replace(layer, parameters=parameters), inputs=(x,), local=local)

@@ -18,13 +18,12 @@ from chainrule.functions.tables import Array, parameter_values
 from chainrule.graph.backprop import (
     Activity,
     LayerGradient,
-    LayerJacobian,
     LossGradient,
     Place,
     Rules,
-    jacobian_at,
     loss_gradient,
 )
+from chainrule.graph.partition import LayerJacobian
 
 
 @dataclass(frozen=True)
@@ -205,11 +204,11 @@ def _top_of_defaults(case: Case) -> LossGradient:
 
 
 def _slopes_at_o(place: Place, _case: Case) -> LayerJacobian:
-    return jacobian_at(place.activity.layer, place.activity.o, checkpoint=place.checkpoint)
+    return place.activity.layer.partition.jacobian(place.activity.o, checkpoint=place.checkpoint)
 
 
 def _slopes_at_the_a_below(place: Place, _case: Case) -> LayerJacobian:
-    return jacobian_at(place.activity.layer, place.activities[place.k - 1].a, checkpoint=place.checkpoint)
+    return place.activity.layer.partition.jacobian(place.activities[place.k - 1].a, checkpoint=place.checkpoint)
 
 
 def _as_in_layer(which: int) -> Change:
@@ -301,12 +300,18 @@ def _one_sum(g: Array, _place: Place, dE_da: Array, _: float) -> Array:
     return np.full_like(g, dE_da.sum())
 
 
-def _bias_from_weights(rules: Rules, _case: Case, _: float) -> Rules:
-    return replace(rules, dE_db=lambda place, dE_da: rules.dE_dw(place, dE_da).sum(axis=0))
+def _bias_from_weights(rules: Rules, case: Case, theta: float) -> Rules:
+    def sums(_g: Array, place: Place, dE_da: Array, _theta: float) -> Array:
+        return rules.derivative(place, "weights", dE_da).sum(axis=0)
+
+    return wrong.on_dE_db(sums)(rules, case, theta)
 
 
-def _bias_from_dE_do(rules: Rules, _case: Case, _: float) -> Rules:
-    return replace(rules, dE_db=lambda place, dE_da: rules.dE_do(place).sum(axis=0))
+def _bias_from_dE_do(rules: Rules, case: Case, theta: float) -> Rules:
+    def sums(_g: Array, place: Place, _dE_da: Array, _theta: float) -> Array:
+        return rules.dE_do(place).sum(axis=0)
+
+    return wrong.on_dE_db(sums)(rules, case, theta)
 
 
 # The derivatives that people write as formulas in o
@@ -367,7 +372,7 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         "loss_derivative_missing",
         "dE/do of the loss is left out, as if it were 1",
-        wrong.by_dE_do(lambda place, case: np.ones_like(place.top.dE_do)),
+        wrong.by_dE_do(lambda place, case: np.ones_like(case.top.dE_do)),
         _at_the_output,
     ),
     Mistake(
@@ -379,7 +384,7 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake(
         "absolute_error_signal",
         "dE/do has lost its sign: its absolute value is passed on",
-        wrong.by_dE_do(lambda place, case: np.abs(place.top.dE_do)),
+        wrong.by_dE_do(lambda place, case: np.abs(case.top.dE_do)),
         _at_the_output,
     ),
     Mistake(

@@ -119,7 +119,7 @@ def _revealing(
     if first_non_finite(result) is not None:
         return None
     activities = [layer.activity for layer in result.layers]
-    case = Case(activities, result.top, probe.targets, asked.loss, kinks_of=asked.kinks_of)
+    case = Case(probe.network, activities, result.top, probe.targets, asked.loss, kinks_of=asked.kinks_of)
     still = (m for m in hidden if m.layers(case) and not _shows(case, result.layers, m, tolerance, budget))
     return replace(probe, blind_to=tuple(still))
 
@@ -162,13 +162,13 @@ def _seeded(layer: Layer, random: np.random.Generator) -> Layer:
         weights[:, 0] = 0.0
         if biases is not None:
             biases[0] = kinks[0].at
-    return Layer(weights, biases, layer.activation)
+    return Layer.dense(weights, biases, layer.activation)
 
 
 def _varied(layer: Layer, random: np.random.Generator) -> Layer:
     weights = layer.weights * random.uniform(0.7, 1.3, layer.weights.shape)
     biases = None if layer.biases is None else layer.biases + random.uniform(-0.1, 0.1, layer.units)
-    return Layer(weights, biases, layer.activation)
+    return Layer.dense(weights, biases, layer.activation)
 
 
 def _targets(loss: LossSpec, outputs: int, random: np.random.Generator) -> Array:

@@ -7,7 +7,7 @@ formula. Two changes are applied one after the other. All formulas that a change
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -15,15 +15,18 @@ from chainrule.functions.activations import ActivationSpec, Kink
 from chainrule.functions.jacobian import Jacobian
 from chainrule.functions.losses import LossSpec
 from chainrule.functions.tables import Array
-from chainrule.graph.backprop import Activity, LayerGradient, LayerJacobian, LossGradient, Place, Rules
+from chainrule.graph.backprop import Activity, LayerGradient, LossGradient, Place, Rules
 from chainrule.graph.blocks import in_blocks
 from chainrule.graph.blocks import product as matrix_product
+from chainrule.graph.network import Network
+from chainrule.graph.partition import LayerJacobian
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
     """A request and its forward pass, in which mistakes are replayed."""
 
+    network: Network
     activities: list[Activity]
     top: LossGradient
     targets: Array
@@ -112,9 +115,7 @@ def by_dE_da(formula: Callable[[Place, LayerJacobian, Array], Array]) -> Change:
 
 def by_x(formula: Callable[[Place], Array]) -> Change:
     """Replace da/dw, (s, i)."""
-    return lambda rules, case, _: replace(
-        rules, dE_dw=lambda place, dE_da: matrix_product(formula(place).T, dE_da, place.checkpoint)
-    )
+    return on_derivative("weights", lambda _, place, dE_da, __: matrix_product(formula(place).T, dE_da, place.checkpoint))
 
 
 def by_top(formula: Callable[[Case], LossGradient]) -> Change:
@@ -182,18 +183,21 @@ def _of_loss(rules: Rules, changed: Callable[[Array], Array]) -> Rules:
 Adjustment = Callable[[Array, Place, Array, float], Array]  # of the array, its place, dE/da, the unknown number
 
 
-def on_dE_dw(formula: Adjustment) -> Change:
-    """Change dE/dw, (i, j)."""
-    return lambda rules, case, theta: replace(
-        rules, dE_dw=lambda place, dE_da: formula(rules.dE_dw(place, dE_da), place, dE_da, theta)
-    )
+def on_derivative(parameter: str, formula: Adjustment) -> Change:
+    """Change the derivative by one parameter of a layer."""
+
+    def change(rules: Rules, _case: Case, theta: float) -> Rules:
+        def derivative(place: Place, name: str, dE_da: Array) -> Array:
+            plain = rules.derivative(place, name, dE_da)
+            return formula(plain, place, dE_da, theta) if name == parameter else plain
+
+        return replace(rules, derivative=derivative)
+
+    return change
 
 
-def on_dE_db(formula: Adjustment) -> Change:
-    """Change dE/db, (j,)."""
-    return lambda rules, case, theta: replace(
-        rules, dE_db=lambda place, dE_da: formula(rules.dE_db(place, dE_da), place, dE_da, theta)
-    )
+on_dE_dw = partial(on_derivative, "weights")
+on_dE_db = partial(on_derivative, "biases")
 
 
 def both(first: Change, second: Change) -> Change:
@@ -208,7 +212,7 @@ def _in_blocks(place: Place, jacobian: Callable[[slice], LayerJacobian]) -> Laye
     """do/da of all samples, from what `jacobian` gives for a slice of them."""
     layer, samples = place.activity.layer, len(place.activity.a)
     arrays = in_blocks(lambda rows: jacobian(rows).whole, samples, layer.units, place.checkpoint)
-    return LayerJacobian(layer, Jacobian(*arrays))
+    return LayerJacobian(layer.partition, Jacobian(*arrays))
 
 
 def of_each_group(place: Place, jacobian: Callable[[ActivationSpec, Array], Jacobian]) -> LayerJacobian:
@@ -217,7 +221,7 @@ def of_each_group(place: Place, jacobian: Callable[[ActivationSpec, Array], Jaco
 
     def of_samples(rows: slice) -> LayerJacobian:
         parts = tuple(jacobian(group.activation, a[rows][:, group.units]) for group in layer.groups)
-        return LayerJacobian.of_groups(layer, parts)
+        return LayerJacobian.of_groups(layer.partition, parts)
 
     return _in_blocks(place, of_samples)
 
@@ -227,7 +231,7 @@ def same_slope(slope: Callable[[Array], Array], of: Callable[[Activity], Array])
 
     def do_da(place: Place, _case: Case) -> LayerJacobian:
         layer, numbers = place.activity.layer, of(place.activity)
-        return _in_blocks(place, lambda rows: LayerJacobian(layer, Jacobian(slope(numbers[rows]))))
+        return _in_blocks(place, lambda rows: LayerJacobian(layer.partition, Jacobian(slope(numbers[rows]))))
 
     return by_do_da(do_da)
 

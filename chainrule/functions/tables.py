@@ -110,13 +110,18 @@ class Border:
     taken: str
 
 
-class Row(Protocol):
-    """What a row of either table has: a name, other names for it, parameters, and at most one rule between them."""
+class Named(Protocol):
+    """What every row has: a name, and other names for it."""
 
     @property
     def name(self) -> str: ...
     @property
     def aliases(self) -> Iterable[str]: ...
+
+
+class Row(Named, Protocol):
+    """A row of the activations or the losses: it has parameters that are numbers, and at most one rule between them."""
+
     @property
     def parameters(self) -> tuple[Parameter, ...]: ...
     @property
@@ -135,7 +140,7 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
-R = TypeVar("R", bound=Row)
+R = TypeVar("R", bound=Named)
 
 
 class Table(Mapping[str, R]):

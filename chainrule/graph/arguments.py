@@ -1,6 +1,6 @@
 """Validate the arguments of the core: each function raises ValueError, whose message says what would fit."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from chainrule.functions.losses import LossSpec
 from chainrule.functions.tables import Array, shown
 from chainrule.graph.network import Layer, Network
 from chainrule.graph.numbers import finite_array, real_array
+from chainrule.graph.shapes import Misfit
 
 
 def check_kind(noun: str, value: object, kind: type, made_by: str) -> None:
@@ -20,17 +21,58 @@ def check_kind(noun: str, value: object, kind: type, made_by: str) -> None:
         raise ValueError(f"{noun} must be {article} {kind.__name__}, as {made_by} makes it, not {shown(value)}")
 
 
-def check_request(network: Network, loss: LossSpec, checkpoint: Checkpoint) -> None:
-    """Raise ValueError unless these are a network, a loss and a function."""
+def check_request(
+    network: Network, loss: LossSpec | Mapping[str, LossSpec], checkpoint: Checkpoint
+) -> tuple[LossSpec, ...]:
+    """Return the loss of each output. Raises ValueError unless these are a network, losses and a function."""
     check_kind("network", network, Network, "Network(layers)")
-    check_kind("loss", loss, LossSpec, "loss_spec(name)")
+    losses = tuple(_by_output("loss", network, loss)) if isinstance(loss, dict) else (loss,) * len(network.ends)
+    for own in losses:
+        check_kind("loss", own, LossSpec, "loss_spec(name)")
     if not callable(checkpoint):
         raise ValueError(f"checkpoint must be a function without parameters, not {shown(checkpoint)}")
+    return losses
 
 
-def fitting_inputs(network: Network, inputs: ArrayLike) -> Array:
-    """Return the inputs as finite float64, (s, i). Raises ValueError if they do not fit the network."""
-    x, wanted = finite_array("inputs", inputs), network.layers[0].weights.shape[0]
+def _by_output(noun: str, network: Network, given: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield what is given for each output, by name. Raises ValueError if one is missing or unknown."""
+    if not network.outputs:
+        raise ValueError(f"{noun} must be given without a name: the network names no output")
+    return _by_name(noun, network.outputs, given)
+
+
+def _by_name(noun: str, names: Sequence[str], given: Mapping[str, Any]) -> Iterator[Any]:
+    if set(given) != set(names):
+        raise ValueError(f"{noun} must be given for {', '.join(names)}, not for {', '.join(map(str, given)) or 'none'}")
+    yield from (given[name] for name in names)
+
+
+def fitting_inputs(network: Network, inputs: ArrayLike | Mapping[str, ArrayLike]) -> tuple[Array, ...]:
+    """Return each input as finite float64, samples first. Raises ValueError if they do not fit the network."""
+    if isinstance(inputs, dict):
+        given = tuple(_by_name("inputs", network.inputs, inputs))
+    else:
+        given = (inputs,)
+        if len(network.inputs) > 1:
+            raise ValueError(f"inputs must be a mapping with {', '.join(network.inputs)}")
+    arrays = tuple(finite_array("inputs", array) for array in given)
+    if network.is_chain:
+        return (_fitting_matrix(network, arrays[0]),)
+    if any(not array.ndim for array in arrays) or not all(map(len, arrays)):
+        raise ValueError("inputs must have at least one sample")
+    if len(counts := {len(array) for array in arrays} - {1}) > 1:
+        raise ValueError(f"inputs must have equally many samples, or one, not {' and '.join(map(str, sorted(counts)))}")
+    try:
+        network.shapes([array.shape[1:] for array in arrays])
+    except Misfit as misfit:
+        k, *path = misfit.path
+        raise ValueError(f"{'/'.join(map(str, path)) or 'it'} of layer {k} {misfit.words}") from None
+    return arrays
+
+
+def _fitting_matrix(network: Network, x: Array) -> Array:
+    """The input of a chain, (s, i)."""
+    wanted = network.layers[0].weights.shape[0]
     if x.ndim != 2:
         raise ValueError(f"inputs must be a matrix, samples × {wanted}, not an array of {x.ndim} axes")
     if x.shape[1] != wanted:
@@ -40,33 +82,52 @@ def fitting_inputs(network: Network, inputs: ArrayLike) -> Array:
     return x
 
 
-def fitting_targets(network: Network, samples: int, targets: ArrayLike, loss: LossSpec) -> Array:
-    """Return the targets as finite float64, (s, j), or (s,) class indices. Raises ValueError if they do not fit."""
-    outputs, values = network.layers[-1].units, loss.loss.target_values
+def fitting_targets(
+    network: Network,
+    outputs: Sequence[tuple[int, ...]],
+    targets: ArrayLike | Mapping[str, ArrayLike],
+    losses: Sequence[LossSpec],
+) -> tuple[Array, ...]:
+    """Return the targets of each output as finite float64, in the shape that its loss takes for outputs of this shape.
+
+    That is the shape of the outputs, or without their last axis for class indices. Raises ValueError.
+    """
+    if isinstance(targets, dict):
+        given = tuple(_by_output("targets", network, targets))
+    else:
+        given = (targets,)
+        if len(network.ends) > 1:
+            raise ValueError(f"targets must be a mapping with {', '.join(network.outputs)}")
+    return tuple(_fitting_targets(*each) for each in zip(outputs, given, losses, strict=True))
+
+
+def _fitting_targets(outputs: tuple[int, ...], targets: ArrayLike, loss: LossSpec) -> Array:
+    units, values = outputs[-1], loss.loss.target_values
     if loss.loss.class_indices:
         t = real_array("targets", targets)
-        _check_classes(t, samples, outputs, loss)
+        _check_classes(t, outputs, loss)
         return t
     t = finite_array("targets", targets)
-    wanted, odd = divmod(outputs, loss.loss.outputs_per_target)
+    wanted, odd = divmod(units, loss.loss.outputs_per_target)
     if odd:
-        raise ValueError(f"{loss.loss.name} takes outputs in pairs, but the network has {outputs}")
-    if t.shape != (samples, wanted):
-        raise ValueError(f"targets must have the shape ({samples}, {wanted}), not {t.shape}")
+        raise ValueError(f"{loss.loss.name} takes outputs in pairs, but the network has {units}")
+    if t.shape != (*outputs[:-1], wanted):
+        raise ValueError(f"targets must have the shape {(*outputs[:-1], wanted)}, not {t.shape}")
     if values and not (fits := np.isin(t, values)).all():
         words = " or ".join(f"{value:g}" for value in values)
         raise ValueError(f"targets of {loss.loss.name} must be {words}, not {t[~fits][0]:g}")
     return t
 
 
-def _check_classes(t: Array, samples: int, outputs: int, loss: LossSpec) -> None:
-    if t.shape != (samples,):
-        raise ValueError(f"{loss.loss.name} takes one class index a sample: targets must have the shape ({samples},)")
-    fits = (t >= 0.0) & (t < outputs) & (t == np.floor(t))
+def _check_classes(t: Array, outputs: tuple[int, ...], loss: LossSpec) -> None:
+    if t.shape != outputs[:-1]:
+        raise ValueError(f"{loss.loss.name} takes one class index a sample: targets must have the shape {outputs[:-1]}")
+    fits = (t >= 0.0) & (t < outputs[-1]) & (t == np.floor(t))
     ignored = loss.ignored(t)
     if not (fits | ignored).all():
         sample = int(np.argmin(fits | ignored))
-        raise ValueError(f"target {sample} is {t[sample]:g}, but classes are whole numbers from 0 to {outputs - 1}")
+        wrong = t.ravel()[sample]
+        raise ValueError(f"target {sample} is {wrong:g}, but classes are whole numbers from 0 to {outputs[-1] - 1}")
 
 
 def check_place(network: Network, layer: int, before: int | None, unit: int) -> None:
@@ -118,11 +179,13 @@ def check_gradients(network: Network, layers: Sequence[Any], kind: type) -> None
     check_kind("network", network, Network, "Network(layers)")
     check_list("layers", layers, kind, len(network.layers))
     for k, (layer, gradient) in enumerate(zip(network.layers, layers, strict=True)):
-        if gradient.dE_dw is None or (gradient.dE_db is None) != (layer.biases is None):
+        owned = set(network.owned(k))
+        if set(gradient.derivatives) != owned:
             raise ValueError(f"layers must be the gradients of this network: layer {k} has other parameters")
-        fitting_gradient(f"dE_dw of layer {k}", gradient.dE_dw, layer.weights)
-        if layer.biases is not None:
-            fitting_gradient(f"dE_db of layer {k}", gradient.dE_db, layer.biases)
+        for parameter in layer.type.parameters:
+            if parameter.name in owned:
+                derivative = gradient.derivatives[parameter.name]
+                fitting_gradient(f"dE_d{parameter.short} of layer {k}", derivative, layer.parameters[parameter.name])
 
 
 def check_same_network(network: Network, layers: Iterable[Layer]) -> None:
@@ -133,7 +196,10 @@ def check_same_network(network: Network, layers: Iterable[Layer]) -> None:
 
 
 def _same(one: Layer, other: Layer) -> bool:
-    biases = (one.biases is None) == (other.biases is None)
-    if one.biases is not None and other.biases is not None:
-        biases = np.array_equal(one.biases, other.biases)
-    return biases and one.activations == other.activations and np.array_equal(one.weights, other.weights)
+    names = one.parameters.keys()
+    return (
+        one.type is other.type
+        and names == other.parameters.keys()
+        and one.activation == other.activation
+        and all(np.array_equal(one.parameters[name], other.parameters[name]) for name in names)
+    )

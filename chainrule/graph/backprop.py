@@ -9,12 +9,12 @@ E is one number for the whole batch, reduction included, so the product of the f
 Shapes below: s samples, i units of the layer before, j units of this layer.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.functions.jacobian import Jacobian
@@ -22,99 +22,53 @@ from chainrule.functions.losses import LossSpec
 from chainrule.functions.stable_pairs import STABLE_PAIRS, StablePair
 from chainrule.functions.tables import Array, quietly
 from chainrule.graph.arguments import check_gradients, check_request, fitting_inputs, fitting_targets
-from chainrule.graph.batches import Batch, Group, Units, lone_batch
-from chainrule.graph.blocks import BLOCK, Parts, in_blocks, product
-from chainrule.graph.network import Layer, Network
+from chainrule.graph.batches import Batch, Units
+from chainrule.graph.blocks import BLOCK, Parts, in_blocks
+from chainrule.graph.maps import Local
+from chainrule.graph.network import Layer, Network, Use
 from chainrule.graph.numbers import finite_number
-
-
-class LayerJacobian(NamedTuple):
-    """do/da of a whole layer for s samples.
-
-    `whole` has the numbers of every unit, (s, j). Its `left` and `right` are 0 for units that act alone, and None if
-    all units of the layer act alone. The layer's groups say which units act on each other.
-    """
-
-    layer: Layer
-    whole: Jacobian
-
-    @classmethod
-    def of_groups(cls, layer: Layer, parts: Sequence[Jacobian]) -> "LayerJacobian":
-        """The Jacobian of a layer from one for each of its groups, in their order."""
-        if len(parts) == 1:
-            return cls(layer, parts[0])
-        alone = (lone_batch(group) for group in layer.groups)
-        return cls(layer, _put_together(layer, len(parts[0].diagonal), zip(alone, parts, strict=True)))
-
-    @property
-    def parts(self) -> tuple[Jacobian, ...]:
-        """The Jacobian of each group of the layer, in their order."""
-        return tuple(_columns(self.whole, group) for group in self.layer.groups)
-
-    def dE_da(self, dE_do: Array, *, checkpoint: Checkpoint = unlimited) -> Array:
-        """Σ_m dE/do_m · do_m/da_j, (s, j)."""
-        if dE_do.size <= BLOCK or self.whole.left is None:
-            return self._dE_da(dE_do)
-
-        def of_samples(rows: slice) -> Parts:
-            some = Jacobian(*(None if array is None else array[rows] for array in self.whole))  # type: ignore[arg-type]
-            return (LayerJacobian(self.layer, some)._dE_da(dE_do[rows]),)
-
-        (dE_da,) = in_blocks(of_samples, len(dE_do), self.layer.units, checkpoint)
-        return dE_da  # type: ignore[no-any-return]
-
-    def _dE_da(self, dE_do: Array) -> Array:
-        if self.whole.left is None or self.whole.right is None or self.layer.lone is not None:
-            return self.whole.dE_da(dE_do)
-        dE_da = dE_do * self.whole.diagonal
-        for batch in self.layer.batches:
-            if not batch.activation.elementwise:
-                left, right = batch.take(self.whole.left), batch.take(self.whole.right)
-                part = Jacobian(batch.take(self.whole.diagonal), left, right)
-                batch.put(part.dE_da(batch.take(dE_do)), dE_da)
-        return dE_da
-
-    def finite(self) -> NDArray[np.bool_]:
-        """Whether the derivatives of each unit's output are finite, (s, j), without making a matrix."""
-        return self.whole.finite()
-
-    @quietly
-    def array(self) -> Array:
-        """do/da: (s, j) where all activations are elementwise, else the matrices `[s, j, m]` = do_j/da_m."""
-        diagonal, left, right = self.whole
-        if left is None or right is None or self.layer.lone is not None:
-            return self.whole.array()
-        every = np.arange(self.layer.units)
-        matrix = np.zeros((len(diagonal), self.layer.units, self.layer.units))
-        for batch in self.layer.batches:
-            if not batch.activation.elementwise:
-                units = every[batch.units][None] if batch.members is None else batch.members
-                rows, columns = units[:, :, None], units[:, None, :]
-                matrix[:, rows, columns] = -left[:, rows] * right[:, columns]
-        matrix[:, every, every] = diagonal
-        return matrix
+from chainrule.graph.partition import LayerJacobian, rows_of
 
 
 class Activity(NamedTuple):
-    """One layer in the forward pass: its inputs x = da/dw (s, i), its pre-activations a and its outputs o (s, j).
+    """One layer in the forward pass: its inputs, what it computes of them, and its outputs o.
 
-    If o and do/da share exponentials, `do_da` is computed together with o, and `shared` is what a stable pair reuses.
+    For a dense layer in a chain, x = da/dw is (s, i); the pre-activations a and the outputs o are (s, j). If o and do/da
+    share exponentials, `do_da` is computed together with o, and `shared` is what a stable pair reuses.
     """
 
     layer: Layer
-    x: Array
-    a: Array
+    inputs: tuple[Array, ...]
+    local: Local
     o: Array
     do_da: Jacobian | None = None
     shared: Any = None
 
+    @property
+    def x(self) -> Array:
+        """The first input."""
+        return self.inputs[0]
+
+    @property
+    def a(self) -> Array:
+        """The pre-activations."""
+        return self.local.a
+
 
 class LossGradient(NamedTuple):
-    """The losses and their dE/do. `closed` has dE/da of the units that form a stable pair with the loss."""
+    """The losses of one output and their dE/do. `closed` has dE/da of the units that form a stable pair with the loss."""
 
-    losses: Array  # (s, j), or (s, 1) where outputs have no share of their own
-    dE_do: Array  # (s, j)
+    losses: Array  # (r, j), or (r, 1) where outputs have no share of their own
+    dE_do: Array  # (r, j)
     closed: tuple[tuple[Units, Array], ...]
+
+
+class UseGradient(NamedTuple):
+    """One use of a shared parameter: by which layer, under which name, and its term of the derivative."""
+
+    layer: int
+    parameter: str
+    dE: Array  # in the owner's orientation
 
 
 class LayerGradient(NamedTuple):
@@ -124,13 +78,13 @@ class LayerGradient(NamedTuple):
     dE_do: Array  # (s, j)
     do_da: LayerJacobian
     dE_da: Array  # (s, j)
-    dE_dw: Array  # (i, j)
-    dE_db: Array | None  # (j,), where the layer has biases
+    derivatives: Mapping[str, Array]  # by each parameter, in its shape
+    uses: Mapping[str, tuple[UseGradient, ...]] = {}  # of the parameters that other layers share, the owner's use first
 
     @property
     def a(self) -> Array:
         """The pre-activations, (s, j)."""
-        return self.activity.a
+        return self.activity.local.a
 
     @property
     def o(self) -> Array:
@@ -139,8 +93,22 @@ class LayerGradient(NamedTuple):
 
     @property
     def da_dw(self) -> Array:
-        """The third factor, (s, i): the inputs of the layer, which are the outputs of the layer before."""
-        return self.activity.x
+        """The third factor of a dense layer, (s, i): its inputs, which are the outputs of the layer before."""
+        return self.activity.inputs[0]
+
+    @property
+    def dE_dw(self) -> Array:
+        """dE/dw, (i, j), of a layer that has weights."""
+        return self.derivatives["weights"]
+
+    @property
+    def dE_db(self) -> Array | None:
+        """dE/db, (j,); None if the layer has no biases."""
+        return self.derivatives.get("biases")
+
+    def with_derivatives(self, **changed: Array) -> "LayerGradient":
+        """The same with other derivatives by some parameters."""
+        return self._replace(derivatives={**self.derivatives, **changed})
 
 
 class Gradients(NamedTuple):
@@ -148,93 +116,105 @@ class Gradients(NamedTuple):
 
     loss: float
     sample_losses: Array  # (s,), the share of each sample
-    top: LossGradient
+    tops: tuple[LossGradient, ...]  # one for each output of the network
     layers: tuple[LayerGradient, ...]
-    dE_dx: Array  # (s, i) of the first layer
+    by_input: tuple[Array | None, ...]  # dE/dx of each input; None if it has no derivative
+    network: Network
+
+    @property
+    def top(self) -> LossGradient:
+        """The losses of the first output, and their derivatives."""
+        return self.tops[0]
+
+    @property
+    def dE_dx(self) -> Array:
+        """dE/dx of the only input, in its shape."""
+        (dE_dx,) = self.by_input
+        assert dE_dx is not None, "the input has no derivative"  # noqa: S101
+        return dE_dx
 
     @property
     def losses(self) -> Array:
         """The share of each sample and output, (s, j); (s, 1) if outputs have no share of their own."""
-        return self.top.losses
+        return self.tops[0].losses
 
     @property
     def outputs(self) -> Array:
-        """The outputs of the last layer, (s, j)."""
-        return self.layers[-1].o
+        """The first output of the network, (s, j)."""
+        return self.layers[self.network.ends[0]].o
 
 
 @quietly
 def gradients(
-    network: Network, inputs: Array, targets: Array, loss: LossSpec, *, checkpoint: Checkpoint = unlimited
+    network: Network,
+    inputs: ArrayLike | Mapping[str, ArrayLike],
+    targets: ArrayLike | Mapping[str, ArrayLike],
+    loss: LossSpec | Mapping[str, LossSpec],
+    *,
+    checkpoint: Checkpoint = unlimited,
 ) -> Gradients:
-    """The loss of a network and its derivative by every weight, bias and input.
+    """The loss of a network and its derivative by every parameter and every input.
 
-    `inputs` (s, i); `targets` (s, j), or (s,) where the loss takes class indices. Raises ValueError where they do not
-    fit: wrong types, shapes or classes, numbers that are not finite. Overflow in the computation is left in the result;
-    `first_non_finite` finds it.
+    For a chain, `inputs` are (s, i), and `targets` (s, j), or (s,) where the loss takes class indices. Several inputs,
+    or targets and losses of several outputs, are mappings by name; E is then the sum of all losses. Raises ValueError
+    where they do not fit: wrong types, shapes or classes, numbers that are not finite. Overflow in the computation is
+    left in the result; `first_non_finite` finds it.
     """
-    check_request(network, loss, checkpoint)
-    inputs = fitting_inputs(network, inputs)
-    targets = fitting_targets(network, len(inputs), targets, loss)
-    activities = forward(network, inputs, derive=True, checkpoint=checkpoint)
-    top = loss_gradient(activities[-1], targets, loss, checkpoint=checkpoint)
-    layers = tuple(backward(activities, top, checkpoint=checkpoint))[::-1]
-    dE_dx = product(layers[0].dE_da, network.layers[0].weights.T, checkpoint)
-    sample_losses = np.add.reduce(top.losses, axis=1)
-    return Gradients(float(np.add.reduce(sample_losses)), sample_losses, top, layers, dE_dx)
+    losses = check_request(network, loss, checkpoint)
+    xs = fitting_inputs(network, inputs)
+    activities = forward(network, xs, derive=True, checkpoint=checkpoint)
+    ts = fitting_targets(network, [activities[end].o.shape for end in network.ends], targets, losses)
+    tops = tuple(
+        loss_gradient(activities[end], t, own, checkpoint=checkpoint)
+        for end, t, own in zip(network.ends, ts, losses, strict=True)
+    )
+    layers = with_uses(network, tuple(backward(network, activities, tops, checkpoint=checkpoint))[::-1])
+    samples = max(map(len, xs))
+    sample_losses = _sample_losses(tops, samples)
+    by_input = tuple(_by_input(network, number, x, layers) for number, x in enumerate(xs))
+    return Gradients(float(np.add.reduce(sample_losses)), sample_losses, tops, layers, by_input, network)
+
+
+def _sample_losses(tops: Sequence[LossGradient], samples: int) -> Array:
+    """The share of each sample in E, (s,): over all outputs and positions."""
+    shares = [np.add.reduce(_of_samples(top.losses, samples), axis=1) for top in tops]
+    return shares[0] if len(shares) == 1 else np.add.reduce(shares, axis=0)
+
+
+def _of_samples(losses: Array, samples: int) -> Array:
+    return losses if len(losses) == samples else losses.reshape(samples, -1)
 
 
 @quietly
 def forward(
-    network: Network, inputs: Array, *, derive: bool = False, checkpoint: Checkpoint = unlimited
+    network: Network, inputs: Sequence[Array], *, derive: bool = False, checkpoint: Checkpoint = unlimited
 ) -> list[Activity]:
-    """a and o of every layer, first to last, for `inputs` (s, i); with `derive`, do/da if it shares exponentials."""
-    activities: list[Activity] = []
-    x = inputs
-    for layer in network.layers:
+    """The activity of every layer, first to last; with `derive`, also do/da if it shares exponentials with o."""
+    values, activities = list(inputs), list[Activity]()
+    for layer, sources in zip(network.layers, network.sources, strict=True):
         checkpoint()
-        a = product(x, layer.weights, checkpoint)
-        if layer.biases is not None:
-            a += layer.biases
-        activities.append(_activity(layer, x, a, derive, checkpoint))
-        x = activities[-1].o
+        xs = tuple([values[source] for source in sources])
+        activities.append(_activity(layer, xs, derive, checkpoint))
+        values.append(activities[-1].o)
     return activities
 
 
-def _activity(layer: Layer, x: Array, a: Array, derive: bool, checkpoint: Checkpoint) -> Activity:
+def _activity(layer: Layer, inputs: tuple[Array, ...], derive: bool, checkpoint: Checkpoint) -> Activity:
     """The activity of a layer; with `derive`, also do/da if it shares exponentials with o."""
-    if a.size > BLOCK:
-        return Activity(layer, x, a, outputs_at(layer, a, checkpoint=checkpoint))
-    if derive and layer.lone is not None and (found := layer.lone.value_and_jacobian(a)) is not None:
-        return Activity(layer, x, a, *found)
-    return Activity(layer, x, a, _outputs(layer, a))
-
-
-@quietly
-def outputs_at(layer: Layer, a: Array, *, checkpoint: Checkpoint = unlimited) -> Array:
-    """o of a layer at the pre-activations a, (s, j)."""
-    if a.size <= BLOCK:
-        return _outputs(layer, a)
-    (o,) = in_blocks(lambda rows: (_outputs(layer, a[rows]),), len(a), layer.units, checkpoint)
-    return o  # type: ignore[no-any-return]
-
-
-def _outputs(layer: Layer, a: Array) -> Array:
-    if layer.lone is not None:
-        return layer.lone.value(a)
-    o = np.empty_like(a)
-    for batch in layer.batches:
-        batch.put(batch.value(batch.take(a)), o)
-    return o
+    local = layer.type.at(inputs, layer.parameters, layer.options, checkpoint)
+    if derive and (found := layer.partition.outputs_and_jacobian(local.a)) is not None:
+        return Activity(layer, inputs, local, *found)
+    return Activity(layer, inputs, local, layer.partition.outputs(local.a, checkpoint=checkpoint))
 
 
 class Place(NamedTuple):
-    """The position of the backward pass: layer k, with the derivatives of the layer above it."""
+    """The position of the backward pass: layer k, with the derivatives of the layers that read it."""
 
-    activities: list[Activity]
+    network: Network
+    activities: Sequence[Activity]
     k: int
-    top: LossGradient
-    above: LayerGradient | None  # None at the last layer
+    top: LossGradient | None  # of this layer, if it is an output
+    found: Mapping[int, LayerGradient]  # by position, of all layers after this one
     checkpoint: Checkpoint = unlimited
 
     @property
@@ -242,110 +222,147 @@ class Place(NamedTuple):
         """The layer in the forward pass."""
         return self.activities[self.k]
 
+    @property
+    def above(self) -> LayerGradient | None:
+        """The derivatives of the first layer that reads this one; None if there is none."""
+        readers = self.network.readers[len(self.network.inputs) + self.k]
+        return self.found[readers[0].layer] if readers else None
+
 
 def handed_down(place: Place) -> Array:
-    """dE/do, (s, j): the loss's derivative in the last layer, elsewhere Σ_l dE/da_l · w_jl over the next layer."""
-    if place.above is None:
-        return place.top.dE_do
-    return product(place.above.dE_da, place.above.activity.layer.weights.T, place.checkpoint)
+    """dE/do: the loss's derivative if the layer is an output, plus Σ dE/da · da/dx of the layers that read it."""
+    from_readers = _from_readers(place)
+    if place.top is None:
+        return _zero(place) if from_readers is None else from_readers
+    dE_do = place.top.dE_do
+    if dE_do.shape != place.activity.o.shape:
+        dE_do = dE_do.reshape(place.activity.o.shape)
+    return dE_do if from_readers is None else dE_do + from_readers
+
+
+def _zero(place: Place) -> Array:
+    """No layer with a derivative reads this one, as if its outputs were indices."""
+    return np.zeros_like(place.activity.o)
+
+
+def _from_readers(place: Place) -> Array | None:
+    """The part of dE/do that the layers above hand down; None if no layer does."""
+    number = len(place.network.inputs) + place.k
+    return _pulled(place.network, number, len(place.activity.o), place.found)
+
+
+def _pulled(network: Network, value: int, samples: int, found: Mapping[int, LayerGradient]) -> Array | None:
+    """Σ dE/da · da/dx over the layers that read a value, in its shape; None if none has a derivative by it."""
+    total: Array | None = None
+    for reader in network.readers[value]:
+        gradient = found[reader.layer]
+        by_input = gradient.activity.local.by_input[reader.input]
+        if by_input is None:
+            continue
+        part = by_input.pull(gradient.dE_da)
+        if len(part) != samples:  # one sample serves all
+            part = part.sum(axis=0, keepdims=True)
+        total = part if total is None else total + part
+    return total
+
+
+def _by_input(network: Network, number: int, x: Array, layers: Sequence[LayerGradient]) -> Array | None:
+    """dE/dx of an input of the network; None if no layer has a derivative by it."""
+    return _pulled(network, number, len(x), dict(enumerate(layers)))
 
 
 def layer_jacobian(place: Place) -> LayerJacobian:
     """do/da at the layer's pre-activations."""
-    layer, _, a, _, do_da, _ = place.activity
-    if do_da is None and a.size <= BLOCK:
-        do_da = _jacobian(layer, a)
-    return jacobian_at(layer, a, checkpoint=place.checkpoint) if do_da is None else LayerJacobian(layer, do_da)
+    layer, _, local, _, do_da, _ = place.activity
+    if do_da is None:
+        return layer.partition.jacobian(local.a, checkpoint=place.checkpoint)
+    return LayerJacobian(layer.partition, do_da)
 
 
 def times_jacobian(place: Place, do_da: LayerJacobian, dE_do: Array) -> Array:
-    """dE/da, (s, j): dE/do · do/da, or the closed form for units that form a stable pair with the loss."""
-    closed = place.top.closed if place.above is None else ()
-    if closed and isinstance(closed[0][0], slice):  # all units of the layer
-        return closed[0][1]
-    dE_da = do_da.dE_da(dE_do, checkpoint=place.checkpoint)
+    """dE/da: dE/do · do/da, or the closed form for units that form a stable pair with the loss."""
+    closed = place.top.closed if place.top is not None else ()
+    if not closed:
+        return do_da.dE_da(dE_do, checkpoint=place.checkpoint)
+    from_readers = _from_readers(place)
+    if from_readers is None and isinstance(closed[0][0], slice):  # all units of the layer
+        return closed[0][1].reshape(dE_do.shape)
+    rows = rows_of(dE_do if from_readers is None else place.top.dE_do)  # type: ignore[union-attr]
+    dE_da = do_da.dE_da(rows, checkpoint=place.checkpoint)
     for units, numbers in closed:
         dE_da[:, units] = numbers
-    return dE_da
+    if from_readers is not None:
+        dE_da += do_da.dE_da(rows_of(from_readers), checkpoint=place.checkpoint)
+    return dE_da.reshape(dE_do.shape)
 
 
-def by_weights(place: Place, dE_da: Array) -> Array:
-    """dE/dw, (i, j): the sum over the samples of the layer's input times dE/da."""
-    return product(place.activity.x.T, dE_da, place.checkpoint)
-
-
-def by_biases(_place: Place, dE_da: Array) -> Array:
-    """dE/db, (j,): a bias is a weight that is given 1."""
-    total: Array = np.add.reduce(dE_da, axis=0)  # the same as dE_da.sum(axis=0), in half the time for few numbers
-    return total
+def by_parameter(place: Place, name: str, dE_da: Array) -> Array:
+    """dE/dθ of one parameter of the layer: dE/da · da/dθ, summed over the samples."""
+    return place.activity.local.by_parameter[name].pull(dE_da)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The five formulas of the backward pass. `mistakes.py` replaces them with wrong ones."""
+    """The four formulas of the backward pass. `mistakes.py` replaces them with wrong ones."""
 
     dE_do: Callable[[Place], Array] = handed_down
     do_da: Callable[[Place], LayerJacobian] = layer_jacobian
     dE_da: Callable[[Place, LayerJacobian, Array], Array] = times_jacobian
-    dE_dw: Callable[[Place, Array], Array] = by_weights
-    dE_db: Callable[[Place, Array], Array] = by_biases
+    derivative: Callable[[Place, str, Array], Array] = by_parameter
 
     def at(self, place: Place) -> LayerGradient:
         """The derivatives of one layer."""
         dE_do, do_da = self.dE_do(place), self.do_da(place)
         dE_da = self.dE_da(place, do_da, dE_do)
-        dE_db = None if place.activity.layer.biases is None else self.dE_db(place, dE_da)
-        return LayerGradient(place.activity, dE_do, do_da, dE_da, self.dE_dw(place, dE_da), dE_db)
+        derivatives = {name: self.derivative(place, name, dE_da) for name in place.activity.local.by_parameter}
+        return LayerGradient(place.activity, dE_do, do_da, dE_da, derivatives)
 
 
 RIGHT = Rules()
 
 
 def backward(
-    activities: list[Activity],
-    top: LossGradient,
+    network: Network,
+    activities: Sequence[Activity],
+    tops: Sequence[LossGradient],
     rules: Rules = RIGHT,
-    above: LayerGradient | None = None,
+    known: Sequence[LayerGradient] = (),
     *,
     checkpoint: Checkpoint = unlimited,
 ) -> Iterator[LayerGradient]:
-    """The derivatives of every layer, LAST to first, from those of the loss.
+    """The derivatives of every layer, LAST to first, from those of the losses.
 
-    `activities` may omit upper layers whose derivatives are known; `above` then has those of the lowest omitted layer.
+    `known` are the derivatives of the highest layers, first to last, if they are known: these layers are left out.
     """
-    for k in reversed(range(len(activities))):
+    count = len(activities)
+    found = dict(zip(range(count - len(known), count), known, strict=True))
+    top_of = dict(zip(network.ends, tops, strict=True))
+    for k in reversed(range(count - len(known))):
         checkpoint()
-        above = rules.at(Place(activities, k, top, above, checkpoint))
-        yield above
+        found[k] = rules.at(Place(network, activities, k, top_of.get(k), found, checkpoint))
+        yield found[k]
 
 
-@quietly
-def jacobian_at(layer: Layer, a: Array, *, checkpoint: Checkpoint = unlimited) -> LayerJacobian:
-    """do/da of a layer at the pre-activations a, (s, j)."""
-    if a.size <= BLOCK:
-        return LayerJacobian(layer, _jacobian(layer, a))
-    return LayerJacobian(
-        layer, Jacobian(*in_blocks(lambda rows: _jacobian(layer, a[rows]), len(a), layer.units, checkpoint))
-    )
+def with_uses(network: Network, layers: tuple[LayerGradient, ...]) -> tuple[LayerGradient, ...]:
+    """The derivatives by shared parameters added up at their owners, each with its uses."""
+    if not network.uses:
+        return layers
+    found = list(layers)
+    for (owner, name), uses in network.uses.items():
+        terms = [UseGradient(owner, name, layers[owner].derivatives[name])]
+        terms += (_use_gradient(use, layers[use.layer]) for use in uses)
+        total = np.add.reduce([term.dE for term in terms])
+        own = found[owner]
+        found[owner] = own._replace(derivatives={**own.derivatives, name: total}, uses={**own.uses, name: tuple(terms)})
+    for k in range(len(found)):
+        owned = {name: found[k].derivatives[name] for name in network.owned(k)}
+        found[k] = found[k]._replace(derivatives=owned)
+    return tuple(found)
 
 
-def _jacobian(layer: Layer, a: Array) -> Jacobian:
-    if layer.lone is not None:
-        return layer.lone.jacobian(a)
-    parts = ((batch, batch.jacobian(batch.take(a))) for batch in layer.batches)
-    return _put_together(layer, len(a), parts)
-
-
-def _put_together(layer: Layer, samples: int, parts: Iterable[tuple[Batch, Jacobian]]) -> Jacobian:
-    """The Jacobian of a layer from those of its batches, or of its groups as batches."""
-    whole = Jacobian(np.empty((samples, layer.units)))
-    for batch, part in parts:
-        if part.left is not None and whole.left is None:
-            whole = Jacobian(whole.diagonal, np.zeros_like(whole.diagonal), np.zeros_like(whole.diagonal))
-        for array, numbers in zip(whole, part, strict=True):
-            if array is not None and numbers is not None:
-                batch.put(numbers, array)
-    return whole
+def _use_gradient(use: Use, gradient: LayerGradient) -> UseGradient:
+    dE = gradient.derivatives[use.parameter]
+    return UseGradient(use.layer, use.parameter, dE.T if use.transpose else dE)
 
 
 @quietly
@@ -356,18 +373,19 @@ def loss_gradient(
 
     Raises ValueError if the targets do not fit.
     """
-    t = loss.dense_targets(targets, last.layer.units)
-    if t.shape != (len(last.o), last.layer.units // loss.loss.outputs_per_target):
-        raise ValueError(f"targets of the shape {t.shape} for outputs of {last.o.shape}")
+    a, o = rows_of(last.a), rows_of(last.o)
+    t = loss.dense_targets(targets if targets.ndim == 1 and loss.loss.class_indices else rows_of(targets), o.shape[1])
+    if t.shape != (len(o), o.shape[1] // loss.loss.outputs_per_target):
+        raise ValueError(f"targets of the shape {t.shape} for outputs of {o.shape}")
     divisor, pairs = loss.divisor(t), stable_batches(last.layer, loss)
 
     def of_samples(rows: slice) -> Parts:
-        return _loss_arrays(pairs, last.a[rows], last.o[rows], t[rows], loss, divisor)
+        return _loss_arrays(pairs, a[rows], o[rows], t[rows], loss, divisor)
 
-    if last.o.size <= BLOCK:
-        found = _loss_arrays(pairs, last.a, last.o, t, loss, divisor, last.shared)
+    if o.size <= BLOCK:
+        found = _loss_arrays(pairs, a, o, t, loss, divisor, last.shared)
     else:
-        found = in_blocks(of_samples, len(t), last.layer.units, checkpoint)
+        found = in_blocks(of_samples, *o.shape, checkpoint)
     losses, dE_do, *closed = found
     units = (batch.units for batch, _ in pairs)
     return LossGradient(losses, dE_do, tuple(zip(units, closed, strict=True)))
@@ -421,13 +439,6 @@ def _given(batch: Batch, a: Array, t: Array, loss: LossSpec) -> tuple[Any, ...]:
     return rows, batch.take(t), *batch.parameters(len(rows)), *loss.values
 
 
-def _columns(whole: Jacobian, group: Group) -> Jacobian:
-    """The Jacobian of one group of a layer, from that of the layer."""
-    if group.activation.activation.elementwise or whole.left is None or whole.right is None:
-        return Jacobian(whole.diagonal[:, group.units])
-    return Jacobian(*(array[:, group.units] for array in (whole.diagonal, whole.left, whole.right)))
-
-
 @quietly
 def descend(network: Network, layers: tuple[LayerGradient, ...], learning_rate: float) -> Network:
     """The network after one step, w - learning_rate · dE/dw: all parameters at once, from the same gradients.
@@ -438,9 +449,8 @@ def descend(network: Network, layers: tuple[LayerGradient, ...], learning_rate: 
     rate = finite_number("learning_rate", learning_rate)
 
     def step(layer: Layer, gradient: LayerGradient) -> Layer:
-        biases = None
-        if layer.biases is not None and gradient.dE_db is not None:
-            biases = layer.biases - rate * gradient.dE_db
-        return replace(layer, weights=layer.weights - rate * gradient.dE_dw, biases=biases)
+        owned = {name: layer.parameters[name] - rate * dE for name, dE in gradient.derivatives.items()}
+        return replace(layer, parameters=owned)
 
-    return Network(tuple(step(layer, gradient) for layer, gradient in zip(network.layers, layers, strict=True)))
+    layers_after = tuple(step(layer, gradient) for layer, gradient in zip(network.layers, layers, strict=True))
+    return Network(layers_after, network.inputs, network.outputs)

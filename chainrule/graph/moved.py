@@ -28,11 +28,11 @@ from chainrule.graph.backprop import (
     closed_for_layer,
     forward,
     losses_at,
-    outputs_at,
     stable_batches,
 )
 from chainrule.graph.batches import Batch
 from chainrule.graph.blocks import product
+from chainrule.graph.maps import Local
 from chainrule.graph.network import Layer, Network
 
 BLOCK_NUMBERS = 2**17  # of one array in a sweep
@@ -170,7 +170,7 @@ class Moved:
                 crossed[a.of] |= _cross(a.numbers, partial(_distances, batch))
         if layer is self.activities[-1].layer and closed_for_layer(self.pairs) and not self.loss.loss.borders:
             return a  # the loss is computed from a
-        o = outputs_at(layer, a.numbers.reshape(-1, layer.units), checkpoint=self.checkpoint)
+        o = layer.partition.outputs(a.numbers.reshape(-1, layer.units), checkpoint=self.checkpoint)
         return _Rows(a.of, o.reshape(a.numbers.shape))
 
     def _values(self, a: _Rows, o: _Rows, samples: slice, crossed: Mask) -> Array:
@@ -187,14 +187,14 @@ class Moved:
 
 def moved(network: Network, inputs: Array, targets: Array, loss: LossSpec, checkpoint: Checkpoint) -> Moved:
     """Prepare a network for moving its parameters: run its forward pass."""
-    targets = fitting_targets(network, len(inputs), targets, loss)
-    activities = forward(network, inputs, checkpoint=checkpoint)
+    activities = forward(network, (inputs,), checkpoint=checkpoint)
+    (targets,) = fitting_targets(network, [activities[-1].o.shape], targets, (loss,))
     t = loss.dense_targets(targets, activities[-1].layer.units)
     return Moved(activities, t, loss, loss.divisor(t), stable_batches(activities[-1].layer, loss), checkpoint)
 
 
 def _of_samples(activity: Activity, samples: slice) -> Activity:
-    return Activity(activity.layer, activity.x[samples], activity.a[samples], activity.o[samples])
+    return Activity(activity.layer, (activity.x[samples],), Local(activity.a[samples], ()), activity.o[samples])
 
 
 def _act_alone(layer: Layer, units: Indices) -> Mask:

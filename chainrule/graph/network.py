@@ -1,97 +1,161 @@
-"""The definition of a network: layers of weights, biases and activations. No computation.
+"""The definition of a network: layers, what each of them reads, and their parameters. No computation.
 
-a_j = Σ_i o_i · w_ij + b_j        weights[i, j] goes from unit i of the layer before to unit j of this one
+A network is a graph without cycles: each layer comes after the layers that it reads. By default, a layer reads the one
+before it, and the first layer the only input; then the network is a chain.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from chainrule.functions.activations import ActivationSpec, activation_spec
 from chainrule.functions.tables import Array, shown
-from chainrule.graph.batches import Batch, Group, Units, batches
+from chainrule.graph.batches import Batch, Group, Units
+from chainrule.graph.layer_types import LAYER_TYPES, LayerType
 from chainrule.graph.numbers import finite_array, real_array
+from chainrule.graph.partition import Partition
+from chainrule.graph.shapes import Misfit, Shape, shape_words
 
-__all__ = ["Group", "Layer", "Network", "Units", "dense"]
+__all__ = ["Group", "Layer", "Network", "Shared", "Units", "dense"]
+
+_IDENTITY = activation_spec("identity")
+_DENSE = LAYER_TYPES["dense"]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A parameter of a layer that is the parameter of an earlier layer, as it is or transposed."""
+
+    of: str  # the earlier layer's name
+    parameter: str
+    transpose: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A dense layer from i units to j: `weights` (i, j), `biases` (j,) or none, one activation or one for every unit.
+    """One layer: its type, its parameters, one activation or one for every unit, and the names of what it reads.
 
-    Raises ValueError if the shapes do not fit each other.
+    Without `inputs`, a layer reads the layer before it. Raises ValueError if the parameters do not fit each other or the
+    type.
     """
 
-    weights: Array
-    biases: Array | None
-    activation: ActivationSpec | tuple[ActivationSpec, ...]
-    groups: tuple[Group, ...] = field(init=False, repr=False)
-    batches: tuple[Batch, ...] = field(init=False, repr=False)  # the same groups, as they are computed
-    lone: Batch | None = field(init=False, repr=False)  # the only batch, if it is the whole layer, column by column
+    type: LayerType
+    parameters: Mapping[str, Array] = field(default_factory=dict)
+    activation: ActivationSpec | tuple[ActivationSpec, ...] = _IDENTITY
+    inputs: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    shared: Mapping[str, Shared] = field(default_factory=dict)  # the parameters that are another layer's
+    partition: Partition = field(init=False, repr=False)
+
+    @classmethod
+    def dense(
+        cls,
+        weights: Array,
+        biases: Array | None,
+        activation: ActivationSpec | tuple[ActivationSpec, ...],
+        **others: Any,
+    ) -> "Layer":
+        """A dense layer from i units to j: `weights` (i, j), `biases` (j,) or none."""
+        parameters = {"weights": weights} if biases is None else {"weights": weights, "biases": biases}
+        return cls(_DENSE, parameters, activation, **others)
 
     def __post_init__(self) -> None:
-        self._take_arrays()
-        if self.weights.ndim != 2:
-            raise ValueError(f"weights must be a matrix, not an array of {self.weights.ndim} axes")
-        if self.biases is not None and self.biases.shape != (self.units,):
-            raise ValueError(f"biases must have the shape ({self.units},), not {self.biases.shape}")
-        if not self.weights.size:
-            raise ValueError(f"weights must have at least one row and one column, not the shape {self.weights.shape}")
-        if isinstance(self.activation, tuple) and len(self.activation) != self.units:
-            raise ValueError(f"{len(self.activation)} activations for {self.units} units")
-        _check_specs(self.activation)
-        object.__setattr__(self, "groups", _groups(self.activation))
-        object.__setattr__(self, "batches", batches(self.groups))
-        first = self.batches[0]
-        object.__setattr__(self, "lone", first if isinstance(first.units, slice) else None)
+        object.__setattr__(self, "partition", Partition(self.activation))
+        object.__setattr__(self, "parameters", {name: self._array(name) for name in self.parameters})
+        missing = [
+            p.name for p in self.type.parameters if p.required and p.name not in {*self.parameters, *self.shared}
+        ]
+        if missing:
+            raise ValueError(f"a {self.type.name} layer needs {' and '.join(missing)}")
+        if not self.shared:
+            self.check()
 
-    def _take_arrays(self) -> None:
-        """Convert weights and biases to float64. Raises ValueError if an element is not a real number."""
-        if (weights := real_array("weights", self.weights)) is not self.weights:
-            object.__setattr__(self, "weights", weights)
-        if self.biases is not None and (biases := real_array("biases", self.biases)) is not self.biases:
-            object.__setattr__(self, "biases", biases)
+    def _array(self, name: str) -> Array:
+        """A parameter as float64. Raises ValueError if it is not one of the type's, or no array."""
+        parameter = self.type.parameter(name)
+        if parameter is None:
+            raise ValueError(f"a {self.type.name} layer has no parameter {shown(name)}")
+        return real_array(name, self.parameters[name])
+
+    def check(self) -> None:
+        """Raise ValueError unless the parameters fit each other and the activations."""
+        try:
+            self.type.check(self.parameters)
+        except Misfit as misfit:
+            raise ValueError(" ".join(map(str, (*misfit.path, misfit.words)))) from None
+        if self.type is _DENSE and isinstance(self.activation, tuple) and len(self.activation) != self.units:
+            raise ValueError(f"{len(self.activation)} activations for {self.units} units")
+
+    @property
+    def weights(self) -> Array:
+        """The weights of a layer that has some; (i, j) of a dense layer."""
+        return self.parameters["weights"]
+
+    @property
+    def biases(self) -> Array | None:
+        """The biases, (j,); None if the layer has none."""
+        return self.parameters.get("biases")
 
     @property
     def units(self) -> int:
-        """How many units the layer has, j."""
+        """How many units a dense layer has, j."""
         return int(self.weights.shape[1])
 
     @property
+    def groups(self) -> tuple[Group, ...]:
+        """The units that share an activation."""
+        return self.partition.groups
+
+    @property
+    def batches(self) -> tuple[Batch, ...]:
+        """The groups as they are computed."""
+        return self.partition.batches
+
+    @property
+    def lone(self) -> Batch | None:
+        """The only batch, if it is the whole layer, column by column."""
+        return self.partition.lone
+
+    @property
     def activations(self) -> tuple[ActivationSpec, ...]:
-        """The activation of every unit."""
+        """The activation of every unit of a dense layer."""
         return self.activation if isinstance(self.activation, tuple) else (self.activation,) * self.units
 
 
-def _check_specs(activation: object) -> None:
-    specs = activation if isinstance(activation, tuple) else (activation,)
-    for spec in specs:
-        if not isinstance(spec, ActivationSpec):
-            raise ValueError(
-                f"activation must be an ActivationSpec, or a tuple of them, not {shown(spec)}; dense takes names"
-            )
+class Reader(NamedTuple):
+    """A layer that reads a value, and which of its inputs the value is."""
+
+    layer: int
+    input: int
 
 
-def _groups(activation: ActivationSpec | tuple[ActivationSpec, ...]) -> tuple[Group, ...]:
-    """The partition of a layer's units by equal activations; a single group has the slice of all, without a copy."""
-    if isinstance(activation, ActivationSpec):
-        return (Group(activation, slice(None)),)
-    units: dict[ActivationSpec, list[int]] = {}
-    for j, spec in enumerate(activation):
-        units.setdefault(spec, []).append(j)
-    if len(units) == 1:
-        return (Group(activation[0], slice(None)),)
-    return tuple(Group(spec, np.array(own)) for spec, own in units.items())
+class Use(NamedTuple):
+    """A layer's parameter that is the parameter of an owner, as it is or transposed."""
+
+    layer: int
+    parameter: str
+    transpose: bool
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Layers from the inputs to the outputs. Raises ValueError if a layer does not fit the layer before it."""
+    """Layers, each after those that it reads, the names of the inputs, and the names of the output layers.
+
+    Without `outputs`, the last layer is the only output. Values are numbered: first the inputs, then the outputs of the
+    layers. Raises ValueError if a name is unknown, or a layer does not fit what it reads.
+    """
 
     layers: tuple[Layer, ...]
+    inputs: tuple[str, ...] = ("x",)
+    outputs: tuple[str, ...] = ()
+    sources: tuple[tuple[int, ...], ...] = field(init=False, repr=False)  # the values that each layer reads
+    readers: tuple[tuple[Reader, ...], ...] = field(init=False, repr=False)  # of each value
+    ends: tuple[int, ...] = field(init=False, repr=False)  # the positions of the output layers
+    uses: Mapping[tuple[int, str], tuple[Use, ...]] = field(init=False, repr=False)  # of shared parameters, by owner
+    is_chain: bool = field(init=False, repr=False)  # of dense layers, without shared parameters
 
     def __post_init__(self) -> None:
         given: object = self.layers
@@ -99,25 +163,147 @@ class Network:
             raise ValueError("the layers of a network must be a tuple of Layer; dense makes one")
         if not self.layers:
             raise ValueError("a network has at least one layer")
-        for below, layer in zip(self.layers, self.layers[1:], strict=False):
-            if layer.weights.shape[0] != below.units:
+        numbers = self._numbers()
+        sources = tuple(self._sources(k, numbers) for k in range(len(self.layers)))
+        object.__setattr__(self, "sources", sources)
+        object.__setattr__(self, "readers", _readers(sources, len(self.inputs) + len(self.layers)))
+        object.__setattr__(self, "ends", self._ends(numbers))
+        self._share(numbers)
+        object.__setattr__(self, "is_chain", self._is_chain())
+        self._check_dense()
+
+    def _numbers(self) -> dict[str, int]:
+        """The number of each named value. Raises ValueError for a name that is given twice."""
+        numbers = {name: number for number, name in enumerate(self.inputs)}
+        for k, layer in enumerate(self.layers):
+            if layer.name:
+                if layer.name in numbers:
+                    raise ValueError(f"the name {shown(layer.name)} is given twice")
+                numbers[layer.name] = len(self.inputs) + k
+        return numbers
+
+    def _sources(self, k: int, numbers: Mapping[str, int]) -> tuple[int, ...]:
+        layer, own = self.layers[k], len(self.inputs) + k
+        if not layer.inputs:
+            if not k and len(self.inputs) > 1:
+                raise ValueError("the first layer of a network with several inputs must name those that it reads")
+            return (own - 1 if k else 0,)
+        for name in layer.inputs:
+            if name not in numbers or numbers[name] >= own:
+                raise ValueError(f"layer {k} reads {shown(name)}, which is no input and no layer before it")
+        return tuple(numbers[name] for name in layer.inputs)
+
+    def _ends(self, numbers: Mapping[str, int]) -> tuple[int, ...]:
+        if not self.outputs:
+            return (len(self.layers) - 1,)
+        for name in self.outputs:
+            if numbers.get(name, -1) < len(self.inputs):
+                raise ValueError(f"there is no layer {shown(name)}, which is named as an output")
+        return tuple(numbers[name] - len(self.inputs) for name in self.outputs)
+
+    def _share(self, numbers: Mapping[str, int]) -> None:
+        """Give every layer the parameters that it shares. Raises ValueError where there is no such parameter."""
+        uses: dict[tuple[int, str], tuple[Use, ...]] = {}
+        layers = list(self.layers)
+        for k, layer in enumerate(self.layers):
+            found = dict(layer.parameters)
+            for name, shared in layer.shared.items():
+                at = numbers.get(shared.of, -1) - len(self.inputs)
+                if not 0 <= at < k or shared.parameter not in layers[at].parameters:
+                    raise ValueError(
+                        f"{name} of layer {k} is shared with {shown(shared)}, which is no parameter before it"
+                    )
+                owner, turn = _owner(layers, at, shared, numbers, len(self.inputs))
+                array = layers[owner[0]].parameters[owner[1]]
+                found[name] = array.T if turn else array
+                uses[owner] = (*uses.get(owner, ()), Use(k, name, turn))
+            if layer.shared:
+                layers[k] = replace(layer, parameters=found)
+                layers[k].check()
+        object.__setattr__(self, "layers", tuple(layers) if uses else self.layers)
+        object.__setattr__(self, "uses", uses)
+
+    def _is_chain(self) -> bool:
+        plain = all(layer.type is _DENSE for layer in self.layers) and not self.uses and len(self.inputs) == 1
+        return (
+            plain
+            and self.ends == (len(self.layers) - 1,)
+            and all(source == (k,) for k, source in enumerate(self.sources))
+        )
+
+    def _check_dense(self) -> None:
+        for layer, (source, *_) in zip(self.layers, self.sources, strict=True):
+            below = self.layers[source - len(self.inputs)] if source >= len(self.inputs) else None
+            if below and layer.type is below.type is _DENSE and layer.weights.shape[0] != below.units:
                 raise ValueError(f"a layer of {below.units} units under weights for {layer.weights.shape[0]}")
+
+    def value_of(self, layer: int) -> int:
+        """The number of a layer's output among the values."""
+        return len(self.inputs) + layer
+
+    def owned(self, layer: int) -> Iterator[str]:
+        """Yield the names of the parameters that a layer owns: those that it does not share with an earlier layer."""
+        yield from (name for name in self.layers[layer].parameters if name not in self.layers[layer].shared)
+
+    def shapes(self, inputs: Sequence[Shape]) -> list[Shape]:
+        """The shape of each value for a sample, from those of the inputs. Raises Misfit, with a path from the layers."""
+        shapes = list(inputs)
+        for k, (layer, sources) in enumerate(zip(self.layers, self.sources, strict=True)):
+            try:
+                shapes.append(layer_shape(layer, [shapes[source] for source in sources]))
+            except Misfit as misfit:
+                raise Misfit((k, *misfit.path), misfit.words) from None
+        return shapes
+
+
+def layer_shape(layer: Layer, shapes: Sequence[Shape]) -> Shape:
+    """The shape of a layer's output for a sample, from the shapes of its inputs. Raises Misfit."""
+    kind = layer.type
+    if len(shapes) < kind.least_inputs or (kind.most_inputs is not None and len(shapes) > kind.most_inputs):
+        wanted = str(kind.least_inputs) if kind.most_inputs == kind.least_inputs else f"at least {kind.least_inputs}"
+        raise Misfit(("inputs",), f"names {len(shapes)}, but a layer of the type {kind.name} reads {wanted}")
+    found = kind.shape(shapes, {name: array.shape for name, array in layer.parameters.items()}, layer.options)
+    units = found[-1] if found else 1
+    if isinstance(layer.activation, tuple) and len(layer.activation) != units:
+        words = f"has {len(layer.activation)} activations, but the layer has {units} units ({shape_words(found)})"
+        raise Misfit(("activation",), words)
+    return found
+
+
+def _readers(sources: Sequence[Sequence[int]], values: int) -> tuple[tuple[Reader, ...], ...]:
+    found: list[list[Reader]] = [[] for _ in range(values)]
+    for k, read in enumerate(sources):
+        for position, source in enumerate(read):
+            found[source].append(Reader(k, position))
+    return tuple(map(tuple, found))
+
+
+def _owner(
+    layers: Sequence[Layer], at: int, shared: Shared, numbers: Mapping[str, int], inputs: int
+) -> tuple[tuple[int, str], bool]:
+    """The layer and name of the owner of a shared parameter, and whether it is transposed: two transposes cancel."""
+    name, turn = shared.parameter, shared.transpose
+    while (further := layers[at].shared.get(name)) is not None:
+        at, name, turn = numbers[further.of] - inputs, further.parameter, turn != further.transpose
+    return (at, name), turn
 
 
 def dense(
     weights: ArrayLike,
     activation: str | dict[str, Any] | Sequence[str | dict[str, Any]],
     biases: ArrayLike | None = None,
+    **others: Any,
 ) -> Layer:
     """A layer from plain lists and names, for notebooks: `dense([[0.1], [0.2]], "tanh", biases=[0.5])`.
 
     An activation with parameters is written as on the wire, `{"name": "leaky_relu", "negative_slope": 0.2}`. Raises
     ValueError for numbers that are not finite, too, which a `Layer` takes.
     """
-    return Layer(
+    return Layer.dense(
         finite_array("weights", weights).copy(),
         None if biases is None else finite_array("biases", biases).copy(),
         tuple(map(_spec, activation)) if isinstance(activation, list | tuple) else _spec(activation),
+        **others,
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.functions.tables import Array
-from chainrule.graph.backprop import LayerGradient, jacobian_at
+from chainrule.graph.backprop import LayerGradient
 from chainrule.graph.blocks import product
 from chainrule.graph.moved import Moved, Parameters
 
@@ -56,7 +56,7 @@ def _unsteady(base: Moved, layer: LayerGradient) -> NDArray[np.bool_]:
     least = 0.5 * np.abs(slope)
     changed = np.zeros(slope.shape, dtype=np.bool_)
     for a in (layer.a - rounding, layer.a + rounding):
-        moved = jacobian_at(shape, a, checkpoint=base.checkpoint).whole.diagonal
+        moved = shape.partition.jacobian(a, checkpoint=base.checkpoint).whole.diagonal
         changed |= np.abs(moved - slope) > np.maximum(least, _TINY)
     unsteady: NDArray[np.bool_] = changed.any(axis=0) & smooth
     return unsteady

@@ -96,8 +96,8 @@ def test_a_cost_is_the_sum_of_its_parts() -> None:
 def test_multiply_adds_are_counted_as_by_hand() -> None:
     """5 × 2 and 2 × 3 weights, 4 samples, three products each; 2 biases."""
     layers = (
-        Layer(np.ones((5, 2)), np.ones(2), activation_spec("tanh")),
-        Layer(np.ones((2, 3)), None, activation_spec("tanh")),
+        Layer.dense(np.ones((5, 2)), np.ones(2), activation_spec("tanh")),
+        Layer.dense(np.ones((2, 3)), None, activation_spec("tanh")),
     )
     network = Network(layers)
     assert passes.multiply_adds(network, 4) == 3 * 4 * (5 * 2 + 2 * 3)
@@ -118,7 +118,7 @@ def test_groups_of_one_row_are_one_call() -> None:
     """425 slopes of leaky_relu are computed at once and cost little more than one. Each softmax has rows of its own."""
 
     def seconds(specs: list[Any], samples: int = 1) -> float:
-        layer = Layer(np.ones((1, len(specs))), None, tuple(specs))
+        layer = Layer.dense(np.ones((1, len(specs))), None, tuple(specs))
         return passes.gradients(passes.shapes_of(Network((layer,))), samples, loss_spec("half_squared_error")).seconds
 
     alike = seconds([activation_spec("leaky_relu", negative_slope=0.1)] * 425)
@@ -132,7 +132,7 @@ def test_groups_of_one_row_are_one_call() -> None:
 
 def test_a_closed_form_costs_its_time_beside_the_loss() -> None:
     """Softmax under its cross-entropy is a stable pair; under the sum of squares it is none."""
-    layer = Layer(np.ones((1, 5)), None, activation_spec("softmax"))
+    layer = Layer.dense(np.ones((1, 5)), None, activation_spec("softmax"))
     (last,) = passes.shapes_of(Network((layer,)))
     of_pair, of_loss = RATES.pair("categorical_cross_entropy", "softmax"), RATES.loss("categorical_cross_entropy")
     wanted = of_loss.seconds(1, 100, 500) + of_pair.seconds(1, 100, 500)
@@ -264,7 +264,7 @@ def test_the_time_of_a_check_that_nothing_explains_is_bounded(times: dict[str, l
 def test_no_activation_makes_a_request_cheap_that_is_not() -> None:
     """For each row, both passes over a million numbers cost milliseconds: no constant is 0 by mistake."""
     for name in ACTIVATIONS:
-        shapes = passes.shapes_of(Network((Layer(np.ones((1, 100)), None, activation_spec(name)),)))
+        shapes = passes.shapes_of(Network((Layer.dense(np.ones((1, 100)), None, activation_spec(name)),)))
         ahead, both = passes.forward_layer(shapes[0], 10_000), passes.gradients_layer(shapes[0], 10_000)
         assert both.seconds > TWICE * 1e-3
         assert both.seconds > ahead.seconds > 1e-3

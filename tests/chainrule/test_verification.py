@@ -50,7 +50,7 @@ def test_one_wrong_derivative_is_the_worst(layer: int, index: tuple[int, int]) -
     wrong = layers[layer].dE_dw.copy()
     right, largest = wrong[index], np.abs(wrong).max()
     wrong[index] += 1e-3 * largest
-    layers[layer] = layers[layer]._replace(dE_dw=wrong)
+    layers[layer] = layers[layer].with_derivatives(weights=wrong)
     worst = verify(NETWORK, tuple(layers), CLASSES, LOSS).worst
     assert worst is not None
     assert (worst.layer, worst.unit_before, worst.unit) == (layer, *index)
@@ -63,7 +63,7 @@ def test_a_wrong_bias_is_named_as_a_bias() -> None:
     """No unit before it."""
     first, second = gradients(NETWORK, INPUTS, CLASSES, LOSS).layers
     assert first.dE_db is not None
-    wrong = first._replace(dE_db=first.dE_db + np.array([0.0, 1.0, 0.0]))
+    wrong = first.with_derivatives(biases=first.dE_db + np.array([0.0, 1.0, 0.0]))
     worst = verify(NETWORK, (wrong, second), CLASSES, LOSS).worst
     assert worst is not None
     assert (worst.layer, worst.unit_before, worst.unit) == (0, None, 1)
@@ -356,7 +356,7 @@ def test_a_wrong_derivative_above_the_noise_disagrees(depth: int, factor: float)
         wrong = layers[k].dE_dw.copy()
         place = np.unravel_index(np.abs(wrong).argmax(), wrong.shape)
         wrong[place] *= factor
-        layers[k] = layers[k]._replace(dE_dw=wrong)
+        layers[k] = layers[k].with_derivatives(weights=wrong)
         found = verify(network, tuple(layers), t, LOSS_OF_SQUARES)
         assert not found.agrees
         assert found.disagreeing == 1
@@ -434,7 +434,7 @@ def test_a_wave_that_is_shorter_than_the_last_bit_of_its_argument_is_not_called_
     inputs, targets, loss = np.ones((1, 1)), np.array([[0.0, 100.0]]), loss_spec("half_squared_error")
     (layer,) = gradients(network, inputs, targets, loss).layers
     assert verify(network, (layer,), targets, loss).agrees
-    wrong = layer._replace(dE_dw=layer.dE_dw * [[1.0, -1.0]])
+    wrong = layer.with_derivatives(weights=layer.dE_dw * [[1.0, -1.0]])
     assert verify(network, (wrong,), targets, loss).disagreeing == 1
 
 
@@ -443,7 +443,7 @@ def test_a_wrong_derivative_beside_a_bend_is_not_taken_for_waves() -> None:
     network = Network((dense([[0.0, 1e-3]], "elu"),))
     inputs, targets, loss = np.ones((1, 1)), np.array([[1.0, 1.0]]), loss_spec("dot_product")
     (layer,) = gradients(network, inputs, targets, loss).layers
-    found = verify(network, (layer._replace(dE_dw=np.zeros((1, 2))),), targets, loss)
+    found = verify(network, (layer.with_derivatives(weights=np.zeros((1, 2))),), targets, loss)
     assert found.disagreeing == 2
 
 

@@ -97,10 +97,10 @@ _NO_LAYERS = [
     RESULT.layers[::-1],
     (*RESULT.layers, RESULT.layers[0]),
     [layer.dE_dw for layer in RESULT.layers],
-    (RESULT.layers[0]._replace(dE_db=None), RESULT.layers[1]),
-    (RESULT.layers[0], RESULT.layers[1]._replace(dE_db=np.zeros(2))),
-    *((RESULT.layers[0]._replace(dE_dw=wrong), RESULT.layers[1]) for wrong in NO_ARRAYS + NOT_FINITE),
-    *((RESULT.layers[0]._replace(dE_db=wrong), RESULT.layers[1]) for wrong in NO_ARRAYS if wrong is not VECTOR),
+    (RESULT.layers[0]._replace(derivatives={"weights": RESULT.layers[0].dE_dw}), RESULT.layers[1]),
+    (RESULT.layers[0], RESULT.layers[1].with_derivatives(biases=np.zeros(2))),
+    *((RESULT.layers[0].with_derivatives(weights=wrong), RESULT.layers[1]) for wrong in NO_ARRAYS + NOT_FINITE),
+    *((RESULT.layers[0].with_derivatives(biases=wrong), RESULT.layers[1]) for wrong in NO_ARRAYS if wrong is not VECTOR),
 ]
 _NO_RESULTS = [*NO_OBJECTS, None, OF_SHORT, OF_OTHER, OVERFLOWN, RESULT.layers, tuple(RESULT)]
 _NO_GIVEN = [
@@ -144,7 +144,7 @@ RIGHT: dict[str, tuple[Call, dict[str, Any]]] = {
     ),
     "descend": (descend, {"network": SQUARE, "layers": RESULT.layers, "learning_rate": 0.1}),
     "dense": (dense, {"weights": np.eye(2), "activation": "tanh", "biases": None}),
-    "Layer": (Layer, {"weights": np.eye(2), "biases": None, "activation": activation_spec("tanh")}),
+    "Layer": (Layer.dense, {"weights": np.eye(2), "biases": None, "activation": activation_spec("tanh")}),
     "Network": (Network, {"layers": SQUARE.layers}),
     "activation_spec": (activation_spec, {"name": "elu", "alpha": 1.0, "group": None}),
     "ActivationSpec": (ActivationSpec, {"activation": ACTIVATIONS["elu"], "values": (1.0,), "group": None}),

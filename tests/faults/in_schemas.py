@@ -433,8 +433,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "weights are read in the wrong layout",
         "schemas/network.py",
-        'Layer(as_in_out(loaded["weights"], layout)',
-        'Layer(as_in_out(loaded["weights"], LAYOUTS[0])',
+        'Layer.dense(as_in_out(loaded["weights"], layout)',
+        'Layer.dense(as_in_out(loaded["weights"], LAYOUTS[0])',
         TORCH,
     ),
     Fault(

@@ -94,7 +94,7 @@ def test_other_real_numbers_are_taken_as_float64(kind: type) -> None:
         (lambda: dense([[1.0]], "rleu"), "there is no activation 'rleu'"),
         (lambda: loss_spec("mse", "median"), "reduction must be one of sum, mean, batch_mean, not 'median'"),  # type: ignore[arg-type]
         (lambda: LossSpec(LOSSES["poisson"], (), "avg"), "reduction must be one of"),  # type: ignore[arg-type]
-        (lambda: Layer(np.zeros((1, 1)), None, "tanh"), "activation must be an ActivationSpec"),  # type: ignore[arg-type]
+        (lambda: Layer.dense(np.zeros((1, 1)), None, "tanh"), "activation must be an ActivationSpec"),  # type: ignore[arg-type]
         (lambda: dense([["a"]], "tanh"), "weights must hold real numbers, not <U1"),
         (lambda: dense([[1.0 + 1j]], "tanh"), "weights must hold real numbers, not complex128"),
         (lambda: dense([[1.0]], "tanh", ["b"]), "biases must hold real numbers"),

@@ -5,7 +5,7 @@ import pytest
 
 from chainrule.functions.losses import REDUCTIONS, loss_spec
 from chainrule.graph.backprop import Gradients, descend, gradients
-from chainrule.graph.network import Network, dense
+from chainrule.graph.network import Layer, Network, dense
 from tests.judges.differences import gradient
 
 RNG = np.random.default_rng(20150317)
@@ -43,8 +43,8 @@ def test_the_derivative_of_one_weight_by_hand() -> None:
 
 def _with(network: Network, layer: int, weights: np.ndarray, biases: np.ndarray | None) -> Network:
     layers = list(network.layers)
-    changed = dense(weights, "identity", biases)
-    layers[layer] = type(changed)(changed.weights, changed.biases, network.layers[layer].activation)
+    activation = network.layers[layer].activation
+    layers[layer] = Layer.dense(weights, biases, activation)
     return Network(tuple(layers))
 
 

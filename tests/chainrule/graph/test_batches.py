@@ -9,7 +9,7 @@ from chainrule.functions.activations import ACTIVATIONS, ActivationSpec, activat
 from chainrule.functions.losses import LOSSES, loss_spec
 from chainrule.functions.stable_pairs import STABLE_PAIRS
 from chainrule.functions.tables import Array, Parameter
-from chainrule.graph.backprop import forward, gradients, jacobian_at, outputs_at
+from chainrule.graph.backprop import forward, gradients
 from chainrule.graph.batches import Group
 from chainrule.graph.blocks import BLOCK
 from chainrule.graph.network import Layer, Network
@@ -43,7 +43,7 @@ def _layer(name: str, rng: np.random.Generator, columns: int = 44) -> Layer:
     sizes = [1] * 6 + [2] * 3 + [9] * 3
     listed = [spec for spec, size in zip(specs, sizes, strict=True) for _ in range(size)]
     listed += [activation_spec("tanh")] * 2 + [activation_spec("softmax")] * (columns - len(listed))
-    return Layer(np.zeros((1, len(listed))), None, tuple(listed[j] for j in rng.permutation(len(listed))))
+    return Layer.dense(np.zeros((1, len(listed))), None, tuple(listed[j] for j in rng.permutation(len(listed))))
 
 
 def _numbers(shape: tuple[int, int], rng: np.random.Generator) -> Array:
@@ -64,7 +64,7 @@ def test_groups_in_one_call_have_the_numbers_of_groups_alone(name: str, samples:
     for _ in range(3):
         layer = _layer(name, rng)
         a, dE_do = _numbers((samples, layer.units), rng), rng.normal(size=(samples, layer.units))
-        o, do_da = outputs_at(layer, a), jacobian_at(layer, a)
+        o, do_da = layer.partition.outputs(a), layer.partition.jacobian(a)
         dE_da, matrix = do_da.dE_da(dE_do), do_da.array()
         for group in layer.groups:
             phi, units = group.activation, np.arange(layer.units)[group.units]
@@ -92,7 +92,7 @@ def test_units_on_kinks_are_those_of_each_group_in_turn(name: str, samples: int)
     layer = _layer(name, rng)
     at = [kink.at for spec in layer.activations for kink in spec.kinks()] or [0.0]
     a = np.where(rng.random((samples, layer.units)) < 0.5, rng.choice(at, (samples, layer.units)), 0.25)
-    lone = Network((Layer(np.eye(layer.units), None, layer.activation),))
+    lone = Network((Layer.dense(np.eye(layer.units), None, layer.activation),))
     result = gradients(lone, a, a, loss_spec("half_squared_error"))
     found = [(unit.unit, unit.samples, unit.activation, unit.kink) for unit in units_on_kinks(result)]
     assert found == [row for group in layer.groups for row in _on_kinks(group, result.layers[0].a)]
@@ -116,12 +116,12 @@ def test_closed_forms_of_several_groups_are_those_of_each_alone(pair: tuple[str,
     rng = np.random.default_rng(5)
     specs = [spec for spec in _specs(activation, 6, rng) for _ in range(9)]
     x, t, loss = _numbers((samples, len(specs)), rng).clip(-50, 50), rng.random((samples, len(specs))), loss_spec(name)
-    joint = gradients(Network((Layer(np.eye(len(specs)), None, tuple(specs)),)), x, t, loss)
+    joint = gradients(Network((Layer.dense(np.eye(len(specs)), None, tuple(specs)),)), x, t, loss)
     groups = joint.layers[0].activity.layer.groups
     for group in groups:
         units = np.arange(len(specs))[group.units]
         width = {"weights": np.eye(len(specs))[:, units], "biases": None}
-        alone = gradients(Network((Layer(**width, activation=group.activation),)), x, t[:, units], loss)
+        alone = gradients(Network((Layer.dense(**width, activation=group.activation),)), x, t[:, units], loss)
         np.testing.assert_allclose(joint.losses[:, units], alone.losses, rtol=1e-14)
         np.testing.assert_allclose(joint.layers[0].dE_da[:, units], alone.layers[0].dE_da, rtol=1e-13)
 
@@ -129,16 +129,16 @@ def test_closed_forms_of_several_groups_are_those_of_each_alone(pair: tuple[str,
 def test_parameters_of_hundreds_of_groups_take_one_call() -> None:
     """425 slopes are one batch of all columns; 425 labels of two sizes are two."""
     slopes = tuple(activation_spec("leaky_relu", negative_slope=j / 1000) for j in range(425))
-    (batch,) = Layer(np.zeros((1, 425)), None, slopes).batches
+    (batch,) = Layer.dense(np.zeros((1, 425)), None, slopes).batches
     assert batch.is_layer
     labels = tuple(activation_spec("softmax", group=str(j // 2)) for j in range(425))
-    assert [len(batch.groups) for batch in Layer(np.zeros((1, 425)), None, labels).batches] == [212, 1]
+    assert [len(batch.groups) for batch in Layer.dense(np.zeros((1, 425)), None, labels).batches] == [212, 1]
 
 
 def test_words_are_not_made_into_arrays() -> None:
     """A layer with both forms of gelu has two batches."""
     both = (activation_spec("gelu"), activation_spec("gelu", approximate="tanh"))
-    assert [batch.values for batch in Layer(np.zeros((1, 2)), None, both).batches] == [("none",), ("tanh",)]
+    assert [batch.values for batch in Layer.dense(np.zeros((1, 2)), None, both).batches] == [("none",), ("tanh",)]
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -149,13 +149,13 @@ def test_large_passes_have_the_numbers_of_small_ones(name: str) -> None:
     """
     rng = np.random.default_rng(9)
     phi = activation_spec(name)
-    network = Network((Layer(np.eye(64), None, phi),))
+    network = Network((Layer.dense(np.eye(64), None, phi),))
     x = _numbers((3 * BLOCK // 64 + 1, 64), rng)
-    (whole,) = forward(network, x)
+    (whole,) = forward(network, (x,))
     assert whole.a.size > 2 * BLOCK
     some = slice(2 * BLOCK // 64 - 3, 2 * BLOCK // 64 + 3)
     _same(whole.o[some], phi.value(whole.a[some]))
-    do_da = jacobian_at(network.layers[0], whole.a)
+    do_da = network.layers[0].partition.jacobian(whole.a)
     for array, wanted in zip(do_da.whole, phi.jacobian(whole.a[some]), strict=True):
         if array is not None and wanted is not None:
             np.testing.assert_array_max_ulp(array[some], wanted, maxulp=1)
@@ -199,14 +199,14 @@ def test_a_stable_pair_in_one_call_is_that_of_two(loss: str, temperature: float)
 def test_a_pass_that_shares_exponentials_is_one_that_does_not(activation: str) -> None:
     """What the forward pass has of the derivatives is what the backward pass would compute."""
     rng = np.random.default_rng(3)
-    layer = Layer(rng.normal(size=(3, 4)), None, activation_spec(activation))
-    (shared,) = forward(Network((layer,)), rng.normal(size=(5, 3)), derive=True)
-    (plain,) = forward(Network((layer,)), shared.x)
+    layer = Layer.dense(rng.normal(size=(3, 4)), None, activation_spec(activation))
+    (shared,) = forward(Network((layer,)), (rng.normal(size=(5, 3)),), derive=True)
+    (plain,) = forward(Network((layer,)), (shared.x,))
     assert plain.do_da is None
     assert (shared.do_da is None) == (activation == "tanh")
     assert shared.o.tobytes() == plain.o.tobytes()
     if shared.do_da is not None:
-        whole = jacobian_at(layer, plain.a).whole
+        whole = layer.partition.jacobian(plain.a).whole
         assert [None if x is None else x.tobytes() for x in shared.do_da] == [
             None if x is None else x.tobytes() for x in whole
         ]

@@ -70,4 +70,4 @@ def test_layers_that_do_not_fit_each_other_are_refused() -> None:
 def test_every_unit_has_its_activation() -> None:
     """From a list, or the layer's activation repeated."""
     tanh = activation_spec("tanh")
-    assert Layer(np.zeros((1, 3)), None, tanh).activations == (tanh, tanh, tanh)
+    assert Layer.dense(np.zeros((1, 3)), None, tanh).activations == (tanh, tanh, tanh)

@@ -194,7 +194,7 @@ def has_its_digits(case: Case) -> bool:
 
 def outputs_of_ours(names: Sequence[str], a: Array) -> Array:
     """What the layer gives, by Chainrule itself: enough to draw by, for the judgement is JAX's."""
-    layer = Layer(np.eye(len(names)), None, tuple(activation_spec(name) for name in names))
+    layer = Layer.dense(np.eye(len(names)), None, tuple(activation_spec(name) for name in names))
     answer = gradients(Network((layer,)), a, np.zeros_like(a), loss_spec("dot_product"))
     return answer.outputs
 
@@ -210,7 +210,7 @@ def draw_case(seed: int) -> Case:
 def ours(case: Case) -> Gradients:
     """Chainrule's answer."""
     layers = [
-        Layer(weights, biases, tuple(activation_spec(name) for name in names))
+        Layer.dense(weights, biases, tuple(activation_spec(name) for name in names))
         for names, (weights, biases) in zip(case.activations, case.parameters, strict=True)
     ]
     return gradients(Network(tuple(layers)), case.inputs, case.targets, loss_spec(case.loss, case.reduction))
