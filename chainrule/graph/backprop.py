@@ -275,7 +275,7 @@ def by_weights(place: Place, dE_da: Array) -> Array:
 
 
 def by_biases(_place: Place, dE_da: Array) -> Array:
-    """dE/db, (j,): a bias is a weight that is given 1."""
+    """dE/db, (j,): a bias is a weight whose input is 1."""
     total: Array = np.add.reduce(dE_da, axis=0)  # the same as dE_da.sum(axis=0), in half the time for few numbers
     return total
 
