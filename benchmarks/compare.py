@@ -140,9 +140,9 @@ def tables(found: Comparison) -> Iterator[str]:
     names = list(dict.fromkeys(name for _, _, name in found.cells))
     names.sort(key=[contender.name for contender in CONTENDERS].index)
     rows = list(dict.fromkeys((workload, connections) for workload, connections, _ in found.cells))
-    yield "CPU milliseconds a request, the median of the rounds:\n"
+    yield "CPU milliseconds for each request, the median of the rounds:\n"
     yield from _table(found, rows, names, lambda cell: f"{statistics.median(cell.cpu_ms):.3g}")
-    yield f"\nCPU per request of {OURS} over that of the other, median (least to most) of the rounds:\n"
+    yield f"\nCPU of {OURS} / CPU of the other service, median (lowest to highest) of the rounds:\n"
     yield _header(names[1:])
     for workload, connections in rows:
         cells = [

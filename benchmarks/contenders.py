@@ -61,14 +61,14 @@ def _chainrule(_port: int) -> list[str]:
 
 OURS = "Chainrule"
 CONTENDERS: tuple[Contender, ...] = (
-    Contender(OURS, "with everything it does: all checks, log, metrics", _chainrule, {}, base64=True),
-    Contender("FastAPI + PyTorch", "pydantic, autograd; as the manuals have it", _uvicorn("fastapi_torch"), {}),
-    Contender("the same, tuned", "by somebody who has profiled it", _uvicorn("fastapi_torch_tuned"), {}),
-    Contender("FastAPI + JAX", "tuned and compiled", _uvicorn("fastapi_jax"), {}),
-    Contender("Flask, plain", "marshmallow and NumPy; gunicorn", _gunicorn("flask_marshmallow"), _ONE_THREAD),
-    Contender("bare Flask", "no checks; gunicorn", _gunicorn("flask_bare"), _ONE_THREAD, floor=True, base64=True),
-    Contender("bare gunicorn", "no checks, no framework", _gunicorn("floor"), _ONE_THREAD, floor=True, base64=True),
-    Contender("bare socket", "no checks, no web server", _socket, _ONE_THREAD, floor=True, base64=True),
+    Contender(OURS, "all checks, log and metrics", _chainrule, {}, base64=True),
+    Contender("FastAPI + PyTorch", "pydantic and autograd, as in their manuals", _uvicorn("fastapi_torch"), {}),
+    Contender("FastAPI + PyTorch, tuned", "the same, optimized with a profiler", _uvicorn("fastapi_torch_tuned"), {}),
+    Contender("FastAPI + JAX", "tuned, and compiled", _uvicorn("fastapi_jax"), {}),
+    Contender("Flask, plain", "marshmallow and NumPy, under gunicorn", _gunicorn("flask_marshmallow"), _ONE_THREAD),
+    Contender("bare Flask", "no checks, under gunicorn", _gunicorn("flask_bare"), _ONE_THREAD, floor=True, base64=True),
+    Contender("bare gunicorn", "no framework", _gunicorn("floor"), _ONE_THREAD, floor=True, base64=True),
+    Contender("bare socket", "neither framework nor web server", _socket, _ONE_THREAD, floor=True, base64=True),
 )
 
 

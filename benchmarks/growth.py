@@ -70,7 +70,7 @@ def table() -> Iterator[str]:
     """The figures as Markdown."""
     keep_freed()  # as the service
     client = create_app(read_settings()).test_client()
-    header = ("grows", "samples × width × layers", "MB body + answer", "CPU, ms", "order", "of the bytes", "MB peak")
+    header = ("grows", "samples × width × layers", "MB body + answer", "CPU, ms", "order", "order of bytes", "MB peak")
     yield f"| {' | '.join(header)} | times body + answer |\n|{'---|' * 8}"
     for name, workloads in SERIES.items():
         last: tuple[float, float] | None = None

@@ -61,7 +61,7 @@ def _told(port: int, workload: Workload, times: int) -> Iterator[dict[str, float
 
 def table(found: Mapping[str, Stages]) -> Iterator[str]:
     """The figures as Markdown."""
-    yield f"| workload | {' | '.join(STAGES)} | CPU, all |\n|{'---|' * (len(STAGES) + 2)}"
+    yield f"| workload | {' | '.join(STAGES)} | CPU of the request |\n|{'---|' * (len(STAGES) + 2)}"
     for name, stages in found.items():
         yield f"| {name} | {' | '.join(f'{stages[key]:.3g}' for key in (*STAGES, 'CPU'))} |"
 

@@ -22,8 +22,8 @@ _TIMES = 50
 
 def beside_the_best(found: Comparison) -> Iterator[str]:
     """Ours over the best alternative's, each measure by itself, as Markdown."""
-    heads = "workload", "connections", "best alternative", "CPU, at most", "CPU", "bare Flask's", "bare socket's"
-    yield f"| {' | '.join(heads)} | p99 | time an answer |\n|{'---|' * 9}"
+    heads = "workload", "connections", "best alternative", "target", "CPU", "bare Flask", "bare socket"
+    yield f"| {' | '.join(heads)} | p99 | time for each answer |\n|{'---|' * 9}"
     for workload, connections in _rows(found):
         if workload not in MOST_OF_BEST:
             continue
@@ -45,7 +45,7 @@ def beside_the_floor(found: Comparison, checks_ms: Mapping[str, float]) -> Itera
 
     `checks_ms` are the milliseconds that the checks of a request take in each workload.
     """
-    heads = "workload", "connections", "floor", "CPU, at most", "CPU", "bare Flask's", "the same with our checks"
+    heads = "workload", "connections", "floor", "target", "CPU", "bare Flask", "bare Flask with our checks"
     yield f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}"
     for workload, connections in _rows(found):
         if workload in MOST_OF_FLOOR:
@@ -60,7 +60,7 @@ def beside_the_floor(found: Comparison, checks_ms: Mapping[str, float]) -> Itera
 
 def in_base64(found: Comparison) -> Iterator[str]:
     """What base64 saves, and how near it comes to arithmetic and copies alone, as Markdown."""
-    heads = "workload", "JSON's CPU over base64's", "the same of bare socket", "base64, ms", "arithmetic and copies, ms"
+    heads = "workload", "CPU of JSON / base64", "the same of the bare socket", "base64, ms", "arithmetic and copies, ms"
     yield f"| {' | '.join(heads)} |\n|{'---|' * 5}"
     for workload in WORKLOADS:
         name = workload.name.removesuffix(" base64")

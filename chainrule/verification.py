@@ -2,7 +2,7 @@
 
     D(h) = (E(w + h) - E(w - h)) / 2h        dE/dw ≈ (4·D(h/2) - D(h)) / 3
 
-The error of the extrapolation is of the order h⁴; where the slope bends at w, as that of elu at 0 does, of the order h.
+The error of the extrapolation is of the order h⁴. If the slope bends at w, as that of elu at 0, it is of the order h.
 A second extrapolation, from h/2 and h/4, estimates the error: while the two disagree, the step is shortened.
 
 If a unit crosses a kink of its activation between w - h and w + h, or an output a kink of the loss, the quotient is

@@ -1,4 +1,4 @@
-"""The wire contract: JSON documents to core values and back. Depends on marshmallow and the core, on no server."""
+"""The wire contract: JSON documents to core values and back. Depends on marshmallow and the core, not on a server."""
 
 from marshmallow import ValidationError
 

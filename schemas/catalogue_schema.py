@@ -70,7 +70,8 @@ def _activation() -> JSONSchema:
 
 def _loss() -> JSONSchema:
     bounds = listed(NUMBER_OR_NULL, 2, 2) | {"type": ["array", "null"], "description": "targets outside get a warning"}
-    values = listed(NUMBER, 1) | {"type": ["array", "null"], "description": "the only targets allowed; null: all are"}
+    allowed = "the only targets allowed; null if all are allowed"
+    values = listed(NUMBER, 1) | {"type": ["array", "null"], "description": allowed}
     return strict(
         {
             "name": word(LOSSES),

@@ -76,9 +76,9 @@ def _choice(posted: dict[str, Any]) -> Complaints:
     """Yield a complaint unless exactly one of weight and bias is given."""
     given = [key for key in ("weight", "bias") if key in posted]
     if not given:
-        yield ("weight",), "is required, or a bias: the one whose derivative is to be explained"
+        yield ("weight",), 'is required, unless "bias" is given: one of them names the derivative to explain'
     elif len(given) > 1:
-        yield ("bias",), "must be left out where a weight is given: one derivative is explained at a time"
+        yield ("bias",), "must be left out if a weight is given: one derivative is explained at a time"
 
 
 def _sample_misfits(loaded: dict[str, Any]) -> Complaints:
@@ -86,7 +86,7 @@ def _sample_misfits(loaded: dict[str, Any]) -> Complaints:
     if inputs is None or sample is None:
         return
     if inputs.ndim == 1:
-        yield ("sample",), "must be left out where one sample is posted, without a batch around it"
+        yield ("sample",), "must be left out if the inputs are one sample and not a batch"
     elif sample >= len(inputs):
         yield ("sample",), _range(len(inputs), f"the inputs have {counted(len(inputs), 'sample')}")
 

@@ -75,7 +75,7 @@ class GradientRequestSchema(StrictSchema):
     step = fields.Nested(
         StepSchema,
         error_messages=_OBJECT,
-        metadata={"description": "also answer with the network after one step of descent"},
+        metadata={"description": "also return the network after one step of gradient descent"},
     )
     verify = BooleanField(
         load_default=False, metadata={"description": "also compare the gradients with central differences of the loss"}
@@ -170,4 +170,4 @@ def _class_misfits(loss: LossSpec, targets: Array, samples: tuple[int, ...], out
     for place in first_places(wrong):
         yield place, words + also
     if ignored.all() and loss.reduction == "mean":
-        yield (), f"must not all be {ignore_index}, the ignored class: there is no mean over no sample"
+        yield (), f"must not all be {ignore_index}, the ignored class: the mean over no samples is undefined"

@@ -112,7 +112,7 @@ def _arrays(request: Any) -> Iterator[Any]:
 
 
 def _text(arrays: Iterable[Any]) -> Text:
-    """A body with these arrays: its numbers in full, a list for each row and each array, and some words."""
+    """The size of a body with these arrays: numbers in full, a list for each row and array, and some names."""
     shapes = [array.shape for array in arrays]
     numbers, rows = sum(map(prod, shapes)), sum(prod(shape[:-1]) for shape in shapes)
     return Text(_WORDS + _POSTED * numbers + 2 * rows, numbers, rows + len(shapes))

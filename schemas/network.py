@@ -73,7 +73,7 @@ def misfits(loaded: dict[str, Any], inputs: Array | None) -> Complaints:
 
 
 def _giver(k: int, width: int | None) -> str:
-    """What gives the numbers that layer k takes, in words."""
+    """The source of layer k's inputs and their number, in words."""
     if not width:
         return ""
     return (
@@ -82,7 +82,7 @@ def _giver(k: int, width: int | None) -> str:
 
 
 def _fitting_units(layer: dict[str, Any], width: int | None, layout: str) -> int | None:
-    """How many units a loaded layer has, where nothing in it is a misfit; None where something may be."""
+    """The number of units of a loaded layer; None if the layer may have a misfit."""
     if "weights" not in layer:
         return None
     n_in, n_out = layer["weights"].shape if layout != OUT_IN else layer["weights"].shape[::-1]

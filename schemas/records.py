@@ -1,4 +1,4 @@
-"""One record for each weight: the three factors that its derivative is the product of."""
+"""One record for each weight, with the three factors of its derivative."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ class WeightRecords:
     def _unit_factors(self) -> Iterator[tuple[Any, Any]]:
         """Yield dE_do and do_da of every unit: over the samples, and over the units m if units act on each other.
 
-        The units of groups have the same dE_do, of all units: it is one object.
+        All units of groups share one dE_do, that of all units: it is one object.
         """
         of_all = None
         for j, spec in enumerate(self.gradient.activity.layer.activations):

@@ -36,7 +36,7 @@ QUANTITIES = ("a", "o", "loss", "dE_do", "do_da", "product", "dE_da", "da_dw", "
 
 @dataclass(frozen=True)
 class Place:
-    """Which parameter: the weight from unit `unit_before` of the layer before, or the bias if that is None."""
+    """A parameter: the weight from unit `unit_before` of the layer before, or the bias if `unit_before` is None."""
 
     layer: int
     unit: int
@@ -56,7 +56,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Step:
-    """One step. `numbers` and `value` are None if float64 has no right number to show; `note` then says so."""
+    """One step. `numbers` and `value` are None if float64 has no right number to show; `note` then says why."""
 
     section: str
     quantity: str
@@ -93,8 +93,8 @@ def explain(
 ) -> Derivation:
     """Explain, step by step, the derivative by the parameter at `place`: of the whole batch, or one sample's share.
 
-    `result` is that of `gradients`. The checkpoint is called before each line, and may raise. Raises ValueError for a
-    weight, a bias or a sample that there is none of, for targets that do not fit, and for infinite derivatives.
+    `result` is that of `gradients`. The checkpoint is called before each line, and may raise. Raises ValueError
+    if the weight, bias or sample does not exist, if the targets do not fit, or if a derivative is infinite.
     """
     check_request(network, loss, checkpoint)
     check_result(network, result)
@@ -120,13 +120,13 @@ def explain(
 
 @dataclass(frozen=True)
 class DerivationWork:
-    """Upper bounds on the size of a derivation. The items that one number counts take about the same time each."""
+    """Upper bounds on the size of a derivation. All items of one count take about the same time."""
 
     lines: int  # steps
     terms: int  # lines of their own within a step
     evaluated: int  # terms of sums that all lines of a group share, each computed once with 60 digits
     added: int  # numbers that are only added up, in float64 or with 60 digits
-    named: int  # units that notes list, for groups that are not all units of their layer
+    named: int  # units that notes list: those of groups that are only a part of their layer
 
     def __add__(self, other: "DerivationWork") -> "DerivationWork":
         return DerivationWork(*(x + y for x, y in zip(vars(self).values(), vars(other).values(), strict=True)))
@@ -214,10 +214,10 @@ class _Line:
 
 
 _LOST = (
-    "No numbers are shown: float64 has rounded some of them so far that they would give another value, or none. The "
-    "value was computed from earlier quantities."
+    "No numbers are shown: float64 has rounded some of them so much that they would give another value, or none. "
+    "The value was computed from earlier quantities."
 )
-_NOT_FINITE = "float64 holds no finite number for this; the closed form below does without it."
+_NOT_FINITE = "This is beyond float64; the closed form below does not need it."
 
 
 def _lines(left: str, symbols: str, nodes: Iterable[Node | None], value: float, note: str | None = None) -> _Line:
@@ -265,7 +265,7 @@ def _sum_over_samples(gradient: LayerGradient, place: Place, checkpoint: Checkpo
     """The step that adds up the shares of all samples."""
     dE_da, i = gradient.dE_da[:, place.unit], place.unit_before
     if i is None:
-        assert gradient.dE_db is not None, "seen by explain"  # noqa: S101
+        assert gradient.dE_db is not None, "explain has checked that there are biases"  # noqa: S101
         value, quantity, factor, x = gradient.dE_db[place.unit], "dE_db", "da_db", np.ones_like(dE_da)
         node, note = _sum(dE_da, lambda s: Float(float(dE_da[s])))
     else:
@@ -412,7 +412,7 @@ class _GroupInSample:
     @cached_property
     def about(self) -> str | None:
         """A note that lists the units, if they are not all units of the layer."""
-        return None if self.whole else f"Its group is made of the units {', '.join(map(str, self.units))} of the layer."
+        return None if self.whole else f"Its group has the layer's units {', '.join(map(str, self.units))}."
 
     @cached_property
     def distances(self) -> list[tuple[Kink | Border, Array]]:
@@ -442,9 +442,10 @@ def _groups_in_sample(layer: Layer, gradient: LayerGradient, sample: int) -> lis
 
 @dataclass(eq=False)
 class _TermBudget:
-    """How many terms a derivation may still compute for lines that share no sums; such a line takes one for each unit.
+    """The number of terms that a derivation may still compute for lines that share no sums.
 
-    Only the longer form of a closed form is such a line. It is tried if the shorter form has lost all its digits.
+    Such a line computes one term for each unit. Only the longer form of a closed form is such a line. It is tried if
+    the shorter form has lost all its digits.
     """
 
     terms: int
@@ -612,7 +613,7 @@ class _Sample:
     def _loss_kink(self, j: int) -> str | None:
         if not any(distance[j] == 0.0 for distance in self.loss_distances):
             return None
-        return "The output sits exactly on a kink of the loss, where another slope would be as right."
+        return "The output sits exactly on a kink of the loss, where another slope would be equally valid."
 
     @cached_property
     def loss_distances(self) -> list[Array]:
@@ -773,7 +774,8 @@ class _Sample:
         x = 1.0 if i is None else float(gradient.da_dw[self.sample, i])
         left = _by(_at("a", j, k), parameter_latex(place))
         symbols = "1" if i is None else _given(k, i)
-        title = "How the pre-activation depends on the " + ("bias" if i is None else "weight: what the weight is given")
+        parameter = "bias" if i is None else "weight: the input that the weight multiplies"
+        title = f"How the pre-activation depends on the {parameter}"
         node: Node = Number("1") if i is None else Float(x)
         yield _step("result", "da_db" if i is None else "da_dw", title, _lines(left, symbols, [node], x), k, j)
         yield self._final(x)

@@ -558,9 +558,9 @@ def line(node: Node, value: float) -> str | None:
 
 
 def _roundings() -> Iterator[tuple[int, int, int]]:
-    """Yield what to try: the digits of the value, of the numbers in the expression, and of the computation.
+    """Yield the digits to try: of the value, of the numbers in the expression, and of the computation.
 
-    First the second grows, then the third, and then the first shrinks.
+    First the digits of the numbers grow, then those of the computation. Last, those of the value shrink.
     """
     yield from ((RESULT_DIGITS, digits, _PRECISIONS[0]) for digits in range(RESULT_DIGITS, EXACT_DIGITS + 1))
     yield from ((shown, EXACT_DIGITS, _PRECISIONS[1]) for shown in range(RESULT_DIGITS, 0, -1))

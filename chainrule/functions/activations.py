@@ -57,7 +57,7 @@ class Activation:
     `both`, for activations whose value and derivative share an exponential, returns the value, the slope or Jacobian,
     equal to the last bit, and what the `both` of a stable pair reuses.
     `formula` and `derivative` are LaTeX in a, o and the parameters' symbols. The errors of value and derivative are at
-    most `value_ulps` and `derivative_ulps` units in the last place, over the whole of float64.
+    most `value_ulps` and `derivative_ulps` units in the last place, over the whole range of float64.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Activation:
 
 @dataclass(frozen=True)
 class ActivationSpec:
-    """An activation with its parameters fixed. Two units act together only where their specs are equal."""
+    """An activation with its parameters fixed. Two units act together only if their specs are equal."""
 
     activation: Activation
     values: tuple[Value, ...] = ()
@@ -218,7 +218,7 @@ ACTIVATIONS: Table[Activation] = Table(
                 Elsewhere("Keras", "keras.activations.leaky_relu", "negative_slope", 0.2),
                 Elsewhere("Keras", "keras.layers.LeakyReLU", "negative_slope", 0.3),
             ),
-            note="A slope of its own for every unit is what others call PReLU.",
+            note="With a separate slope for each unit, other libraries call it PReLU.",
         ),
         Activation(
             name="elu",
@@ -286,7 +286,7 @@ ACTIVATIONS: Table[Activation] = Table(
                 Elsewhere("JAX", "jax.nn.gelu", "approximate", True),
                 Elsewhere("Keras", "keras.ops.gelu", "approximate", True),
             ),
-            note="The constants of the tanh form are the decimal numbers that are printed.",
+            note="The constants of the tanh form are exactly the decimal numbers of the formula.",
         ),
         Activation(
             name="quick_gelu",
@@ -297,7 +297,7 @@ ACTIVATIONS: Table[Activation] = Table(
             derivative=r"\frac{do}{da} = \sigma(v)\left(1 + v\,\sigma(-v)\right), \quad v = 1.702\,a",
             reference="Hendrycks, Gimpel: Gaussian Error Linear Units, arXiv:1606.08415, 2016, p. 2; the name: "
             "CLIP source, clip/model.py, QuickGELU",
-            note="1.702 is the decimal number, which is not the float64 nearest to it.",
+            note="1.702 is exactly this decimal number, not the float64 nearest to it.",
         ),
         Activation(
             name="silu",
@@ -343,7 +343,7 @@ ACTIVATIONS: Table[Activation] = Table(
             reference="Dugas, Bengio, Bélisle, Nadeau, Garcia: Incorporating Second-Order Functional Knowledge for "
             "Better Option Pricing, NIPS 13, 2001, pp. 472-478",
             elsewhere=(Elsewhere("PyTorch", "torch.nn.Softplus", "threshold", 20.0),),
-            note="PyTorch takes it as linear where beta · a > 20; here it is the formula everywhere.",
+            note="PyTorch replaces it by a where beta · a > 20; here the formula holds everywhere.",
         ),
         Activation(
             name="log_sigmoid",
@@ -494,7 +494,7 @@ ACTIVATIONS: Table[Activation] = Table(
             kinks=lambda: (Kink(0.0, left=0.0, right=0.0, jump=1.0),),
             reference="McCulloch, Pitts: A Logical Calculus of the Ideas Immanent in Nervous Activity, Bull. Math. "
             "Biophysics 5(4):115-133, 1943",
-            note="Nothing below a step learns: its derivative is 0, and it has none at 0.",
+            note="The layers below a step do not learn: its derivative is 0, and undefined at 0.",
         ),
         Activation(
             name="softsign",
@@ -568,7 +568,7 @@ ACTIVATIONS: Table[Activation] = Table(
             formula="o = e^{a}",
             derivative=r"\frac{do}{da} = e^{a}",
             reference="Keras source, keras/src/activations/activations.py, exponential",
-            note="Beyond a = 709.78 float64 cannot hold it, and a request that gets there is refused.",
+            note="Beyond a = 709.78 it is beyond float64, and the request is refused.",
         ),
         Activation(
             name="square",

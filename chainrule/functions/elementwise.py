@@ -24,7 +24,7 @@ def _indicator(holds: NDArray[np.bool_]) -> Array:
 
 
 def _limited(a: Array, low: Number, high: Number) -> Array:
-    """a, limited to [low, high]. With arrays as bounds np.clip turns -0 into 0 at a bound of 0, with numbers not."""
+    """a, limited to [low, high]. With array bounds of 0, np.clip turns -0 into 0; with numbers it does not."""
     if isinstance(low, np.ndarray) or isinstance(high, np.ndarray):
         return np.where(a < low, low, np.where(a > high, high, a))
     return np.clip(a, low, high)

@@ -39,7 +39,7 @@ class Loss:
     `value` and `derivative` take o, (s, j) for s samples and j outputs, and t, as `dense_targets` makes them, then the
     parameters in their order. `value` gives the losses of all outputs, (s, j); those of one sample add up to its loss.
     `formula` and `derivative_formula` are LaTeX in o, t, r = o - t and the parameters' symbols. The errors of value
-    and derivative are at most `value_ulps` and `derivative_ulps` units in the last place, of the largest term where
+    and derivative are at most `value_ulps` and `derivative_ulps` units in the last place, of the largest term if
     terms cancel.
     """
 
@@ -153,8 +153,8 @@ _IGNORED = Parameter(
 _SMOOTHING = Parameter(
     "label_smoothing", 0.0, "how much of every target is spread over all outputs", r"\epsilon", minimum=0.0, maximum=1.0
 )
-_WEIGHT = Parameter("alpha", 0.25, "the weight of the classes that occur", r"\alpha", minimum=0.0)
-_FOCUS = Parameter("gamma", 2.0, "how much less nearly right outputs count", r"\gamma", minimum=0.0)
+_WEIGHT = Parameter("alpha", 0.25, "the weight of the target classes", r"\alpha", minimum=0.0)
+_FOCUS = Parameter("gamma", 2.0, "how strongly outputs that are nearly right are discounted", r"\gamma", minimum=0.0)
 _SMOOTHED = r", \quad u_j = (1 - \epsilon)\,t_j + \frac{\epsilon}{n}"
 
 LOSSES: Table[Loss] = Table(
@@ -177,7 +177,7 @@ LOSSES: Table[Loss] = Table(
             formula=r"\ell = (o - t)^2",
             derivative_formula=r"\frac{d\ell}{do} = 2\,(o - t)",
             reference="PyTorch documentation, torch.nn.MSELoss",
-            note="Keras and PyTorch average over samples and outputs by default, textbooks sum and put ½ before it.",
+            note="Keras and PyTorch average over samples and outputs by default. Textbooks use half the sum.",
         ),
         Loss(
             name="absolute_error",
@@ -256,7 +256,7 @@ LOSSES: Table[Loss] = Table(
             title="Absolute percentage error",
             parameters=(
                 Parameter(
-                    "epsilon", 1e-7, "the least size of a target to divide by", r"\epsilon", exclusive_minimum=0.0
+                    "epsilon", 1e-7, "the smallest absolute target to divide by", r"\epsilon", exclusive_minimum=0.0
                 ),
             ),
             value=ell.percentage_error,
@@ -299,8 +299,8 @@ LOSSES: Table[Loss] = Table(
                 Elsewhere("PyTorch", "torch.nn.functional.poisson_nll_loss", "log_input", True),
                 Elsewhere("PyTorch", "torch.nn.functional.poisson_nll_loss", "eps", 1e-08),
             ),
-            note="The constant log t! is left out, as elsewhere; Keras and PyTorch add an epsilon to o. Where o "
-            "and t·log o cancel, errors are in ulp of the larger.",
+            note="The constant log t! is left out, as in other libraries. Keras and PyTorch add an epsilon to o. If o "
+            "and t·log o cancel, the error is in ulp of the larger term.",
         ),
         Loss(
             name="poisson_log",
@@ -311,7 +311,7 @@ LOSSES: Table[Loss] = Table(
             formula=r"\ell = e^{o} - t o",
             derivative_formula=r"\frac{d\ell}{do} = e^{o} - t",
             reference="PyTorch documentation, torch.nn.PoissonNLLLoss (log_input=True)",
-            note="The outputs are logarithms of the rate. Where two terms cancel, errors are in ulp of the larger.",
+            note="The outputs are logarithms of the rate. If two terms cancel, the error is in ulp of the larger term.",
         ),
         Loss(
             name="binary_cross_entropy",
@@ -336,7 +336,7 @@ LOSSES: Table[Loss] = Table(
             formula=r"\ell = p t \log(1 + e^{-o}) + (1 - t) \log(1 + e^{o})",
             derivative_formula=r"\frac{d\ell}{do} = (1 - t)\,\sigma(o) - p t\,\sigma(-o)",
             reference="PyTorch documentation, torch.nn.BCEWithLogitsLoss",
-            note="The outputs are the sigmoid's pre-activations: use it over identity.",
+            note="The outputs are the sigmoid's pre-activations: use this loss with the activation identity.",
         ),
         Loss(
             name="binary_focal",
@@ -409,8 +409,8 @@ LOSSES: Table[Loss] = Table(
             derivative_formula=r"\frac{d\ell}{do} = t",
             reference="Baydin, Pearlmutter, Radul, Siskind: Automatic Differentiation in Machine Learning: a "
             "Survey, JMLR 18(153):1-43, 2018",
-            note="The targets are the dE/do that the rest of a larger model hands down; the answer is the "
-            "network's vector-Jacobian product.",
+            note="The targets are the dE/do from the rest of a larger model; the answer is the network's "
+            "vector-Jacobian product.",
         ),
         Loss(
             name="categorical_cross_entropy",
@@ -441,7 +441,8 @@ LOSSES: Table[Loss] = Table(
             reference="PyTorch documentation, torch.nn.CrossEntropyLoss, with class probabilities; label "
             "smoothing: Szegedy, Vanhoucke, Ioffe, Shlens, Wojna: Rethinking the Inception Architecture for "
             "Computer Vision, CVPR 2016, pp. 2818-2826",
-            note="The softmax runs over all outputs: use it over identity. n is their number.",
+            note="The softmax runs over all outputs: use this loss with the activation identity. n is the number of "
+            "outputs.",
         ),
         Loss(
             name="sparse_categorical_cross_entropy",
@@ -454,7 +455,7 @@ LOSSES: Table[Loss] = Table(
             formula=r"\ell = -\log(o_t)",
             derivative_formula=r"\frac{d\ell}{do_j} = -\frac{\delta_{jt}}{o_j}",
             reference="Keras documentation, SparseCategoricalCrossentropy",
-            note="Of samples with the ignored class nothing is added, and the mean is taken over the others.",
+            note="Samples of the ignored class add nothing; the mean is over the other samples.",
         ),
         Loss(
             name="sparse_categorical_cross_entropy_with_logits",
@@ -468,8 +469,8 @@ LOSSES: Table[Loss] = Table(
             derivative_formula=r"\frac{d\ell}{do_j} = \frac{e^{o_j}}{\sum_k e^{o_k}} - \delta_{jt}",
             reference="PyTorch documentation, torch.nn.CrossEntropyLoss, with class indices",
             elsewhere=(Elsewhere("PyTorch", "torch.nn.functional.cross_entropy", "ignore_index", -100),),
-            note="The softmax runs over all outputs: use it over identity. Of samples with the ignored class "
-            "nothing is added, and the mean is taken over the others.",
+            note="The softmax runs over all outputs: use this loss with the activation identity. Samples of the "
+            "ignored class add nothing; the mean is over the other samples.",
         ),
         Loss(
             name="negative_log_likelihood",
@@ -484,7 +485,7 @@ LOSSES: Table[Loss] = Table(
             derivative_formula=r"\frac{d\ell}{do_j} = -\delta_{jt}",
             reference="PyTorch documentation, torch.nn.functional.nll_loss",
             elsewhere=(Elsewhere("PyTorch", "torch.nn.functional.nll_loss", "ignore_index", -100),),
-            note="Of samples with the ignored class nothing is added, and the mean is taken over the others.",
+            note="Samples of the ignored class add nothing; the mean is over the other samples.",
         ),
         Loss(
             name="categorical_focal",
@@ -531,7 +532,7 @@ LOSSES: Table[Loss] = Table(
             derivative_formula=r"\frac{d\ell}{do_j} = \begin{cases} \delta_{jm}\,(1 - t_j) - t_j & \ell > 0 \\ 0 & "
             r"\ell = 0 \end{cases}, \quad m \text{ is the first with the largest } (1 - t_m)\,o_m",
             reference="Keras source, keras/src/losses/losses.py, categorical_hinge",
-            note="As in Keras: the class itself takes part in the maximum, with 0.",
+            note="As in Keras, the maximum includes the right class, with the value 0.",
         ),
         Loss(
             name="cosine_similarity",
@@ -545,8 +546,8 @@ LOSSES: Table[Loss] = Table(
             r"\frac{o_j \sum_k o_k t_k}{(\sum_k o_k^2)^{3 / 2} \sqrt{\sum_k t_k^2}}",
             reference="Keras source, keras/src/losses/losses.py, cosine_similarity",
             elsewhere=(Elsewhere("PyTorch", "torch.nn.CosineSimilarity", "eps", 1e-8),),
-            note="0, and so its derivative, where the outputs or the targets are all 0. Where the two terms of the "
-            "derivative cancel, errors are in ulp of the larger.",
+            note="The loss and its derivative are 0 if the outputs or the targets are all 0. If the two terms of the "
+            "derivative cancel, the error is in ulp of the larger term.",
         ),
         Loss(
             name="gaussian_nll",
@@ -562,9 +563,9 @@ LOSSES: Table[Loss] = Table(
             reference="Nix, Weigend: Estimating the Mean and Variance of the Target Probability Distribution, "
             "Proc. IEEE ICNN 1994, vol. 1, pp. 55-60",
             elsewhere=(Elsewhere("PyTorch", "torch.nn.functional.gaussian_nll_loss", "eps", 1e-06),),
-            note="Outputs are pairs of a mean and the logarithm of a variance, targets one a pair. The constant "
-            "½·log 2π is left out; PyTorch takes the variance itself. Where terms cancel, errors are in ulp of "
-            "the larger.",
+            note="Outputs are pairs of a mean and the logarithm of a variance, with one target for each pair. The "
+            "constant ½·log 2π is left out; PyTorch takes the variance itself. If terms cancel, the error is in ulp "
+            "of the larger term.",
         ),
     ]
 )

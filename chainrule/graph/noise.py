@@ -33,7 +33,7 @@ def noise_of_losses(base: Moved, layers: tuple[LayerGradient, ...], parameters: 
 
 
 def slopes_lost(base: Moved, layers: tuple[LayerGradient, ...], parameters: Parameters) -> NDArray[np.bool_]:
-    """A mask of the parameters whose way to the loss has a slope that rounding may change by half, (n,).
+    """A mask of the parameters, (n,), on whose path to the loss rounding may change a slope by half.
 
     Near a = 1e16 the last bit of a is a third of a period of sin(a). `noise_of_losses` takes the slopes as exact, so it
     is no bound there. Kinks are left out here, because `Moved.losses` detects them.
@@ -71,7 +71,7 @@ def _noise_of_outputs(base: Moved, last: LayerGradient) -> float:
 
 
 def _noise_of_layer(base: Moved, layer: LayerGradient) -> float:
-    """Of the pre-activations of a layer, its inputs being rounded outputs of the layer below."""
+    """The bound for the pre-activations of a layer, whose inputs are rounded outputs of the layer below."""
     return 4.0 * _EPSILON * float((np.abs(layer.dE_da) * _terms(base, layer)).sum())
 
 

@@ -291,6 +291,6 @@ def _a(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
-# What a name alone stands for: most requests have nothing else.
+# Activations and losses that are given by name only: most requests have no others.
 _PLAIN_ACTIVATIONS = {name: activation_of(ACTIVATIONS[name], {}) for name in ACTIVATIONS.all_names}
 _PLAIN_LOSSES = {name: _loss(name, {}) for name in LOSSES.all_names}

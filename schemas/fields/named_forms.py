@@ -18,7 +18,7 @@ Members = dict[str, JSONSchema]
 def named_forms(longest_label: int) -> Iterator[tuple[str, JSONSchema]]:
     """Every form of every activation and loss, and the schemas that choose among them."""
     label = {"type": "string", "minLength": 1, "maxLength": longest_label}
-    group = label | {"description": "units of one layer with the same label act together, apart from others"}
+    group = label | {"description": "units of one layer with the same label form one group"}
 
     def beside_activation(row: Activation) -> Members:
         return {} if row.elementwise else {"group": group}

@@ -21,7 +21,7 @@ Complaints = Iterator[tuple[Path, str]]
 
 
 class Enough(Exception):
-    """Raised when as many complaints were found as an answer has room for."""
+    """Raised when as many complaints were found as an answer may list."""
 
 
 class Findings:

@@ -6,7 +6,7 @@ import flask_swagger_ui  # type: ignore[import-untyped]  # used only for its fil
 from flask import Blueprint, Response, render_template, request, send_from_directory
 
 from chainrule import __version__
-from service.pages.troubleshooting import TROUBLES, troubles_of
+from service.pages.troubleshooting import ENTRIES, entries_of
 from service.problems import NOT_FOUND, PROBLEMS, Refusal
 
 _POLICY = "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -52,13 +52,13 @@ def get_problem(name: str) -> str:
     if name not in PROBLEMS:
         raise Refusal(NOT_FOUND, "no problem has this name; GET /problems lists them")
     problem = PROBLEMS[name]
-    return render_template("problem.html", problem=problem, troubles=troubles_of(problem))
+    return render_template("problem.html", problem=problem, entries=entries_of(problem))
 
 
 @pages.get("/troubleshooting")
 def get_troubleshooting() -> str:
     """A page for operators: symptoms, their causes, and what to do."""
-    return render_template("troubleshooting.html", troubles=TROUBLES)
+    return render_template("troubleshooting.html", entries=ENTRIES)
 
 
 @pages.after_request

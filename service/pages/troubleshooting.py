@@ -25,7 +25,7 @@ from service.problems import (
 
 
 @dataclass(frozen=True)
-class Trouble:
+class Entry:
     """One entry: its anchor, the symptom, the cause, the remedy, and the problems whose pages link to it."""
 
     name: str
@@ -35,8 +35,8 @@ class Trouble:
     problems: tuple[Problem, ...] = ()
 
 
-TROUBLES: tuple[Trouble, ...] = (
-    Trouble(
+ENTRIES: tuple[Entry, ...] = (
+    Entry(
         "does-not-start",
         'The process ends at once with exit code 2, and stderr says "chainrule does not start".',
         "A setting has a value out of its bounds. Or a name that begins with CHAINRULE_ is not a setting. Or the file "
@@ -45,7 +45,7 @@ TROUBLES: tuple[Trouble, ...] = (
         "The text names each mistake and what was expected. chainrule config, run with the same environment, shows "
         "every setting with its bounds.",
     ),
-    Trouble(
+    Entry(
         "not-ready",
         "/readyz says 503, or the admin address does not answer.",
         'The word in the answer is "starting" until the first worker serves, and "draining" from SIGTERM on. If '
@@ -53,7 +53,7 @@ TROUBLES: tuple[Trouble, ...] = (
         "Bind to 0.0.0.0:9000 in a container, as the image does. If it stays at starting, the log has the traceback "
         "of the worker that fails to start.",
     ),
-    Trouble(
+    Entry(
         "overloaded",
         "Clients get 503 overloaded, and the processor is fully used.",
         "More requests arrive than the service can compute. Each worker computes CHAINRULE_CONCURRENCY requests at a "
@@ -62,7 +62,7 @@ TROUBLES: tuple[Trouble, ...] = (
         "of them sooner. docs/capacity.md says how many requests a second to expect.",
         (OVERLOADED,),
     ),
-    Trouble(
+    Entry(
         "memory-budget-full",
         "Clients get 503 overloaded, and the processor is not fully used.",
         "Bodies, computations and answers together use all of CHAINRULE_MEMORY_BYTES. Large requests then wait for "
@@ -72,7 +72,7 @@ TROUBLES: tuple[Trouble, ...] = (
         "share: the rest is for the processes themselves.",
         (OVERLOADED,),
     ),
-    Trouble(
+    Entry(
         "work-timed-out",
         "Clients get 503 work-timed-out.",
         "A request was computed for longer than CHAINRULE_WORK_SECONDS. This happens only if a worker has less than "
@@ -81,7 +81,7 @@ TROUBLES: tuple[Trouble, ...] = (
         "CHAINRULE_WORK_SECONDS together with the timeout of the proxy. To refuse them, lower the limit work_seconds.",
         (WORK_TIMED_OUT,),
     ),
-    Trouble(
+    Entry(
         "internal-errors",
         "Clients get 500 internal-error.",
         "A bug in the service.",
@@ -89,7 +89,7 @@ TROUBLES: tuple[Trouble, ...] = (
         "the version; the traceback contains no numbers of the request.",
         (INTERNAL_ERROR,),
     ),
-    Trouble(
+    Entry(
         "body-too-large",
         "Clients get 413 though the body is under the limit that GET /v1/limits gives, or the answer is no problem "
         "document.",
@@ -99,7 +99,7 @@ TROUBLES: tuple[Trouble, ...] = (
         "compresses extremely well without Content-Encoding.",
         (TOO_LARGE,),
     ),
-    Trouble(
+    Entry(
         "slow-bodies",
         "Clients get 408 request-timeout, or their connection is closed while they read.",
         "The body takes longer than CHAINRULE_READ_SECONDS to arrive, or the answer longer than "
@@ -108,7 +108,7 @@ TROUBLES: tuple[Trouble, ...] = (
         "Raise the two timeouts for clients with slow connections. Or put a proxy in front that buffers requests.",
         (REQUEST_TIMEOUT,),
     ),
-    Trouble(
+    Entry(
         "keys-refused",
         "Clients get 401 unauthorized with a key that was just made.",
         "The line is not yet in the file that the service reads. Or the new file has a broken line, and the previous "
@@ -117,7 +117,7 @@ TROUBLES: tuple[Trouble, ...] = (
         "file stays the old one when it is replaced. Send the key as X-API-Key if a proxy uses Authorization itself.",
         (UNAUTHORIZED,),
     ),
-    Trouble(
+    Entry(
         "limits-refuse",
         "Clients get 422 limit-exceeded for requests that they need.",
         "The default limits suit a container of 512 MiB and one core.",
@@ -125,7 +125,7 @@ TROUBLES: tuple[Trouble, ...] = (
         "several requests, without changing any setting (docs/capacity.md).",
         (LIMIT_EXCEEDED,),
     ),
-    Trouble(
+    Entry(
         "killed",
         "A worker or the container vanishes under load (exit code 137, OOMKilled).",
         "The processes need more memory than the container has: CHAINRULE_MEMORY_BYTES is set to more than 60 % of it, "
@@ -133,7 +133,7 @@ TROUBLES: tuple[Trouble, ...] = (
         "Leave CHAINRULE_MEMORY_BYTES and CHAINRULE_WORKERS at their defaults, which follow the container's limit, or "
         "size them as docs/capacity.md says.",
     ),
-    Trouble(
+    Entry(
         "bad-gateway",
         "The proxy answers 502 or 504 now and then, or while a replica is replaced.",
         "The proxy keeps idle connections for longer than CHAINRULE_KEEPALIVE_SECONDS, or gives up before "
@@ -142,14 +142,14 @@ TROUBLES: tuple[Trouble, ...] = (
         "Use the timeouts of deploy/haproxy/haproxy.cfg. Allow more time for stopping than CHAINRULE_DRAIN_SECONDS and "
         "CHAINRULE_STOP_SECONDS together.",
     ),
-    Trouble(
+    Entry(
         "broken-requests",
         "Clients get 400 bad-request, 431 or 501 behind a proxy, but not without it.",
         "The proxy truncates bodies, adds many headers, or uses another HTTP version than 1.1 to the service.",
         "The detail says what is wrong. Have the proxy use HTTP/1.1 and pass Content-Length on unchanged.",
         (BAD_REQUEST, HEADERS_TOO_LARGE, NOT_IMPLEMENTED),
     ),
-    Trouble(
+    Entry(
         "not-found-behind-a-proxy",
         "Every request gets 404 behind a proxy, but not without it.",
         "The proxy serves the service under a path, such as /chainrule, and does not remove that path.",
@@ -157,7 +157,7 @@ TROUBLES: tuple[Trouble, ...] = (
         "their links begin with /.",
         (NOT_FOUND,),
     ),
-    Trouble(
+    Entry(
         "not-json",
         "A client gets 400 malformed-json or 415, though other services accept its requests.",
         "Python's json.dumps writes NaN and Infinity, which are not JSON. curl -d sends the Content-Type of a form.",
@@ -165,7 +165,7 @@ TROUBLES: tuple[Trouble, ...] = (
         "application/json.",
         (MALFORMED_JSON, UNSUPPORTED_MEDIA_TYPE),
     ),
-    Trouble(
+    Entry(
         "not-finite",
         "Requests are refused with 422 non-finite-result for a network that trains elsewhere.",
         "Other libraries return infinity and NaN, or clip. This service refuses a result beyond float64.",
@@ -173,7 +173,7 @@ TROUBLES: tuple[Trouble, ...] = (
         "inputs that are not scaled.",
         (NON_FINITE_RESULT,),
     ),
-    Trouble(
+    Entry(
         "blocked-origin",
         "A page's script cannot read any answer, and the browser's console mentions CORS.",
         "The page has another origin than the service, and CHAINRULE_CORS_ORIGINS does not name it.",
@@ -182,6 +182,6 @@ TROUBLES: tuple[Trouble, ...] = (
 )
 
 
-def troubles_of(problem: Problem) -> list[Trouble]:
+def entries_of(problem: Problem) -> list[Entry]:
     """The entries that a problem's page links to."""
-    return [trouble for trouble in TROUBLES if problem in trouble.problems]
+    return [entry for entry in ENTRIES if problem in entry.problems]

@@ -921,8 +921,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the page of a problem leads to no entry",
         "service/pages/pages.py",
-        "troubles=troubles_of(problem)",
-        "troubles=()",
+        "entries=entries_of(problem)",
+        "entries=()",
         ("tests/service/pages/test_troubleshooting.py",),
     ),
     Fault(

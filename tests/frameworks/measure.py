@@ -460,11 +460,15 @@ def reductions(reduced: twins.Reduced) -> Iterator[tuple[str, str]]:
     pairs = zip(reduced.outputs, reduced.targets, strict=True)
     total = sum(terms([REAL(x) for x in o], [REAL(x) for x in t]) for o, t in pairs)
     o, t = np.array(reduced.outputs), np.array(reduced.targets)
-    divisors = {"sum": 1, "divided by the samples": len(o), "divided by the single losses": o.size}
+    divisors = {
+        "the sum of the single losses": 1,
+        "the sum of the single losses, divided by the number of samples": len(o),
+        "the mean of the single losses": o.size,
+    }
     for framework, call in reduced.calls.items():
         given = float(twins.answer(framework, call, o=o, t=t.argmax(axis=1) if reduced.classes else t)[0])
         names = [name for name, n in divisors.items() if abs(given * n - total) < 1e-6 * abs(total)]
-        yield call, names[0] if names else f"none of these: {given:.6g}, where the sum is {JUDGE.nstr(total, 6)}"
+        yield call, names[0] if names else f"none of these, but {given:.6g}; the sum is {JUDGE.nstr(total, 6)}"
 
 
 def ignored() -> Iterator[tuple[str, float, str]]:

@@ -18,38 +18,39 @@ EXACT = ("## In short", DEFAULTS)  # sections in which no digit may differ
 INTRODUCTION = """\
 # Frameworks
 
-The same network does not give the same numbers everywhere. This page says where PyTorch, JAX, Keras 3 and ONNX compute
-an activation or a loss otherwise than the mathematics has it, and otherwise than each other, for people who move a
-network from one to another. It is generated: every number and every verdict below was measured, in float64 on a CPU,
-and held against [mpmath](https://mpmath.org) with hundreds of digits. `tests/frameworks/twins.py` has the calls,
-`tests/frameworks/measure.py` the points. Chainrule is measured by the same code, and stands in the tables where it is
-wrong.
+The same network does not give the same numbers in every framework. This page lists where PyTorch, JAX, Keras 3 and
+ONNX compute an activation or a loss differently from its mathematical definition, and differently from each other. It
+is for people who move a network from one framework to another. The page is generated: all numbers and verdicts were
+measured, in float64 on a CPU, and compared with [mpmath](https://mpmath.org) at hundreds of digits.
+`tests/frameworks/twins.py` has the calls, `tests/frameworks/measure.py` the points. Chainrule is measured by the same
+code, and has rows where it is wrong.
 
-Measured are {versions}.
-Keras computes with JAX here. ONNX has no derivatives, and its values are those of its own reference evaluator; a
-runtime may do better or worse. JAX has no losses, so the few here are what its users write.
+Versions: {versions}.
+Keras uses JAX here. ONNX defines no derivatives, and its values are those of its reference evaluator; a runtime may
+be better or worse. JAX has no losses, so its few rows are losses as its users write them.
 
-A number is called wrong when it is more than {ulps} units in the last place away from the true one. True numbers below
-2.2e-308 count as 0, because whether a processor keeps them is a setting, and up to {zero:.2g} passes as 0. Every table
-has the rows in which something is wrong or differs, and no others; a row shows the worst point, the true number there
-and what is given. Where a framework gives NaN or ∞ at one point and a wrong number at another, it has a row for each.
+A number is called wrong if it differs from the true number by more than {ulps} units in the last place (ulp). True
+numbers below 2.2e-308 count as 0, because it is a setting of the processor whether it keeps them. If the true number
+is 0, numbers up to {zero:.2g} are accepted. The tables contain only rows in which something is wrong or differs. A
+row shows the worst point, the true number there and the number that the framework returned. If a framework returns
+NaN or ∞ at one point and a wrong number at another, it has a row for each.
 """
 
 
 EDGES = """\
-The points are the edges of where a loss is defined: outputs of 0 and 1, targets of 0, residuals of 0 and beyond 1e150,
-scores and logits far out. The loss of one sample:
+The points are at the edges of the domain of each loss: outputs of 0 and 1, targets of 0, residuals of 0 and above
+1e150, large scores and logits. The loss of one sample:
 """
 KINKS = """\
-Where a function has a corner or a jump, it has no derivative, and each framework takes some number. There is none to be
-right or wrong about, but a unit that sits exactly there can learn in one framework and not in another. These are the
-places where not all take the same; a loss is shown at the first such place.
+A function has no derivative at a corner or a jump, and each framework takes some number. None of them is right or
+wrong, but a unit exactly at the kink may learn in one framework and not in another. The table has the points at which
+the frameworks differ; for a loss, only the first of them.
 """
 PARTS = """\
-A saturated unit has lost what the loss needs of it: o is 1 to the last digit, and 1 - o is 0. The two can be computed
-as two functions, or by one call that sees a. A cell says what is wrong, and how much of itself the number is off where
-that is less than a tenth; an empty one says that nothing is. {ours}'s column is what its backpropagation gives for the
-activation and the loss, in both tables.
+The output of a saturated unit has lost information that the loss needs: o rounds to 1, and 1 - o is 0. The activation
+and the loss can be computed as two functions, or by one call that is given a. A cell has the quantities that are
+wrong, with the relative error in brackets if it is below a tenth. An empty cell means that nothing is wrong. The
+column of {ours} is what its backpropagation computes for the activation and the loss, the same in both tables.
 """
 
 
@@ -138,16 +139,16 @@ def reach(findings: Sequence[Finding]) -> str:
 
 def digits_section(quantity: str) -> Iterator[str]:
     """Values, or derivatives, of activations that are wrong."""
-    header = ("function", "framework", "wrong for a from", "worst at", "true", "given", "off by")
+    header = ("function", "framework", "wrong for a from", "worst at", "true", "returned", "off by")
     rows = []
     for row, findings in elementwise().items():
         for who, own, worst in _worst(f for f in findings if f.quantity == quantity):
             cells = (reach(own), worst.where, number(worst.right), number(worst.given), off_by(worst))
             rows.append((f"`{row}`", who, *cells))
     yield from table(header, rows)
-    yield "Of a group of three units:"
+    yield "Activations of a group of three units:"
     yield ""
-    header = ("function", "framework", "worst at", "true", "given", "off by")
+    header = ("function", "framework", "worst at", "true", "returned", "off by")
     yield from table(header, _plain_rows(vectors(), quantity))
 
 
@@ -160,9 +161,9 @@ def _plain_rows(findings: Mapping[Row, list[Finding]], quantity: str) -> Iterato
 def losses_section() -> Iterator[str]:
     """Losses and their derivatives that are wrong."""
     yield EDGES
-    header = ("loss", "framework", "worst at", "true", "given", "off by")
+    header = ("loss", "framework", "worst at", "true", "returned", "off by")
     yield from table(header, _plain_rows(losses(), "value"))
-    yield "And its derivative by an output:"
+    yield "The derivative with respect to an output:"
     yield ""
     yield from table(header, _plain_rows(losses(), "derivative"))
 
@@ -233,25 +234,25 @@ def defaults_section() -> Iterator[str]:
         found = measure.defaults(row)
         if len(set(found.values())) > 1 or OURS not in found:
             rows.append((f"`{row.name}`", f"`{row.parameter}`", *(found.get(place, "") for place in header)))
-    yield "Parameters whose defaults differ, and those that we do not have. An empty cell has no such parameter to set."
+    yield "Parameters whose defaults differ, or that Chainrule does not have. An empty cell means no such parameter."
     yield ""
     yield from table(("function", "parameter", *header), rows)
-    yield "Called by its name without any parameter, and compared with ours:"
+    yield "These functions, called without any parameter, differ from Chainrule's function of the same name:"
     yield ""
     bare = [(f"`{d.name}`", f"`{d.call}`", d.where, number(d.right), number(d.given)) for d in measure.definitions()]
-    yield from table(("function", "call", "worst at", "ours", "given"), bare)
+    yield from table(("function", "call", "worst at", "Chainrule", "returned"), bare)
     yield from _reductions()
 
 
 def _reductions() -> Iterator[str]:
-    yield "A loss of a batch of 2 samples and 3 outputs, called without any parameter, is the sum of the single losses:"
+    yield "The result of a loss of 2 samples and 3 outputs, called without any parameter:"
     yield ""
     rows = []
     for reduced in twins.REDUCED:
         where = "" if all(abs(sum(o) - 1) < 1e-9 for o in reduced.outputs) else ", outputs that do not add up to 1"
         rows += [(f"`{reduced.name}`{where}", f"`{call}`", words) for call, words in measure.reductions(reduced)]
-    yield from table(("loss", "call", "the sum is"), rows)
-    yield "A mean over samples of which every one is to be ignored:"
+    yield from table(("loss", "call", "result"), rows)
+    yield "The mean over samples that are all ignored:"
     yield ""
     rows = [(call, number(value), slopes) for call, value, slopes in measure.ignored()]
     yield from table(("call", "loss", "derivatives"), rows)
@@ -262,13 +263,13 @@ def float64_section() -> Iterator[str]:
     for framework in FRAMEWORKS:
         calls = measure.leaves_float64().get(framework, [])
         if calls:
-            yield f"{framework} is given float64 by these activations and answers in another type:"
+            yield f"These activations of {framework} get float64 and return another type:"
             yield ""
             yield from [f"- `{call}`" for call in calls]
             yield ""
-            yield "Their values are left out below. A derivative stands there where it is a float64 again."
+            yield "The tables below do not contain their values. They contain a derivative if it is float64 again."
     if not measure.leaves_float64():
-        yield "Every activation answers in float64."
+        yield "Every activation returns float64."
     yield ""
 
 
@@ -285,7 +286,7 @@ def summary_section() -> Iterator[str]:
                 derivative = "" if framework == "ONNX" else str(wrong["derivative"])
                 rows.append((framework, kind, str(len(own)), str(wrong["value"]), derivative, str(none)))
     header = ("framework", "kind", "functions", "value wrong", "derivative wrong", "NaN or ∞ for a finite number")
-    yield "How many functions, some of them with several parameters, are wrong at one point at least:"
+    yield "The number of functions, some of them with several parameters, that are wrong at one or more points:"
     yield ""
     yield from table(header, rows)
 

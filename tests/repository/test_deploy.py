@@ -16,7 +16,7 @@ from chainrule import __version__
 from service.app import create_app
 from service.configuration.settings import SETTINGS, default_workers
 from service.middleware.metrics import REJECTIONS, Metrics
-from service.pages.troubleshooting import TROUBLES
+from service.pages.troubleshooting import ENTRIES
 from service.resources.shared import Shared
 from service.server.admin import create_admin_app
 from tests.repository.test_docs import ROOT
@@ -274,7 +274,7 @@ def test_panels_do_not_overlap() -> None:
 
 def test_an_alert_leads_to_an_entry() -> None:
     """An entry of the troubleshooting page."""
-    pages = {f"/troubleshooting#{trouble.name}" for trouble in TROUBLES}
+    pages = {f"/troubleshooting#{entry.name}" for entry in ENTRIES}
     assert {rule["annotations"]["page"] for rule in ALERTS} <= pages
 
 

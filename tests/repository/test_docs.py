@@ -31,7 +31,7 @@ from chainrule.functions.losses import LOSSES, Loss
 from chainrule.functions.stable_pairs import STABLE_PAIRS
 from service.api.examples import CHECK_EXAMPLES
 from service.configuration.settings import RETIRED, SETTINGS
-from service.pages.troubleshooting import TROUBLES
+from service.pages.troubleshooting import ENTRIES
 from service.problems import PROBLEMS
 from tests.serving import BODY, post, serving
 
@@ -256,9 +256,9 @@ def test_the_table_of_metrics_is_the_services(tmp_path: Path) -> None:
     assert shown == real
 
 
-def test_the_table_of_troubles_is_the_codes() -> None:
+def test_the_table_of_troubleshooting_is_the_codes() -> None:
     """Every entry with symptom, cause and remedy, in the code's order."""
-    real = [[trouble.name, trouble.symptom, trouble.cause, trouble.remedy] for trouble in TROUBLES]
+    real = [[entry.name, entry.symptom, entry.cause, entry.remedy] for entry in ENTRIES]
     assert _rows("docs/troubleshooting.md", "entry", "symptom", "cause", "remedy") == real
 
 

@@ -62,7 +62,7 @@ def test_the_document_is_what_is_measured(measured: str) -> None:
         (r"(?<=\| )NaN(?= \|)", "0"),
         (r"(?<=\| `leaky_relu` \| `negative_slope` \| )0\.01", "0.02"),
         (r"(?<=\| `)keras\.activations\.leaky_relu(?=\(a\))", "jax.nn.leaky_relu"),
-        (r"divided by the samples", "divided by the single losses"),
+        (r"divided by the number of samples", "divided by the number of outputs"),
         (r"(?<=PyTorch `)[\d.]+", "1.0.0"),
         (r"(?<=\| E = )∞", "NaN"),
         (r"\d\.\de-(?=\d+ \|\n)", "9.9e-1"),

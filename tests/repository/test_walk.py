@@ -1,4 +1,4 @@
-"""The table "The way of a request" in CONTRIBUTING.md: a real request calls its functions in their order."""
+"""The table "How a request is processed" in CONTRIBUTING.md: a real request calls its functions in their order."""
 
 import asyncio
 import re

@@ -264,11 +264,11 @@ LAST_BIAS = "must be a layer with biases; layer 1 has none"
 WRONG: dict[str, tuple[Body, dict[str, str]]] = {
     "neither": (
         {"weight": ...},
-        {"#/weight": "is required, or a bias: the one whose derivative is to be explained"},
+        {"#/weight": 'is required, unless "bias" is given: one of them names the derivative to explain'},
     ),
     "both": (
         {"bias": {"layer": 0, "to": 0}},
-        {"#/bias": "must be left out where a weight is given: one derivative is explained at a time"},
+        {"#/bias": "must be left out if a weight is given: one derivative is explained at a time"},
     ),
     "null": ({"weight": None}, {"#/weight": "must not be null"}),
     "a list": ({"weight": [0, 1, 2]}, {"#/weight": "must be an object, not a list"}),
@@ -308,7 +308,7 @@ WRONG: dict[str, tuple[Body, dict[str, str]]] = {
     ),
     "a sample of no batch": (
         {"inputs": [1, 2], "targets": [1, 0], "sample": 0},
-        {"#/sample": "must be left out where one sample is posted, without a batch around it"},
+        {"#/sample": "must be left out if the inputs are one sample and not a batch"},
     ),
     "a sample that is no index": ({"sample": -1}, {"#/sample": "must be a whole number from 0 on"}),
     "mistakes of both kinds": (

@@ -1,4 +1,4 @@
-"""What troubles whoever runs the service: page and document say what the rows say, and the problems lead there."""
+"""The troubleshooting page: it has every entry of the table, and the pages of problems link to it."""
 
 import re
 
@@ -8,10 +8,10 @@ from markupsafe import escape
 
 from service.configuration.limits import LIMITS
 from service.configuration.settings import SETTINGS
-from service.pages.troubleshooting import TROUBLES, Trouble, troubles_of
+from service.pages.troubleshooting import ENTRIES, Entry, entries_of
 from service.problems import PROBLEMS, Problem
 
-each_trouble = pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.name)
+each_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 SETTING_NAMES = {f"CHAINRULE_{setting.name}" for setting in SETTINGS}
 
 
@@ -19,40 +19,40 @@ def _section(page: str, name: str) -> str:
     return next(part for part in page.split("<section ") if part.startswith(f'id="{name}"'))
 
 
-@each_trouble
-def test_the_page_has_every_entry(client: FlaskClient, trouble: Trouble) -> None:
-    """Under its anchor: symptom, cause and remedy."""
+@each_entry
+def test_the_page_has_every_entry(client: FlaskClient, entry: Entry) -> None:
+    """Symptom, cause and remedy are under the entry's anchor."""
     answer = client.get("/troubleshooting")
     assert (answer.status_code, answer.mimetype) == (200, "text/html")
-    section = _section(answer.text, trouble.name)
-    assert all(str(escape(text)) in section for text in (trouble.symptom, trouble.cause, trouble.remedy))
+    section = _section(answer.text, entry.name)
+    assert all(str(escape(text)) in section for text in (entry.symptom, entry.cause, entry.remedy))
 
 
-@each_trouble
-def test_an_entry_names_settings_that_exist(trouble: Trouble) -> None:
-    """An operator who follows the remedy meets no unknown name."""
-    named = set(re.findall(r"CHAINRULE_[A-Z_]*[A-Z]", f"{trouble.symptom} {trouble.cause} {trouble.remedy}"))
+@each_entry
+def test_an_entry_names_settings_that_exist(entry: Entry) -> None:
+    """Every setting that an entry names is a setting of the service."""
+    named = set(re.findall(r"CHAINRULE_[A-Z_]*[A-Z]", f"{entry.symptom} {entry.cause} {entry.remedy}"))
     assert named <= SETTING_NAMES
 
 
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=lambda problem: problem.name)
-def test_a_problem_leads_to_its_entries(client: FlaskClient, problem: Problem) -> None:
-    """Its page has a link to each entry of it, and to no other; the entry has one back."""
+def test_the_page_of_a_problem_links_to_its_entries(client: FlaskClient, problem: Problem) -> None:
+    """It links to each of its entries, and to no other; each entry links back."""
     page = client.get(f"/problems/{problem.name}").text
     linked = re.findall(r'href="/troubleshooting#([\w-]+)"', page)
-    assert linked == [trouble.name for trouble in troubles_of(problem)]
+    assert linked == [entry.name for entry in entries_of(problem)]
     entries = client.get("/troubleshooting").text
     assert all(f'href="/problems/{problem.name}"' in _section(entries, name) for name in linked)
 
 
-def test_what_is_refused_for_policy_or_load_has_an_entry() -> None:
-    """Nobody but the operator can change what a deployment allows, or that it breaks."""
+def test_every_problem_that_only_the_operator_can_solve_has_an_entry() -> None:
+    """These are server errors, exceeded limits, missing keys and slow bodies."""
     operators = {problem for problem in PROBLEMS.values() if problem.status >= 500}
     operators |= {limit.problem for limit in LIMITS}
     operators |= {PROBLEMS["too-large"], PROBLEMS["unauthorized"], PROBLEMS["request-timeout"]}
-    assert [problem.name for problem in operators if not troubles_of(problem)] == []
+    assert [problem.name for problem in operators if not entries_of(problem)] == []
 
 
-def test_the_list_of_problems_leads_to_the_page(client: FlaskClient) -> None:
-    """So that it is found without a problem."""
+def test_the_list_of_problems_links_to_the_troubleshooting_page(client: FlaskClient) -> None:
+    """So operators find it without a problem document."""
     assert 'href="/troubleshooting"' in client.get("/problems").text
