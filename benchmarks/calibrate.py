@@ -197,7 +197,9 @@ def _look() -> Numbers:
 
 
 def _network(layers: int, samples: int = 1) -> Callable[[], Any]:
-    network = Network(tuple(Layer.dense(np.ones((1, 1)), np.ones(1), activation_spec("identity")) for _ in range(layers)))
+    network = Network(
+        tuple(Layer.dense(np.ones((1, 1)), np.ones(1), activation_spec("identity")) for _ in range(layers))
+    )
     x = np.ones((samples, 1))
     loss = loss_spec("half_squared_error")
 

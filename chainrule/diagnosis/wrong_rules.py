@@ -115,7 +115,9 @@ def by_dE_da(formula: Callable[[Place, LayerJacobian, Array], Array]) -> Change:
 
 def by_x(formula: Callable[[Place], Array]) -> Change:
     """Replace da/dw, (s, i)."""
-    return on_derivative("weights", lambda _, place, dE_da, __: matrix_product(formula(place).T, dE_da, place.checkpoint))
+    return on_derivative(
+        "weights", lambda _, place, dE_da, __: matrix_product(formula(place).T, dE_da, place.checkpoint)
+    )
 
 
 def by_top(formula: Callable[[Case], LossGradient]) -> Change:

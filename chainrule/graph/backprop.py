@@ -25,7 +25,7 @@ from chainrule.graph.arguments import check_gradients, check_request, fitting_in
 from chainrule.graph.batches import Batch, Units
 from chainrule.graph.blocks import BLOCK, Parts, in_blocks
 from chainrule.graph.maps import Local
-from chainrule.graph.network import Layer, Network, Use
+from chainrule.graph.network import Layer, Network, Reader, Use
 from chainrule.graph.numbers import finite_number
 from chainrule.graph.partition import LayerJacobian, rows_of
 
@@ -171,7 +171,8 @@ def gradients(
     layers = with_uses(network, tuple(backward(network, activities, tops, checkpoint=checkpoint))[::-1])
     samples = max(map(len, xs))
     sample_losses = _sample_losses(tops, samples)
-    by_input = tuple(_by_input(network, number, x, layers) for number, x in enumerate(xs))
+    by_position = dict(enumerate(layers))
+    by_input = tuple([_pulled(readers, len(x), by_position) for readers, x in zip(network.readers, xs, strict=False)])
     return Gradients(float(np.add.reduce(sample_losses)), sample_losses, tops, layers, by_input, network)
 
 
@@ -215,7 +216,7 @@ class Place(NamedTuple):
     k: int
     top: LossGradient | None  # of this layer, if it is an output
     found: Mapping[int, LayerGradient]  # by position, of all layers after this one
-    checkpoint: Checkpoint = unlimited
+    checkpoint: Checkpoint
 
     @property
     def activity(self) -> Activity:
@@ -225,38 +226,26 @@ class Place(NamedTuple):
     @property
     def above(self) -> LayerGradient | None:
         """The derivatives of the first layer that reads this one; None if there is none."""
-        readers = self.network.readers[len(self.network.inputs) + self.k]
+        readers = self.network.readers_of(self.k)
         return self.found[readers[0].layer] if readers else None
 
 
 def handed_down(place: Place) -> Array:
     """dE/do: the loss's derivative if the layer is an output, plus Σ dE/da · da/dx of the layers that read it."""
-    from_readers = _from_readers(place)
-    if place.top is None:
-        return _zero(place) if from_readers is None else from_readers
-    dE_do = place.top.dE_do
-    if dE_do.shape != place.activity.o.shape:
-        dE_do = dE_do.reshape(place.activity.o.shape)
+    o = place.activities[place.k].o
+    from_readers = _pulled(place.network.readers_of(place.k), len(o), place.found)
+    if place.top is None:  # a layer whose only readers take indices has no derivative
+        return np.zeros_like(o) if from_readers is None else from_readers
+    dE_do = place.top.dE_do if place.top.dE_do.shape == o.shape else place.top.dE_do.reshape(o.shape)
     return dE_do if from_readers is None else dE_do + from_readers
 
 
-def _zero(place: Place) -> Array:
-    """No layer with a derivative reads this one, as if its outputs were indices."""
-    return np.zeros_like(place.activity.o)
-
-
-def _from_readers(place: Place) -> Array | None:
-    """The part of dE/do that the layers above hand down; None if no layer does."""
-    number = len(place.network.inputs) + place.k
-    return _pulled(place.network, number, len(place.activity.o), place.found)
-
-
-def _pulled(network: Network, value: int, samples: int, found: Mapping[int, LayerGradient]) -> Array | None:
-    """Σ dE/da · da/dx over the layers that read a value, in its shape; None if none has a derivative by it."""
+def _pulled(readers: Sequence[Reader], samples: int, found: Mapping[int, LayerGradient]) -> Array | None:
+    """Σ dE/da · da/dx over the layers that read a value x, in its shape; None if none has a derivative by it."""
     total: Array | None = None
-    for reader in network.readers[value]:
-        gradient = found[reader.layer]
-        by_input = gradient.activity.local.by_input[reader.input]
+    for layer, position in readers:
+        gradient = found[layer]
+        by_input = gradient.activity.local.by_input[position]
         if by_input is None:
             continue
         part = by_input.pull(gradient.dE_da)
@@ -266,14 +255,9 @@ def _pulled(network: Network, value: int, samples: int, found: Mapping[int, Laye
     return total
 
 
-def _by_input(network: Network, number: int, x: Array, layers: Sequence[LayerGradient]) -> Array | None:
-    """dE/dx of an input of the network; None if no layer has a derivative by it."""
-    return _pulled(network, number, len(x), dict(enumerate(layers)))
-
-
 def layer_jacobian(place: Place) -> LayerJacobian:
     """do/da at the layer's pre-activations."""
-    layer, _, local, _, do_da, _ = place.activity
+    layer, _, local, _, do_da, _ = place.activities[place.k]
     if do_da is None:
         return layer.partition.jacobian(local.a, checkpoint=place.checkpoint)
     return LayerJacobian(layer.partition, do_da)
@@ -284,7 +268,7 @@ def times_jacobian(place: Place, do_da: LayerJacobian, dE_do: Array) -> Array:
     closed = place.top.closed if place.top is not None else ()
     if not closed:
         return do_da.dE_da(dE_do, checkpoint=place.checkpoint)
-    from_readers = _from_readers(place)
+    from_readers = _pulled(place.network.readers_of(place.k), len(dE_do), place.found)
     if from_readers is None and isinstance(closed[0][0], slice):  # all units of the layer
         return closed[0][1].reshape(dE_do.shape)
     rows = rows_of(dE_do if from_readers is None else place.top.dE_do)  # type: ignore[union-attr]
@@ -298,7 +282,7 @@ def times_jacobian(place: Place, do_da: LayerJacobian, dE_do: Array) -> Array:
 
 def by_parameter(place: Place, name: str, dE_da: Array) -> Array:
     """dE/dθ of one parameter of the layer: dE/da · da/dθ, summed over the samples."""
-    return place.activity.local.by_parameter[name].pull(dE_da)
+    return place.activities[place.k].local.by_parameter[name].pull(dE_da)
 
 
 @dataclass(frozen=True)
@@ -314,8 +298,9 @@ class Rules:
         """The derivatives of one layer."""
         dE_do, do_da = self.dE_do(place), self.do_da(place)
         dE_da = self.dE_da(place, do_da, dE_do)
-        derivatives = {name: self.derivative(place, name, dE_da) for name in place.activity.local.by_parameter}
-        return LayerGradient(place.activity, dE_do, do_da, dE_da, derivatives)
+        activity = place.activities[place.k]
+        derivatives = {name: self.derivative(place, name, dE_da) for name in activity.local.by_parameter}
+        return LayerGradient(activity, dE_do, do_da, dE_da, derivatives)
 
 
 RIGHT = Rules()
@@ -385,7 +370,7 @@ def loss_gradient(
     if o.size <= BLOCK:
         found = _loss_arrays(pairs, a, o, t, loss, divisor, last.shared)
     else:
-        found = in_blocks(of_samples, *o.shape, checkpoint)
+        found = in_blocks(of_samples, len(o), o.shape[1], checkpoint)
     losses, dE_do, *closed = found
     units = (batch.units for batch, _ in pairs)
     return LossGradient(losses, dE_do, tuple(zip(units, closed, strict=True)))

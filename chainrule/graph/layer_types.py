@@ -245,7 +245,7 @@ LAYER_TYPES: Table[LayerType] = Table(
             meaning="Each whole number of its input becomes a row of the weights.",
             at=affine.embedding,
             shape=affine.embedding_shape,
-        check=affine.check_matrix,
+            check=affine.check_matrix,
             parameters=(LayerParameter("weights", "w", 2, "vocabulary × n"),),
             options=(Option("padding_index", "position", "a row that has no derivative", minimum=0),),
         ),

@@ -237,9 +237,9 @@ class Network:
             if below and layer.type is below.type is _DENSE and layer.weights.shape[0] != below.units:
                 raise ValueError(f"a layer of {below.units} units under weights for {layer.weights.shape[0]}")
 
-    def value_of(self, layer: int) -> int:
-        """The number of a layer's output among the values."""
-        return len(self.inputs) + layer
+    def readers_of(self, layer: int) -> tuple[Reader, ...]:
+        """The layers that read a layer's output."""
+        return self.readers[len(self.inputs) + layer]
 
     def owned(self, layer: int) -> Iterator[str]:
         """Yield the names of the parameters that a layer owns: those that it does not share with an earlier layer."""

@@ -47,15 +47,14 @@ class Partition:
         first = self.batches[0]
         object.__setattr__(self, "lone", first if isinstance(first.units, slice) else None)
 
-    @quietly
     def outputs(self, a: Array, *, checkpoint: Checkpoint = unlimited) -> Array:
-        """o at the pre-activations a."""
-        rows = rows_of(a)
+        """o at the pre-activations a. Overflow warns, unless the caller is `quietly`."""
+        if a.ndim != 2:
+            return self.outputs(rows_of(a), checkpoint=checkpoint).reshape(a.shape)
         if a.size <= BLOCK:
-            o = self._outputs(rows)
-        else:
-            (o,) = in_blocks(lambda some: (self._outputs(rows[some]),), *rows.shape, checkpoint)
-        return o if o.shape == a.shape else o.reshape(a.shape)
+            return self._outputs(a)
+        (o,) = in_blocks(lambda rows: (self._outputs(a[rows]),), len(a), a.shape[1], checkpoint)
+        return o  # type: ignore[no-any-return]
 
     def _outputs(self, a: Array) -> Array:
         if self.lone is not None:
@@ -67,19 +66,20 @@ class Partition:
 
     def outputs_and_jacobian(self, a: Array) -> tuple[Array, Jacobian, Any] | None:
         """o, do/da and what a stable pair reuses. None if o and do/da share no exponential, or a is large."""
-        if self.lone is None or a.size > BLOCK or self.lone.activation.both is None:
+        if self.lone is None or a.size > BLOCK:
             return None
-        o, do_da, shared = self.lone.value_and_jacobian(rows_of(a))
-        return o if o.shape == a.shape else o.reshape(a.shape), do_da, shared
+        if a.ndim == 2:
+            return self.lone.value_and_jacobian(a)
+        found = self.lone.value_and_jacobian(rows_of(a))
+        return None if found is None else (found[0].reshape(a.shape), *found[1:])
 
-    @quietly
     def jacobian(self, a: Array, *, checkpoint: Checkpoint = unlimited) -> "LayerJacobian":
-        """do/da at the pre-activations a."""
+        """do/da at the pre-activations a. Overflow warns, unless the caller is `quietly`."""
         rows = rows_of(a)
         if a.size <= BLOCK:
             return LayerJacobian(self, self._jacobian(rows))
         return LayerJacobian(
-            self, Jacobian(*in_blocks(lambda some: self._jacobian(rows[some]), *rows.shape, checkpoint))
+            self, Jacobian(*in_blocks(lambda some: self._jacobian(rows[some]), len(rows), rows.shape[1], checkpoint))
         )
 
     def _jacobian(self, a: Array) -> Jacobian:
@@ -123,7 +123,7 @@ class LayerJacobian(NamedTuple):
             some = Jacobian(*(None if array is None else array[rows] for array in self.whole))  # type: ignore[arg-type]
             return (LayerJacobian(self.partition, some)._dE_da(dE_do[rows]),)
 
-        (dE_da,) = in_blocks(of_rows, *dE_do.shape, checkpoint)
+        (dE_da,) = in_blocks(of_rows, len(dE_do), dE_do.shape[1], checkpoint)
         return dE_da  # type: ignore[no-any-return]
 
     def _dE_da(self, dE_do: Array) -> Array:

@@ -100,7 +100,11 @@ _NO_LAYERS = [
     (RESULT.layers[0]._replace(derivatives={"weights": RESULT.layers[0].dE_dw}), RESULT.layers[1]),
     (RESULT.layers[0], RESULT.layers[1].with_derivatives(biases=np.zeros(2))),
     *((RESULT.layers[0].with_derivatives(weights=wrong), RESULT.layers[1]) for wrong in NO_ARRAYS + NOT_FINITE),
-    *((RESULT.layers[0].with_derivatives(biases=wrong), RESULT.layers[1]) for wrong in NO_ARRAYS if wrong is not VECTOR),
+    *(
+        (RESULT.layers[0].with_derivatives(biases=wrong), RESULT.layers[1])
+        for wrong in NO_ARRAYS
+        if wrong is not VECTOR
+    ),
 ]
 _NO_RESULTS = [*NO_OBJECTS, None, OF_SHORT, OF_OTHER, OVERFLOWN, RESULT.layers, tuple(RESULT)]
 _NO_GIVEN = [

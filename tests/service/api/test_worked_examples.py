@@ -173,7 +173,9 @@ def trained(request, steps, learning_rate):
     for _ in range(steps):
         stepped = descend(network, gradients(network, inputs, targets, loss).layers, learning_rate)
         layers = zip(start.layers, stepped.layers, strict=True)
-        network = Network(tuple(replace(old, parameters={**old.parameters, "weights": new.weights}) for old, new in layers))
+        network = Network(
+            tuple(replace(old, parameters={**old.parameters, "weights": new.weights}) for old, new in layers)
+        )
     layers = zip(request["network"]["layers"], network.layers, strict=True)
     return {**request, "network": {"layers": [{**old, "weights": new.weights.tolist()} for old, new in layers]}}
 

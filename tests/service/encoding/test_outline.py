@@ -43,6 +43,7 @@ def test_ordinary_documents_take_a_third_of_what_was_foreseen_at_least(measured:
     assert foreseen <= 3 * max(fast, plain) + SLACK
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arrays", [ARRAYS, frozenset()], ids=["fast", "plain"])
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_document_takes_no_more_than_was_foreseen(name: str, arrays: frozenset[str]) -> None:
