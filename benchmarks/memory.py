@@ -127,7 +127,7 @@ def _together() -> None:
     print("\n| clients | request | answers | MB at rest | MB peak |\n|---|---|---|---|---|")
     for kind in ("numbers as base64, no breakdown", "records of weights, 38 samples"):
         with tempfile.TemporaryDirectory() as folder, arena(Path(folder) / "log") as served:
-            served.learn()
+            served.measure_baseline()
             with witness(served.server) as seen:
                 statuses = Counter(_post_all(served.server, KINDS[kind](), CLIENTS))
             told = ", ".join(f"{count} × {status}" for status, count in sorted(statuses.items()))

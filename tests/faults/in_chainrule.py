@@ -2640,7 +2640,7 @@ FAULTS: tuple[Fault, ...] = (
         "chainrule/diagnosis/diagnose.py",
         "    variants = most_singles(len(network.layers)) + MOST_PAIRS\n",
         "    variants = 1\n",
-        ("tests/chainrule/diagnosis/test_diagnose.py::test_a_check_takes_no_more_operations_than_foreseen",),
+        ("tests/chainrule/diagnosis/test_diagnose.py::test_a_check_takes_no_more_operations_than_predicted",),
     ),
     Fault(
         "single mistakes beyond the budget are not counted",

@@ -1,4 +1,4 @@
-"""Faults to be planted in files outside of the three rooms."""
+"""Faults to be planted in files outside of the three packages."""
 
 from tests.faults.fault import Fault
 from tests.faults.suites import ATTACKS
@@ -37,7 +37,7 @@ FAULTS: tuple[Fault, ...] = (
         "tests/fuzz/run.py",
         "seconds = time.thread_time() - start",
         "seconds = start - start",
-        ("tests/repository/test_fuzz.py::test_a_refusal_that_takes_long_is_found",),
+        ("tests/repository/test_fuzz.py::test_a_slow_refusal_is_detected",),
     ),
     Fault(
         "the fuzzer lets large refusals pass",

@@ -80,7 +80,7 @@ def test_one_derivative_is_followed_from_the_loss_to_the_first_layer_by_keyboard
     assert "h₂ → y₁, gradient 0.08267" in page.inner_text("[aria-live]")
 
 
-def test_a_row_of_the_table_chooses_too(visit: Visit) -> None:
+def test_a_row_of_the_table_can_be_chosen(visit: Visit) -> None:
     """By click and by Enter; the table holds every weight of the drawing, with all its digits in the title."""
     visit.page.click("table.gradients tr:has-text('bias of y₂') td >> nth=0")
     assert visit.chosen() == "Bias of y₂"
@@ -159,7 +159,7 @@ def test_an_edit_in_place_is_computed_once_after_a_pause(visit: Visit, client: F
     assert "0.750" in visit.page.inner_text("table.gradients tr.own")
 
 
-def test_an_earlier_request_is_taken_back_and_the_old_result_dimmed(visit: Visit, client: FlaskClient) -> None:
+def test_an_earlier_request_is_aborted_and_the_old_result_dimmed(visit: Visit, client: FlaskClient) -> None:
     """The first of two edits is never answered. The page shows the answer to the second."""
     held: list[Route] = []
     page = visit.page
@@ -182,7 +182,7 @@ def test_an_earlier_request_is_taken_back_and_the_old_result_dimmed(visit: Visit
 
 
 @pytest.mark.parametrize("typed", ["0.4x", "", "1e400", "NaN", "true", "1,5"])
-def test_what_is_no_number_is_explained_at_its_field(visit: Visit, typed: str) -> None:
+def test_text_that_is_no_number_is_explained_at_its_field(visit: Visit, typed: str) -> None:
     """The page shows the service's sentence, marks the field, and dims the last result."""
     visit.expected |= {422}
     visit.page.fill(VALUE, typed)
@@ -198,7 +198,7 @@ def test_what_is_no_number_is_explained_at_its_field(visit: Visit, typed: str) -
     assert visit.page.inner_text("#value-complaint") == ""
 
 
-def test_a_complaint_stands_at_no_other_field(visit: Visit) -> None:
+def test_a_message_is_shown_at_no_other_field(visit: Visit) -> None:
     """One of eight weights and four biases is wrong. Only its field is marked."""
     visit.expected |= {422}
     for summary in visit.page.locator(".layer summary").all():
@@ -232,7 +232,7 @@ def test_a_mistake_in_the_form_is_explained_at_its_place(visit: Visit, case: str
 
 
 @pytest.mark.parametrize("typed", ["0", "-1", "2.5", "many", "5000"])
-def test_a_size_that_is_none_is_explained_at_its_place(visit: Visit, typed: str) -> None:
+def test_an_invalid_size_is_explained_at_its_field(visit: Visit, typed: str) -> None:
     """The network stays as it is. A valid size removes the complaint."""
     field = "[aria-label='How many: Layer 1']"
     visit.page.fill(field, typed)
@@ -289,7 +289,7 @@ def test_json_that_cannot_be_read_is_explained_with_its_line(visit: Visit) -> No
     assert visit.page.input_value("#json") == '{\n  "network": ,\n}'
 
 
-def test_every_mistake_in_the_json_is_told_with_its_place(visit: Visit) -> None:
+def test_every_mistake_in_the_json_is_shown_with_its_place(visit: Visit) -> None:
     """A boolean weight, a missing member, a misspelt loss, an unknown key; the form shows each at its field too."""
     visit.expected |= {422}
     text = json.dumps(REQUESTS["two-layers"] | {"loss": "hubr", "colour": 1, "inputs": [True, 0.1]}, indent=1).replace(
@@ -317,7 +317,7 @@ ODD = (
 
 
 @pytest.mark.parametrize("text", ODD)
-def test_any_json_at_all_is_taken_calmly(visit: Visit, text: str) -> None:
+def test_the_page_survives_any_json(visit: Visit, text: str) -> None:
     """Both views show the service's sentence, and neither fails."""
     visit.expected |= {422, 400}
     visit.paste(text)
@@ -328,7 +328,7 @@ def test_any_json_at_all_is_taken_calmly(visit: Visit, text: str) -> None:
     assert visit.value("product") == "0.08267"
 
 
-def test_a_request_that_is_too_much_is_explained(visit: Visit) -> None:
+def test_a_request_over_a_limit_is_explained(visit: Visit) -> None:
     """Limits too: the service says which, how much, and what to change."""
     visit.expected |= {422}
     layer = {"activation": "softmax", "weights": [[0.5] * 2000]}  # four million derivatives of one unit by another
@@ -382,7 +382,7 @@ def test_layers_units_and_activations_are_changed_in_the_form(visit: Visit) -> N
     assert len(json.loads(visit.posted[-1])["network"]["layers"]) == 2
 
 
-def test_a_service_that_is_away_leaves_the_last_result(visit: Visit) -> None:
+def test_without_a_service_the_last_result_stays(visit: Visit) -> None:
     """A banner says so; once it is back, one click computes what the form says."""
     page = visit.page
     page.route("**/v1/gradients", lambda route: route.abort())
@@ -398,7 +398,7 @@ def test_a_service_that_is_away_leaves_the_last_result(visit: Visit) -> None:
     visit.complaints[:] = [told for told in visit.complaints if "ERR_FAILED" not in told]
 
 
-def test_a_service_that_has_too_much_to_do_says_so(visit: Visit) -> None:
+def test_the_page_says_that_the_service_is_overloaded(visit: Visit) -> None:
     """503: its own words, with the last result."""
     visit.expected |= {503}
     problem = {"type": "/problems/overloaded", "status": 503, "detail": "too much work is in flight"}
@@ -436,7 +436,7 @@ def test_the_response_is_shown_and_downloaded(visit: Visit, client: FlaskClient)
     assert json.loads(Path(download.value.path()).read_text("utf-8")) == answer
 
 
-def test_a_link_holds_the_request_and_the_server_never_sees_it(visit: Visit) -> None:
+def test_a_link_contains_the_request_and_the_server_never_gets_it(visit: Visit) -> None:
     """Deflated into the fragment; opened elsewhere, it is the same request, and the same gradients."""
     visit.page.fill(VALUE, "0.375")
     visit.settle()
@@ -456,7 +456,7 @@ def test_a_link_holds_the_request_and_the_server_never_sees_it(visit: Visit) -> 
     assert other.complaints == []
 
 
-def test_a_damaged_link_is_told_and_the_first_example_shown(browser: Browser, explorer_address: str) -> None:
+def test_a_damaged_link_is_reported_and_the_first_example_shown(browser: Browser, explorer_address: str) -> None:
     """Cut short in a mail, say."""
     visit = Visit(browser.new_page(), explorer_address)
     visit.page.goto(f"{explorer_address}/#request=q1bKS")
@@ -467,7 +467,7 @@ def test_a_damaged_link_is_told_and_the_first_example_shown(browser: Browser, ex
     assert visit.complaints == []
 
 
-def test_descent_lowers_the_loss_and_goes_back(visit: Visit, client: FlaskClient) -> None:
+def test_descent_lowers_the_loss_and_can_be_reset(visit: Visit, client: FlaskClient) -> None:
     """Eleven steps from exclusive or, the losses those of the service's own steps; then the start again."""
     visit.take("exclusive-or")
     request = REQUESTS["exclusive-or"]
@@ -518,7 +518,7 @@ def test_a_lopsided_jacobian_is_read_the_right_way(visit: Visit, client: FlaskCl
     assert sum(terms) == pytest.approx(answer["layers"][0]["dE_da"][to], rel=1e-12)
 
 
-def test_mixed_units_have_each_the_cards_of_their_own(visit: Visit) -> None:
+def test_each_unit_of_a_mixed_layer_has_its_own_cards(visit: Visit) -> None:
     """The tanh unit beside a softmax has three factors, the softmax units have the sum over their three."""
     visit.take("mixed-units")
     visit.page.click("table.gradients button:text-is('h₁ → y₄')")
@@ -564,7 +564,7 @@ def test_widths_have_one_scale_over_all_layers(visit: Visit) -> None:
     assert "Only the chosen line has its number: all numbers fit only for up to" in visit.page.inner_text(".picture")
 
 
-def test_signs_are_told_without_colours(visit: Visit) -> None:
+def test_signs_are_visible_without_colours(visit: Visit) -> None:
     """Negative is dashed, zero dotted, positive solid; numbers have a real minus sign."""
     visit.take("exclusive-or")
     dash = "e => getComputedStyle(e).strokeDasharray"
@@ -663,7 +663,7 @@ def test_own_gradients_are_compared_and_diagnosed(visit: Visit) -> None:
     assert json.loads(visit.posted[-1])["inputs"] == REQUESTS["exclusive-or"]["inputs"]
 
 
-def test_a_mistake_of_the_readers_own_is_named(visit: Visit) -> None:
+def test_a_mistake_in_the_users_gradients_is_named(visit: Visit) -> None:
     """All signs turned round: every weight differs, and the service says why; a probe that shows more is then drawn."""
     visit.page.click("#tab-check")
     visit.page.click("text=Fill in the right gradients")
@@ -682,7 +682,7 @@ def test_a_mistake_of_the_readers_own_is_named(visit: Visit) -> None:
     assert len(json.loads(visit.posted[-1])["inputs"]) > 1
 
 
-def test_where_there_is_no_comparison_the_tab_says_so(visit: Visit) -> None:
+def test_without_gradient_checks_the_tab_says_so(visit: Visit) -> None:
     """404: this service does not offer it."""
     visit.expected |= {404}
     problem = {"type": "/problems/not-found", "status": 404, "detail": "there is nothing"}
@@ -709,7 +709,7 @@ def test_base64_arrays_and_pytorchs_layout_are_drawn(visit: Visit) -> None:
     assert visit.value("product") == "4.977×10⁻⁴"
 
 
-def test_warnings_and_factors_beyond_float64_are_told(visit: Visit) -> None:
+def test_warnings_and_factors_beyond_float64_are_shown(visit: Visit) -> None:
     """A saturated sigmoid under cross-entropy: factor 1 is no finite number, the gradient is right."""
     layer = {"activation": "sigmoid", "weights": [[-1000.0]]}
     one = {"inputs": [1.0], "targets": [1.0], "loss": "binary_cross_entropy"}
@@ -720,7 +720,7 @@ def test_warnings_and_factors_beyond_float64_are_told(visit: Visit) -> None:
     assert visit.page.locator(".warnings li").count() > 0
 
 
-def test_keys_are_asked_for_where_the_service_does(browser: Browser, tmp_path: Path) -> None:
+def test_the_page_asks_for_a_key_if_the_service_requires_one(browser: Browser, tmp_path: Path) -> None:
     """A field in a banner; with the key everything is as elsewhere, and the key is kept nowhere."""
     key, line = new_key("class")
     (tmp_path / "keys").write_text(line + "\n")
@@ -771,7 +771,7 @@ def test_the_colours_follow_the_system_until_the_button(browser: Browser, explor
     assert visit.complaints == []
 
 
-def test_nothing_moves_for_who_does_not_want_it(browser: Browser, explorer_address: str) -> None:
+def test_there_is_no_animation_with_reduced_motion(browser: Browser, explorer_address: str) -> None:
     """prefers-reduced-motion: no transition; forced colours: lines and numbers are still there."""
     context = browser.new_context(reduced_motion="reduce", forced_colors="active")
     visit = Visit(context.new_page(), explorer_address).open()
@@ -790,7 +790,7 @@ def test_tabs_are_walked_with_the_arrows(visit: Visit) -> None:
     assert visit.page.locator("[role=tablist] [tabindex='0']").count() == 2
 
 
-def test_what_is_copied_from_a_number_is_the_whole_of_it(visit: Visit) -> None:
+def test_copying_a_number_copies_all_its_digits(visit: Visit) -> None:
     """Four digits are shown, all are copied."""
     visit.page.locator(".factor.one .value").click(click_count=3)
     visit.page.keyboard.press("Control+c")

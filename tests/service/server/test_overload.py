@@ -100,7 +100,7 @@ def _counts(server: Server, *codes: str) -> dict[str, float]:
     return {code: server.metric("chainrule_http_requests_total", route="/v1/gradients", code=code) for code in codes}
 
 
-def test_who_waits_too_long_for_a_slot_is_told_when_to_come_again(narrow: Server) -> None:
+def test_a_request_without_a_slot_gets_503_with_retry_after(narrow: Server) -> None:
     """The client gets 503 with Retry-After a third of a second after its request."""
     with _busy(narrow):
         start = time.monotonic()
@@ -111,7 +111,7 @@ def test_who_waits_too_long_for_a_slot_is_told_when_to_come_again(narrow: Server
     assert narrow.metric("chainrule_http_requests_rejected_total", reason="overloaded") == 1
 
 
-def test_who_waits_for_a_slot_has_it_when_it_is_free(patient: Server) -> None:
+def test_a_waiting_request_gets_the_slot_when_it_is_free(patient: Server) -> None:
     """The slot becomes free because the client of the other request disconnects."""
     with ThreadPoolExecutor(1) as pool:
         with _busy(patient):
@@ -120,7 +120,7 @@ def test_who_waits_for_a_slot_has_it_when_it_is_free(patient: Server) -> None:
         assert waiting.result()[0] == 200
 
 
-def test_beyond_the_queue_big_work_is_refused_at_once(patient: Server) -> None:
+def test_if_the_queue_is_full_big_work_is_refused_at_once(patient: Server) -> None:
     """One request is computed and one waits, so the third is refused."""
     with _busy(patient, 2):
         assert patient.metric("chainrule_requests_waiting") == 1
@@ -143,7 +143,7 @@ def test_work_ends_at_its_deadline(hasty: Server) -> None:
     wait_until(lambda: hasty.metric("chainrule_memory_claimed_bytes") < 6 * 2**20, "the memory to be given back")
 
 
-def test_work_for_a_client_that_has_gone_ends(narrow: Server) -> None:
+def test_work_for_a_disconnected_client_ends(narrow: Server) -> None:
     """Its slot is free soon, not after minutes. Log and metrics have the status 499."""
     with _busy(narrow):
         assert narrow.metric("chainrule_requests_in_flight") == 1
@@ -153,7 +153,7 @@ def test_work_for_a_client_that_has_gone_ends(narrow: Server) -> None:
     assert '"status":499,"problem":"client-gone"' in line
 
 
-def test_a_client_that_goes_while_it_waits_has_left_the_queue(patient: Server) -> None:
+def test_a_client_that_disconnects_while_it_waits_leaves_the_queue(patient: Server) -> None:
     """It leaves at once, and nothing is computed for it."""
     with _busy(patient):
         with patient.socket() as sock:
@@ -220,7 +220,7 @@ def _trickle(socks: list[socket.socket], stop: threading.Event) -> None:
 
 
 @pytest.mark.parametrize("beginning", [b"POST /v1/gradients HTTP/1.1\r\nX: ", HEAD + b"Content-Length: 5000\r\n\r\n"])
-def test_a_crowd_that_sends_slowly_holds_up_nobody(small: Server, beginning: bytes) -> None:
+def test_many_slow_senders_delay_nobody(small: Server, beginning: bytes) -> None:
     """200 clients send heads, or bodies, byte by byte. Other clients are not delayed."""
     with contextlib.ExitStack() as stack:
         socks = [stack.enter_context(small.socket()) for _ in range(CROWD)]
@@ -236,7 +236,7 @@ def test_a_crowd_that_sends_slowly_holds_up_nobody(small: Server, beginning: byt
             thread.join()
 
 
-def test_a_crowd_that_reads_slowly_holds_up_nobody_and_is_let_go(small: Server) -> None:
+def test_many_slow_readers_delay_nobody_and_are_disconnected(small: Server) -> None:
     """80 clients do not read their answers of 1.9 MB, and 29 answers fit into the budget.
 
     The slowest clients are dropped, and the others do not wait.
