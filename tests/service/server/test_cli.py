@@ -173,7 +173,7 @@ def test_a_signal_during_the_start_leaves_no_process_and_no_folder(
         code = process.wait(SECONDS / 2)
     finally:
         left = _kill_group(process.pid)
-    if code != -number:  # which is Python's own way to end, before the command has begun
+    if code != -number:  # that is how Python itself ends before the command begins
         assert code == 0, log.read_text()
         assert "Traceback" not in log.read_text()
     assert left is False

@@ -545,7 +545,7 @@ def test_an_answer_waits_for_the_kernel_to_take_all_of_it() -> None:
             await _answer(send, bytes(20_000_000), more=True)
             (connection,) = {scope[CONNECTION] for scope in served.front.scopes}
             sent.append(connection._transport.get_write_buffer_size())
-            sent.extend(connection._transport.get_write_buffer_limits())  # of which chance alone may leave nothing
+            sent.extend(connection._transport.get_write_buffer_limits())  # 0: an empty buffer alone could be chance
 
         async with _served(answer) as served:
             reader, writer = await asyncio.open_connection(*served.address)

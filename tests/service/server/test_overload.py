@@ -23,12 +23,12 @@ from tests.costs import ordinary
 from tests.serving import BODY, HEAD, JSON, REQUEST, SECONDS, Load, Server, post, serving, slow_body, wait_until
 
 CROWD = 200  # slow clients
-LARGE_BODY = json.dumps(REQUEST).encode() + b" " * 20_000  # which the event loop does not look at
-MEMORY_BYTES = 64 * 2**20  # the least that is allowed
+LARGE_BODY = json.dumps(REQUEST).encode() + b" " * 20_000  # larger than the event loop computes
+MEMORY_BYTES = 64 * 2**20  # the smallest budget allowed
 WORK_SECONDS = 1.0
-ENDED = 5.0  # seconds in which work has ended: one on an idle machine, and minutes where nothing ends it
-HELD_UP = 1.0  # seconds: milliseconds on an idle machine, and 2 to 12 s where each slow client takes a thread
-RESET = struct.pack("ii", 1, 0)  # of SO_LINGER: a client that closes is gone, and does not only end its side
+ENDED = 5.0  # seconds within which work ends: one on an idle machine; without a deadline, minutes
+HELD_UP = 1.0  # seconds: milliseconds on an idle machine; 2 to 12 s if each slow client took a thread
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER: a close resets the connection instead of only half-closing it
 NARROW = {"CONCURRENCY": 1, "QUEUE": 1, "MAX_WORK_SECONDS": 3600}
 
 
@@ -263,7 +263,7 @@ def test_the_smallest_memory_budget_serves_what_the_limits_promise(small: Server
     most = [example["most_samples"] for endpoint in told for example in endpoint["examples"]]
     found = {}
     for known, samples in zip(KNOWN, most, strict=True):
-        if not known.verify and samples < 2000:  # others are bounded by their time, and take seconds
+        if not known.verify and samples < 2000:  # others are bounded by time, and take seconds
             asked = ordinary(known, samples)
             with small.connection() as connection:
                 found[known] = post(connection, asked.body, known.path)[0]
@@ -312,8 +312,7 @@ def test_the_longest_idle_connection_makes_room_for_a_new_one(tmp_path: Path) ->
 def test_health_is_answered_while_every_worker_is_saturated(tmp_path: Path) -> None:
     """Six clients post 8 MB each, over and over, to two workers: health takes a fifth of their time at most.
 
-    From a worker it would take as long as they do, on an idle machine as on a busy one. How fast exactly:
-    benchmarks/livez.py.
+    A worker's own health would take as long as they do, on idle and busy machines. benchmarks/livez.py measures it.
     """
     body = json.dumps(
         {
