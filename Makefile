@@ -11,7 +11,7 @@ PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check --no-inpu
 COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --prerelease if-necessary --custom-compile-command "make lock" $(LOCK_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test attacks fuzz check faults frameworks bench calibrate picture openapi sbom audit format lock clean
+.PHONY: help run test slow attacks fuzz check faults frameworks bench calibrate picture openapi sbom audit format lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,8 +19,11 @@ help:  ## show this list
 run: .venv/.run  ## serve on 127.0.0.1:8000, or on CHAINRULE_BIND
 	@exec .venv/bin/chainrule serve  # exec, so that make's SIGTERM reaches the server and not a shell
 
-test: $(JUDGES)  ## run the tests; PYTEST_ARGS="-k softmax" selects some of them
+test: $(JUDGES)  ## run all tests except the slow ones; PYTEST_ARGS="-k softmax" selects some of them
 	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+slow: $(JUDGES)  ## run the slow tests: those in a browser, and those over many cases
+	@.venv/bin/python -m pytest -m slow $(PYTEST_ARGS)
 
 attacks: .venv/.test  ## attack the service in a memory cgroup of 512 MiB; takes some minutes on an idle machine
 	@.venv/bin/python -m pytest tests/attacks $(PYTEST_ARGS)

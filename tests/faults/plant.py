@@ -43,7 +43,7 @@ def run(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def run_tests(copy: Path, tests: tuple[str, ...], *options: str) -> subprocess.CompletedProcess[str]:
     """Run pytest in the copy."""
-    return run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", *options, *tests)
+    return run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "-m", "", *options, *tests)
 
 
 def copy_of_the_tree(folder: Path) -> Path:

@@ -14,6 +14,8 @@ from markdown_it import MarkdownIt
 
 from tests.faults.plant import copy_of_the_tree, run, run_tests
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[2] / "docs" / "adding.md"
 STEPS = [
     (token.info.split(maxsplit=2)[1:], token.content)

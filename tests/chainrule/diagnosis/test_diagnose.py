@@ -198,6 +198,7 @@ def test_the_plain_backpropagation_is_right() -> None:
         assert found.search.diagnoses == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float64", "float32", "three digits"])
 @pytest.mark.parametrize("bug", PLANTED)
 def test_a_planted_mistake_is_named(bug: str, precision: str) -> None:
@@ -214,6 +215,7 @@ def test_a_planted_mistake_is_named(bug: str, precision: str) -> None:
         assert all(diagnosis.residual < 0.01 for diagnosis in found.search.diagnoses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", PAIRS, ids=" and ".join)
 def test_a_planted_pair_is_named(pair: tuple[str, str]) -> None:
     """On 20 random networks each, in which both mistakes show; every fourth time rounded to three digits."""

@@ -623,6 +623,7 @@ def everything() -> set[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("loss_name", LOSS_ROWS)
 def test_random_mixed_networks_agree_with_pytorch(loss_name: str, reduction: str) -> None:

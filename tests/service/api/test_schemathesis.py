@@ -1,11 +1,12 @@
 """Valid and invalid requests generated from the OpenAPI document; every answer is validated by the document.
 
-FUZZ_EXAMPLES is the number for each operation: `FUZZ_EXAMPLES=2000 make test PYTEST_ARGS=-kschemathesis`.
+FUZZ_EXAMPLES is the number for each operation: `FUZZ_EXAMPLES=2000 make slow PYTEST_ARGS=-kschemathesis`.
 The requests are the same in every run.
 """
 
 import os
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import Case
@@ -13,6 +14,8 @@ from schemathesis.config import SchemathesisConfig
 
 from service.app import create_app
 from tests.fitting import fitting
+
+pytestmark = pytest.mark.slow
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
 

@@ -45,6 +45,7 @@ def test_ordinary_documents_take_at_least_a_third_of_the_prediction(measured: Ta
     assert foreseen <= 3 * max(fast, plain) + SLACK
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arrays", [ARRAYS, frozenset()], ids=["fast", "plain"])
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_document_takes_no_more_memory_than_predicted(name: str, arrays: frozenset[str]) -> None:

@@ -17,6 +17,8 @@ from service.api.operations import OPERATIONS, TAGS
 from service.app import create_app
 from service.pages.pages import ASSETS, SWAGGER_UI
 
+pytestmark = pytest.mark.slow
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-sync"),

@@ -11,6 +11,8 @@ from service.api.examples import EXAMPLES
 from tests.browsing import Visit
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
+pytestmark = pytest.mark.slow
+
 NAMES = [example["name"] for example in EXAMPLES]
 SCREENS = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 VIOLATIONS = """async () => (await axe.run()).violations.map(

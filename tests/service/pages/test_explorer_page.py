@@ -20,6 +20,8 @@ from service.configuration.settings import read_settings
 from service.middleware.keys import new_key
 from tests.browsing import FRESH, Visit, served
 
+pytestmark = pytest.mark.slow
+
 REQUESTS: dict[str, Any] = {example["name"]: example["request"] for example in EXAMPLES}
 WIDTHS = "all => all.map(line => Number(line.getAttribute('stroke-width')))"
 POINT = """line => {

@@ -32,6 +32,7 @@ BODIES: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BODIES)
 def test_nothing_of_a_request_waits_for_the_garbage_collector(kind: str) -> None:
     """It may run too late: no frame, exception, array or document may be left in a reference cycle."""
