@@ -19,7 +19,7 @@ help:  ## show this list
 run: .venv/.run  ## serve on 127.0.0.1:8000, or on CHAINRULE_BIND
 	@exec .venv/bin/chainrule serve  # exec, so that make's SIGTERM reaches the server and not a shell
 
-test: $(JUDGES)  ## run the tests that are not slow, some of them with PYTEST_ARGS="-k softmax"
+test: $(JUDGES)  ## run all tests except the slow ones; PYTEST_ARGS="-k softmax" selects some of them
 	@.venv/bin/python -m pytest $(PYTEST_ARGS)
 
 slow: $(JUDGES)  ## run the slow tests: those in a browser, and those over many cases
@@ -54,11 +54,11 @@ picture: .venv/.test  ## redraw docs/explorer.png, with Chromium
 openapi: .venv/.test  ## rewrite docs/openapi.json
 	@.venv/bin/python -m tests.contract.document
 
-sbom: .venv/.audit .venv/.shipped  ## list what a deployment installs in build/sbom.cdx.json; PYTHON=python3.13 for the image
+sbom: .venv/.audit .venv/.shipped  ## write build/sbom.cdx.json, the packages that a deployment installs; PYTHON=python3.13 for the image
 	@mkdir -p build
 	@.venv/audit/bin/cyclonedx-py environment .venv/shipped --pyproject pyproject.toml --mc-type application --output-reproducible --validate -o build/sbom.cdx.json
 
-audit: .venv/.audit  ## look for known vulnerabilities of what a deployment installs
+audit: .venv/.audit  ## look for known vulnerabilities in the packages that a deployment installs
 	@.venv/audit/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes -r requirements/run.txt -r requirements/build.txt
 
 format: .venv/.test  ## format the code, and apply the linter's fixes
@@ -97,7 +97,7 @@ clean:  ## remove .venv and all caches
 	@$(PIP) --require-hashes -r requirements/test.txt
 	@touch $@
 
-# An environment apart from .venv, so that neither sees the other's packages.
+# A separate virtual environment, so that it and .venv do not share packages.
 .venv/.audit: .venv/.made requirements/audit.txt
 	@$(PYTHON) -m venv --clear .venv/audit
 	@.venv/audit/bin/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes -r requirements/audit.txt
@@ -113,7 +113,7 @@ clean:  ## remove .venv and all caches
 	@touch $@
 
 # Reference implementations for the tests. If the installation fails, there is no stamp: the next run tries again, which
-# takes a second or two, and says again why tests are skipped.
+# takes a second or two, and prints again why tests are skipped.
 $(JUDGES): .venv/.%: .venv/.test requirements/%.txt
 	@if $(PIP) --no-deps --only-binary :all: --require-hashes -r requirements/$*.txt 2>.venv/$*.log; then touch $@; \
 	elif [ -n "$$TESTS_MAY_NOT_SKIP" ]; then cat .venv/$*.log >&2; exit 1; \

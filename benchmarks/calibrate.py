@@ -36,7 +36,7 @@ from service.resources.malloc import keep_freed
 
 Numbers = dict[str, float]
 Table = dict[str, dict[str, Numbers]]
-ROUNDS = 5  # over everything, so that what disturbs one measurement of a constant does not disturb the next
+ROUNDS = 5  # over all constants: a disturbance then affects only one measurement of each
 TINY, ROWS, WIDE = (1, 2), (10_000, 2), (60, 1_500)
 
 
@@ -63,7 +63,7 @@ def by_shape(run_on: RunOn, *others: RunOn) -> Numbers:
     # tiny = call; rows = call + 10,000 row + 20,000 number; wide = call + 60 row + 90,000 number
     matrix = np.array([[ROWS[0], ROWS[0] * ROWS[1]], [WIDE[0], WIDE[0] * WIDE[1]]], dtype=float)
     row, number = np.linalg.solve(matrix, np.array([rows, wide]) - tiny)
-    if row < 0.0:  # no matter how the numbers are grouped
+    if row < 0.0:  # the time does not depend on the grouping
         row, number = 0.0, max(rows / (ROWS[0] * ROWS[1]), wide / (WIDE[0] * WIDE[1]))
     runs = [(run(shape), shape[0] * shape[1]) for run in (run_on, *others) for shape in (ROWS, WIDE)]
     sizes = [(*peak_bytes(run), size) for run, size in runs]
@@ -110,7 +110,7 @@ def derivative_of(phi: ActivationSpec, spread: float = 2.0) -> Callable[[tuple[i
 
 
 def _at_spreads(run: Callable[[ActivationSpec, float], RunOn], name: str) -> list[RunOn]:
-    """A function of an activation on numbers spread as usual, and on numbers nearer to 0 and farther from it."""
+    """A function of an activation on numbers of the usual spread, and on numbers nearer to 0 and farther from it."""
     return [run(activation_spec(name), spread) for spread in (2.0, 0.1, 0.5, 1.0, 8.0, 1000.0)]
 
 
@@ -151,7 +151,7 @@ def pair_of(name: str, activation: str) -> Callable[[tuple[int, int]], Callable[
 
 
 def loss_value_of(loss: LossSpec) -> RunOn:
-    """Runs a loss without its derivative, and what `verify` looks at: two sixths of its distances to borders."""
+    """Runs a loss without its derivative, and the part of `verify`: the distances to borders for two of six moves."""
 
     def run_on(shape: tuple[int, int]) -> Callable[[], Any]:
         o, t = (
@@ -211,7 +211,7 @@ def _network(layers: int, samples: int = 1) -> Callable[[], Any]:
 
 
 def _batches() -> Numbers:
-    """What a layer of several batches takes beside their functions: for each batch, and for each number."""
+    """The cost of a layer of several batches, without their functions: for each batch, and for each number."""
     random = np.random.default_rng(9)
 
     def run_on(samples: int, units: int, groups: int) -> Callable[[], Any]:
@@ -228,7 +228,7 @@ def _batches() -> Numbers:
 
 
 def _sweeps(calls: float) -> dict[str, Numbers]:
-    """What Python takes of `verify`.
+    """The cost of Python code in `verify`.
 
     A sweep: for a layer of one block (call), for a block (row), for a parameter (number). Once: for the network (call),
     and for a layer (row).
@@ -246,7 +246,7 @@ def _sweeps(calls: float) -> dict[str, Numbers]:
 
 
 def _of_twos(widths: list[int]) -> tuple[Network, np.ndarray, np.ndarray]:
-    """A network with inputs and targets, of which no step of `verify` has to be made shorter."""
+    """A network with inputs and targets, for which `verify` shortens no step."""
     layers = (Layer.dense(np.full(shape, 0.5), None, activation_spec("tanh")) for shape in pairwise(widths))
     return Network(tuple(layers)), np.ones((1, widths[0])), np.ones((1, widths[-1]))
 
@@ -266,7 +266,7 @@ def _verified(widths: list[int]) -> Callable[[], Any]:
 
 
 def _lines() -> dict[str, Numbers]:
-    """What an explanation takes for each step, for each term of a step, and for each number that is only added up.
+    """The cost of an explanation for each step, for each term of a step, and for each number that is only added up.
 
     The terms of a sum that lines share are part of both measurements; they count on their own for wide groups only.
     """
@@ -282,7 +282,7 @@ def _lines() -> dict[str, Numbers]:
 
 
 def _explained(widths: tuple[int, ...], activation: str) -> tuple[float, DerivationWork]:
-    """Nanoseconds of the derivation of the first weight, and how much it is."""
+    """Nanoseconds of the derivation of the first weight, and its size."""
     random = np.random.default_rng(4)
     layers = (Layer.dense(random.normal(size=shape), None, activation_spec(activation)) for shape in pairwise(widths))
     network, loss = Network(tuple(layers)), loss_spec("half_squared_error")
@@ -294,7 +294,7 @@ def _explained(widths: tuple[int, ...], activation: str) -> tuple[float, Derivat
 def _core(
     work: Mapping[str, Numbers], values: Mapping[str, Numbers], derivatives: Mapping[str, Numbers], loss: Numbers
 ) -> Iterator[tuple[str, Numbers]]:
-    """What Python takes around the functions: for a network, and for each of its layers."""
+    """The cost of Python code around the functions: for a network, and for each of its layers."""
     few, many = least(_network(1)), least(_network(33))
     layer = (many - few) / 32
     calls = 3 * work["product"]["call"] + 6 * work["look"]["call"]
@@ -345,7 +345,7 @@ def least_of(tables: list[Table]) -> Table:
 def main() -> None:
     """Measure, and write the file."""
     keep_freed()  # as the service
-    np.seterr(all="ignore")  # some rows are given numbers that they have no values for
+    np.seterr(all="ignore")  # some functions are undefined for the random numbers
     table, times = least_of([measured() for _ in range(ROUNDS)]), min(coldness() for _ in range(ROUNDS))
     FILE.write_text(json.dumps(_called_once(table, times), indent=1) + "\n", "utf-8")
 
@@ -356,7 +356,7 @@ def _called_once(table: Table, times: float) -> Table:
         for row, numbers in rows.items():
             if "call" in numbers and row not in ("yardstick", "record", "line", "term", "evaluated", "added"):
                 numbers["call"] = round(times * numbers["call"])
-                if row in ("sweep", "verified"):  # whose rows are blocks and layers
+                if row in ("sweep", "verified"):  # their rows are blocks and layers
                     numbers["row"] = round(times * numbers["row"])
     return table
 

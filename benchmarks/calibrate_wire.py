@@ -54,7 +54,7 @@ def _handled(document: dict[str, Any]) -> Callable[[], Any]:
 
 
 def _requests() -> dict[str, Numbers]:
-    """The smallest request, each further layer, and each unit that has an activation of its own."""
+    """The smallest request, each further layer, and each unit with a separate activation."""
     one, many = least(_handled(_body(1))), least(_handled(_body(LAYERS)))
     layer = (many - one) / (LAYERS - 1)
     specs = [{"name": "leaky_relu", "negative_slope": 0.25}] * 400

@@ -37,7 +37,7 @@ def _measure(kind: str, duration: float) -> str:
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "log", WORKERS=1) as server:
         (worker,) = server.workers
         with server.connection() as connection:
-            _post_for(connection, body, 0.5)  # what is made once is made
+            _post_for(connection, body, 0.5)  # so that one-time work is done
             before = cpu_seconds(worker)
             answers = _post_for(connection, body, duration)
             seconds = (cpu_seconds(worker) - before) / answers
@@ -46,9 +46,9 @@ def _measure(kind: str, duration: float) -> str:
 
 
 def _post_for(connection: HTTPConnection, body: bytes, duration: float) -> int:
-    """Post the same body until some seconds are over, at least once; how many answers came.
+    """Post the same body until some seconds are over, at least once; return the number of answers.
 
-    Raises RuntimeError where there is another than 200.
+    Raises RuntimeError if an answer is not a 200.
     """
     answers, end = 0, time.monotonic() + duration
     while not answers or time.monotonic() < end:

@@ -1,9 +1,9 @@
-"""What a check costs beside the gradient itself: a 784-128-64-10 net on 64 samples, single mistakes and then pairs.
+"""The cost of a check in comparison with the gradient: a 784-128-64-10 net, 64 samples, single mistakes, then pairs.
 
     python -m benchmarks.checks
 
-Three candidates: noise in one layer, which nothing reproduces, so that every single mistake is tried. The best of
-several runs, all in one process.
+There are three candidates, each with noise in one layer. No mistake reproduces noise, so every single mistake is
+tried. The times are the best of several runs, all in one process.
 """
 
 import time
@@ -22,7 +22,7 @@ RUNS = 10
 
 
 def best(work: Callable[[], object], runs: int = RUNS) -> float:
-    """The shortest time that the work took, in milliseconds."""
+    """The minimum time of several runs, in milliseconds."""
     times = []
     for _ in range(runs):
         begun = time.perf_counter()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _HEAD_ENDS = b"\r\n\r\n"
-_SECONDS = 60.0  # without an event after which a service has failed
+_SECONDS = 60.0  # without an event; then the service has failed
 
 
 def post_of(body: bytes) -> bytes:
@@ -28,7 +28,7 @@ class Exchange:
     began: float = 0.0
     taken: list[float] = field(default_factory=list)  # seconds of each answer
     _left: memoryview = field(default_factory=lambda: memoryview(b""))
-    _whole: int = 0  # bytes of the answer, as soon as its head is there
+    _whole: int = 0  # bytes of the answer, known once its head has arrived
 
     def __post_init__(self) -> None:
         self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=_SECONDS)
@@ -80,7 +80,7 @@ class Exchange:
 
 
 def latencies(port: int, request: bytes, connections: int, seconds: float, least: int) -> tuple[list[float], bytes]:
-    """How long each answer took, in so many seconds and at least so many answers; and the last answer's body.
+    """The latency of each answer, in so many seconds and at least so many answers; and the last answer's body.
 
     The first answer of each connection comes before all others.
     """

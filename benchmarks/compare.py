@@ -24,7 +24,7 @@ from benchmarks.client import latencies, post_of
 from benchmarks.contenders import CONTENDERS, OURS, WORKERS, Running, running
 from benchmarks.workloads import WORKLOADS, Workload
 
-_TOLERANCE = 1e-9  # of the largest number of an array: alternatives lose digits, but not these
+_TOLERANCE = 1e-9  # relative to the largest number of an array: alternatives lose digits, but keep nine
 _WARM_UP = 4 * WORKERS  # connections, so that every worker has seen every workload
 
 
@@ -47,7 +47,7 @@ Cells = dict[tuple[str, int, str], Cell]  # workload, connections, service
 
 @dataclass
 class Comparison:
-    """All cells, and the memory of the services at rest."""
+    """All cells, and the memory of the idle services."""
 
     cells: Cells
     start_seconds: dict[str, float]
@@ -90,7 +90,9 @@ def _one_round(workloads: Sequence[Workload], services: list[Running], seconds: 
             cpu = service.cpu_seconds() - before
             cell = cells.setdefault((workload.name, connections, service.contender.name), Cell())
             cell.cpu_ms.append(1e3 * cpu / len(taken))
-            steady = taken[connections:]  # the first of each connection wakes what has slept since the last round
+            steady = taken[
+                connections:
+            ]  # the first answer of each connection wakes processes that have slept since the last round
             cell.per_second.append(connections / statistics.fmean(steady))
             cell.latency_ms += [1e3 * t for t in steady]
 

@@ -17,8 +17,8 @@ from tests.serving import environment, free_port
 
 WORKERS = 2
 _PROGRAMS = Path(sys.executable).parent
-_PATIENCE = 60.0  # seconds until a service has to answer; PyTorch takes ten
-FIRST = post_of(WORKLOADS[0].body())  # what a service is asked first
+_PATIENCE = 60.0  # seconds within which a service must answer; PyTorch takes ten
+FIRST = post_of(WORKLOADS[0].body())  # the first request to a service
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # as `chainrule serve` sets it for itself
 
 

@@ -66,7 +66,7 @@ def _jax(parameters: Any, x: np.ndarray, t: np.ndarray) -> Run:
 
 
 def _products(parameters: Any, x: np.ndarray, _t: np.ndarray) -> Run:
-    """The three products of matrices of each layer, with nothing between them: what no backpropagation goes below."""
+    """The three matrix products of each layer and nothing else: the minimum of every backpropagation."""
     shapes = [weights for weights, _ in parameters]
     outputs = [x] + [np.ones((len(x), weights.shape[1])) for weights in shapes]
 
@@ -80,7 +80,7 @@ def _products(parameters: Any, x: np.ndarray, _t: np.ndarray) -> Run:
 
 
 def _bare_numpy(parameters: Any, x: np.ndarray, t: np.ndarray) -> Run:
-    """Backpropagation as most would write it: with the factors, and slopes from the outputs."""
+    """Backpropagation as it is usually written: with the factors, and slopes from the outputs."""
     layers = [Given("tanh", weights, biases) for weights, biases in parameters]
     return lambda: [parts.dE_dw for parts in bare_gradients(layers, x, t)[0]]
 
@@ -96,7 +96,7 @@ RUNNERS: dict[str, Callable[..., Run]] = {
 
 
 def measured(widths: tuple[int, ...], samples: int) -> dict[str, float]:
-    """CPU milliseconds of each, medians, taken in turns; they agree, or it raises."""
+    """The median CPU milliseconds of each, measured in turns. Raises if their results differ."""
     random = np.random.default_rng(3)
     parameters = [(random.normal(0, n**-0.5, (n, m)), random.normal(0, 0.1, m)) for n, m in itertools.pairwise(widths)]
     x, t = random.normal(size=(samples, widths[0])), random.normal(size=(samples, widths[-1]))

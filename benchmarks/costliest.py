@@ -100,7 +100,7 @@ def costliest(
 
 
 def in_time(asked: Asked) -> float:
-    """How many times longer a request takes than predicted; 0 if it is invalid or takes too long."""
+    """The ratio of measured to predicted time of a request; 0 if it is invalid or takes too long."""
     try:
         predicted = asked.predicted()
         allowed = predicted.seconds < _MOST_SECONDS and predicted.memory < DEFAULTS[MEMORY_BYTES]
@@ -110,13 +110,13 @@ def in_time(asked: Asked) -> float:
 
 
 def for_little(asked: Asked) -> float:
-    """How many times less time a request takes than predicted; 0 if it takes next to nothing."""
+    """The ratio of predicted to measured time of a request; 0 if the request takes almost no time."""
     ratio = in_time(asked)
     return 1.0 / ratio if ratio and asked.predicted().seconds > _LEAST_SECONDS else 0.0
 
 
 def in_memory(asked: Asked) -> float:
-    """How many times more bytes a request takes than predicted."""
+    """The ratio of measured to predicted bytes of a request."""
     try:
         predicted = asked.predicted()
         return asked.memory() / predicted.memory if predicted.seconds < _MOST_SECONDS else 0.0

@@ -47,8 +47,8 @@ def measured(client: FlaskClient, body: bytes) -> tuple[float, float, int]:
         start = time.process_time()
         _answered(client, body)
         seconds.append(time.process_time() - start)
-    give_back()  # else what these have left would hide the peak
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew (proc(5))
+    give_back()  # otherwise freed memory would hide the peak
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak (proc(5))
     before = _resident("VmRSS")
     size = _answered(client, body)
     return 1e3 * statistics.median(seconds), _resident("VmHWM") - before, size

@@ -27,7 +27,7 @@ def body() -> bytes:
 
 def _saturate(port: int, stop: Any, answers: Any) -> None:
     """Load the service from a separate process, as the probe does: threads of one process would measure each other."""
-    os.nice(10)  # clients are elsewhere, and would not take the service's cores
+    os.nice(10)  # real clients would not use the service's cores
     content = body()
     connection = HTTPConnection("127.0.0.1", port, timeout=120)
     while not stop.is_set():
@@ -65,7 +65,7 @@ def main() -> None:
         clients = [Process(target=_saturate, args=(server.port, stop, answers)) for _ in range(CLIENTS)]
         for client in clients:
             client.start()
-        with contextlib.suppress(PermissionError):  # what is measured is the service's wait, not that of who asks
+        with contextlib.suppress(PermissionError):  # the client must not wait for CPU time itself
             os.setpriority(os.PRIO_PROCESS, 0, -10)
         time.sleep(5)
         print(f"{CLIENTS} clients, bodies of {len(body()) / 1e6:.1f} MB, 2 workers, {os.cpu_count()} cores\n")

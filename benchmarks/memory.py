@@ -93,7 +93,7 @@ def _json(document: dict[str, Any]) -> bytes:
 
 
 def main() -> None:
-    """Print both tables. With words, the first only has the kinds whose names contain one of them."""
+    """Print both tables. With words as arguments, print only the kinds of the first whose names contain one."""
     _one_by_one()
     if len(sys.argv) == 1:
         _together()
@@ -111,8 +111,8 @@ def _one_by_one() -> None:
 def _measure(kind: str) -> None:
     body = KINDS[kind]()
     client = create_app(read_settings()).test_client()
-    client.post("/v1/gradients", json=REQUEST)  # what is made once is made
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew (proc(5))
+    client.post("/v1/gradients", json=REQUEST)  # so that one-time work is done
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak (proc(5))
     before, start = _resident("VmRSS"), time.perf_counter()
     response = client.post("/v1/gradients", data=body, content_type="application/json")
     seconds, peak = time.perf_counter() - start, _resident("VmHWM") - before
@@ -127,7 +127,7 @@ def _together() -> None:
     print("\n| clients | request | answers | MB at rest | MB peak |\n|---|---|---|---|---|")
     for kind in ("numbers as base64, no breakdown", "records of weights, 38 samples"):
         with tempfile.TemporaryDirectory() as folder, arena(Path(folder) / "log") as served:
-            served.learn()
+            served.measure_baseline()
             with witness(served.server) as seen:
                 statuses = Counter(_post_all(served.server, KINDS[kind](), CLIENTS))
             told = ", ".join(f"{count} × {status}" for status, count in sorted(statuses.items()))

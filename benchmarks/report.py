@@ -46,10 +46,10 @@ BESIDE = """\
 
 ### Against the best alternative
 
-The target is to be ahead of every alternative. CPU, p99 (the 99th percentile of the latency) and the time for each answer are ratios to the alternative that is
-best at each of them; below 1, Chainrule is ahead. A CPU ratio above `target` misses the target. The columns of two floors are their CPU ratios to the same
-alternative. If the ratio of bare Flask is above the target, no service on Flask and gunicorn can reach it; if that of the bare socket is, no service with
-these libraries can.
+The target is to be ahead of every alternative. CPU, p99 (the 99th percentile of the latency) and the time for each answer are ratios to the
+best alternative. Each is compared with the alternative that is best at it. Below 1, Chainrule is ahead. A CPU ratio above `target` misses the target. The columns of two floors are their CPU ratios to the same
+alternative. If the ratio of bare Flask is above the target, no service on Flask and gunicorn can reach it. If the ratio of the bare socket is
+above it, no service with these libraries can.
 """
 
 FLOOR = """

@@ -27,17 +27,20 @@ def measured() -> dict[str, Stages]:
     with tempfile.TemporaryDirectory() as folder, running(ours, Path(folder) / "log") as service:
         found = {}
         for workload in WORKLOADS:
-            for _ in _told(service.port, workload, _WARM_UP):
+            for _ in _stages(service.port, workload, _WARM_UP):
                 pass
             before = service.cpu_seconds()
-            told = list(_told(service.port, workload, _TIMES))
+            told = list(_stages(service.port, workload, _TIMES))
             cpu = 1e3 * (service.cpu_seconds() - before) / _TIMES
             found[workload.name] = {name: statistics.median(stages[name] for stages in told) for name in STAGES}
-            found[workload.name] |= {"CPU": cpu, "checks": found[workload.name]["validate"] + _look_ms(workload.body())}
+            found[workload.name] |= {
+                "CPU": cpu,
+                "checks": found[workload.name]["validate"] + _checks_ms(workload.body()),
+            }
         return found
 
 
-def _look_ms(body: bytes) -> float:
+def _checks_ms(body: bytes) -> float:
     """The time of the checks of a body before it is parsed: limits, repeated keys, nested lists."""
     taken = []
     for _ in range(_TIMES):
@@ -47,7 +50,7 @@ def _look_ms(body: bytes) -> float:
     return statistics.median(taken)
 
 
-def _told(port: int, workload: Workload, times: int) -> Iterator[dict[str, float]]:
+def _stages(port: int, workload: Workload, times: int) -> Iterator[dict[str, float]]:
     """The stages in Server-Timing of so many answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     body = workload.body()

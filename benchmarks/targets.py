@@ -1,6 +1,7 @@
-"""The performance targets of the service and their results: one table a target, from the figures of a comparison.
+"""The performance targets of the service and their results: one table for each target, from a comparison.
 
-Beside each ratio is that of the floors, which are services without any checks. A ratio below theirs is out of reach.
+Each table also has the ratios of floors, which are services without any checks. A target below their ratio cannot be
+reached.
 """
 
 import statistics
@@ -15,13 +16,20 @@ from benchmarks.contenders import CONTENDERS, OURS
 from benchmarks.workloads import WORKLOADS, Workload
 
 ALTERNATIVES = [contender.name for contender in CONTENDERS if contender.name != OURS and not contender.floor]
-MOST_OF_BEST = {"W1": 0.75, "W2": 0.75, "W3": 0.6, "W4": 0.6, "W5": 0.6, "W6": 0.7}  # CPU, of the best alternative's
+MOST_OF_BEST = {
+    "W1": 0.75,
+    "W2": 0.75,
+    "W3": 0.6,
+    "W4": 0.6,
+    "W5": 0.6,
+    "W6": 0.7,
+}  # CPU, as a ratio to the best alternative
 MOST_OF_FLOOR = {"W1": ("bare gunicorn", 1.5)} | dict.fromkeys(("W3", "W4", "W5", "W6"), ("bare socket", 1.25))
 _TIMES = 50
 
 
 def beside_the_best(found: Comparison) -> Iterator[str]:
-    """Ours over the best alternative's, each measure by itself, as Markdown."""
+    """Our ratios to the best alternative, for each measure separately, as Markdown."""
     heads = "workload", "connections", "best alternative", "target", "CPU", "bare Flask", "bare socket"
     yield f"| {' | '.join(heads)} | p99 | time for each answer |\n|{'---|' * 9}"
     for workload, connections in _rows(found):
@@ -41,7 +49,7 @@ def beside_the_best(found: Comparison) -> Iterator[str]:
 
 
 def beside_the_floor(found: Comparison, checks_ms: Mapping[str, float]) -> Iterator[str]:
-    """Ours over the floor's, and bare Flask's over it, as it is and with our checks, as Markdown.
+    """The CPU ratios to a floor of our service, of bare Flask, and of bare Flask with our checks, as Markdown.
 
     `checks_ms` are the milliseconds that the checks of a request take in each workload.
     """
@@ -59,7 +67,7 @@ def beside_the_floor(found: Comparison, checks_ms: Mapping[str, float]) -> Itera
 
 
 def in_base64(found: Comparison) -> Iterator[str]:
-    """What base64 saves, and how near it comes to arithmetic and copies alone, as Markdown."""
+    """The CPU of JSON in comparison with base64, and of base64 with arithmetic and copies alone, as Markdown."""
     heads = "workload", "CPU of JSON / base64", "the same of the bare socket", "base64, ms", "arithmetic and copies, ms"
     yield f"| {' | '.join(heads)} |\n|{'---|' * 5}"
     for workload in WORKLOADS:

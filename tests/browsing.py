@@ -21,7 +21,7 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-quic"),
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # there is no internet
 )
-FRESH = ".result:not(.stale)"  # a result that answers what the form says
+FRESH = ".result:not(.stale)"  # a result for the current state of the form
 REFUSED = re.compile(r"Failed to load resource: the server responded with a status of (\d+)")
 
 
@@ -85,7 +85,7 @@ class Visit:
 
     def settle(self) -> None:
         """Wait for the answer to the current state of the form."""
-        self.page.wait_for_timeout(50)  # until what was done is drawn
+        self.page.wait_for_timeout(50)  # until the change is drawn
         self.page.wait_for_selector(FRESH)
 
     def take(self, example: str) -> None:

@@ -1,4 +1,4 @@
-"""What the tests share: a client of the service in process, and the rule that a CI run skips nothing."""
+"""Shared fixtures, such as an in-process client, and the rule that TESTS_MAY_NOT_SKIP makes skipped tests fail."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ NO_SKIPS = "TESTS_MAY_NOT_SKIP"
 
 @pytest.fixture(scope="session")
 def client() -> FlaskClient:
-    """A client that speaks to the service with its default settings, without a socket."""
+    """A client of the service with its default settings, without a socket."""
     return create_app().test_client()
 
 
@@ -48,7 +48,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser, explorer_address: str) -> Iterator[Visit]:
-    """The explorer, open on a desk's screen; at the end nothing must have been complained of."""
+    """The explorer on a desktop screen. At the end, the console must be empty."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     visited = Visit(context.new_page(), explorer_address).open()
@@ -60,7 +60,7 @@ def visit(browser: Browser, explorer_address: str) -> Iterator[Visit]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Where nothing may be skipped, a skipped test has failed."""
+    """With TESTS_MAY_NOT_SKIP, a skipped test fails."""
     report = yield
     if report.skipped and os.environ.get(NO_SKIPS) and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
@@ -70,7 +70,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
-    """The same for whole files that skip themselves."""
+    """The same for a whole file that is skipped."""
     report = yield
     if report.skipped and os.environ.get(NO_SKIPS):
         report.outcome = "failed"

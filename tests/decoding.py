@@ -1,6 +1,6 @@
 """Documents of many shapes, and the memory that decoding each of them really takes, as a command for a fresh process.
 
-The resident memory of a process has what tracemalloc does not see: the memory of simdjson and of orjson.
+The resident memory of a process includes the memory of simdjson and orjson, which tracemalloc does not see.
 """
 
 import ctypes
@@ -87,7 +87,7 @@ def _status(key: str) -> int:
 
 
 def resident(body: bytes, arrays: frozenset[str]) -> int:
-    """By how much the resident memory of this process is higher at its peak, while a body is decoded."""
+    """The increase of the resident memory of this process, at its peak, while a body is decoded."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5", "ascii")  # the peak begins anew, see proc(5)

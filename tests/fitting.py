@@ -1,4 +1,4 @@
-"""Requests whose shapes fit, made of ones whose shapes need not: what a schema cannot say is put right."""
+"""Make the shapes of a request fit each other, because a JSON Schema cannot require this."""
 
 import base64
 from typing import Any

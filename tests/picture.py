@@ -1,4 +1,4 @@
-"""Draw the README's picture of the explorer anew: `python -m tests.picture` writes docs/explorer.png."""
+"""Take the README's picture of the explorer: `python -m tests.picture` writes docs/explorer.png."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ SIZE = {"width": 1280, "height": 760}  # pixels
 
 
 def main() -> None:
-    """Open the first example in a browser, and keep what it shows."""
+    """Open the first example in a browser, and take a screenshot."""
     with served() as address, chromium() as browser:
         page = browser.new_page(viewport=SIZE, color_scheme="light")
         Visit(page, address).open()

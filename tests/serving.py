@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.configuration.settings import SETTINGS
 
-SECONDS = 30.0  # that anything here may take: much more than it does, for machines that are busy with something else
+SECONDS = 30.0  # seconds: a timeout for everything here, long enough for busy machines
 COMMAND = [str(Path(sys.executable).parent / "chainrule"), "serve"]
 DEFAULTS = {row.name: row.default for row in SETTINGS}
 JSON = {"Content-Type": "application/json"}
@@ -163,8 +163,8 @@ def received(sock: socket.socket) -> tuple[int, dict]:
 class Load:
     """Clients, each of which posts numbers of its own and checks the answer's, on kept connections or on new ones.
 
-    A request that a kept connection ends without a word is sent once more by a new one, as every HTTP client does: the
-    server may close it at the moment when the request is sent. Whatever else is not the right answer is a failure.
+    If a kept connection ends without an answer, the request is sent again on a new one, as every HTTP client does: the
+    server may close a connection while the request is being sent. Any other wrong or missing answer is a failure.
     """
 
     port: int
@@ -217,9 +217,9 @@ class Load:
         connection.close()
 
     def _exchange(self, connection: HTTPConnection, number: float) -> str | None:
-        """What is wrong with the answer, if anything is.
+        """A complaint about the answer; empty if it is right.
 
-        A sample has E = ½ (2 x - 1)² and dE/dw = (2 x - 1) x; for up to 50 that are alike all is exact in float64.
+        A sample has E = ½ (2 x - 1)² and dE/dw = (2 x - 1) x. For up to 50 equal samples, float64 is exact.
         """
         samples = 1 + number % 50
         batch = {"inputs": [[number]] * int(samples), "targets": [[1.0]] * int(samples)}

@@ -1,6 +1,6 @@
-"""Requests with mistakes in them: what is wrong, where the pointer leads, and what the complaint says.
+"""Requests with mistakes: a description of the mistake, the pointer, and the complaint.
 
-Data for every test that posts wrong requests: as they are, padded, compressed, held against the OpenAPI document.
+These are data for tests that post wrong requests: plain, padded, compressed, and validated by the OpenAPI document.
 """
 
 import base64
@@ -17,7 +17,7 @@ Change = Callable[[Body], str]  # a request, as the JSON text of one with a mist
 URL = "/v1/gradients"
 JSON = "application/json"
 
-# 2 inputs, 3 hidden units, 2 outputs, 4 samples. The weight 0.5, of unit 1 to unit 1, stands nowhere else in the text.
+# 2 inputs, 3 hidden units, 2 outputs, 4 samples. The number 0.5, a weight, occurs only once in the text.
 VALID: Body = {
     "network": {
         "layers": [
@@ -37,7 +37,7 @@ def _steps(path: str) -> list[str | int]:
 
 
 def _within(body: Any, steps: list[str | int]) -> Any:
-    """What stands at the end of the steps; objects that are not there yet are made."""
+    """The value at the end of the steps; missing objects are created."""
     for step in steps:
         body = body.setdefault(step, {}) if isinstance(body, dict) else body[step]
     return body
@@ -109,7 +109,7 @@ MISSING = [
 
 KINDS = {"a boolean": True, "a number": 3, "a string": "1.5", "a list": ["x"], "an object": {"x": 1}}
 NUMBERS, NAME = "must be a list of numbers", "must be the name of an activation"
-FIELDS = {  # what each field says that it must be, and the kinds of JSON values that are of the right type
+FIELDS = {  # the type that each field requires, in words, and the kinds of JSON values that have it
     "network": ("must be an object", {"an object"}),
     "network/layers": ("must be a list of layers", {"a list"}),
     "network/weights_layout": ('must be "in_out" or "out_in"', {"a string"}),

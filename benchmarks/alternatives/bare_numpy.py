@@ -1,4 +1,4 @@
-"""Backpropagation as most would write it in NumPy: without checks, and without care for saturated units."""
+"""Backpropagation as it is usually written in NumPy: without checks, and inaccurate for saturated units."""
 
 from dataclasses import dataclass
 from typing import Any

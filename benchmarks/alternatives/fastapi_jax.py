@@ -27,7 +27,7 @@ app = FastAPI()
 
 
 def _loss(names: tuple[str, ...], parameters: Any, nudges: Any, x: Any, t: Any) -> Any:
-    """E and what was passed through; the nudges, all 0, are there to be derived by."""
+    """E and all intermediate values. A nudge is 0, and is added to a value so that E can be derived by this value."""
     passed = []
     for name, (weights, biases), (of_a, of_o) in zip(names, parameters, nudges, strict=True):
         a = x @ weights + biases + of_a
@@ -40,7 +40,7 @@ def _loss(names: tuple[str, ...], parameters: Any, nudges: Any, x: Any, t: Any) 
 
 @partial(jax.jit, static_argnums=0)
 def gradients(names: tuple[str, ...], parameters: Any, x: Any, t: Any) -> Any:
-    """Losses, what was passed through, all slopes, and all derivatives."""
+    """Losses, intermediate values, slopes, and all derivatives."""
     nudges = [(jnp.zeros((len(x), len(biases))),) * 2 for _, biases in parameters]
     derive = jax.value_and_grad(_loss, argnums=(1, 2, 3), has_aux=True)
     (_, (losses, passed)), derivatives = derive(names, parameters, nudges, x, t)
@@ -55,7 +55,7 @@ async def post_gradients(request: Request) -> Response:
     body = await request.body()
     if len(body) > 10_000:
         return await run_in_threadpool(_answer, body)
-    return _answer(body)  # a thread costs more than so small a network
+    return _answer(body)  # a thread would cost more than this small network
 
 
 def _answer(body: bytes) -> Response:

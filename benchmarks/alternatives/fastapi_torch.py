@@ -1,4 +1,4 @@
-"""FastAPI + pydantic + PyTorch, as their manuals have it: models in and out, autograd with gradients retained."""
+"""FastAPI + pydantic + PyTorch, as in their manuals: models for request and answer, and retained gradients."""
 
 from typing import Literal
 

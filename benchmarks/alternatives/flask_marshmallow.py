@@ -1,4 +1,4 @@
-"""Flask + marshmallow + NumPy, plainly: the schemas of the manual, lists of lists of floats, `jsonify`."""
+"""Flask + marshmallow + NumPy without optimization: schemas as in the manual, lists of lists of floats, `jsonify`."""
 
 import numpy as np
 from flask import Flask, Response, jsonify, request

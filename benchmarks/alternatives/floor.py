@@ -1,4 +1,4 @@
-"""The least that the work takes, nothing checked: the fastest parser, bare NumPy, the fastest writer.
+"""The minimal work, without checks: the fastest parser, bare NumPy, the fastest writer.
 
 As a WSGI application under gunicorn it is the floor of a framework; `floor_socket` serves it without one.
 """
@@ -14,14 +14,16 @@ import simdjson
 from benchmarks.alternatives.answer import document
 from benchmarks.alternatives.bare_numpy import Given, gradients
 
-_SMALL = 4096  # bytes; below, lists are read faster than buffers are made
+_SMALL = 4096  # bytes; in smaller bodies, lists are faster than buffers
 
 
 class _Texts:
     """Writes arrays as JSON, each once: one layer's da_dw is the o of the layer below."""
 
     def __init__(self) -> None:
-        self._written: dict[int, tuple[np.ndarray, orjson.Fragment]] = {}  # the array too, so that its id stays taken
+        self._written: dict[
+            int, tuple[np.ndarray, orjson.Fragment]
+        ] = {}  # the array is kept, too, so that its id is not reused
 
     def __call__(self, array: np.ndarray) -> orjson.Fragment:
         if id(array) not in self._written:

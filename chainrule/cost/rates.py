@@ -40,7 +40,7 @@ class Rates:
     derivatives: Mapping[str, Rate]  # of activations: do/da and its product with dE/do
     losses: Mapping[str, Rate]  # value and derivative
     pairs: Mapping[tuple[str, str], Rate]  # loss and activation
-    loss_values: Mapping[str, Rate]  # the value alone, as `verify` needs it, with a look at the borders of a third
+    loss_values: Mapping[str, Rate]  # as in `verify`: values, and distances to borders for a third of the moves
     pair_values: Mapping[tuple[str, str], Rate]
 
     def value(self, activation: str) -> Rate:

@@ -20,12 +20,12 @@ _TOUCH = RATES.work["written"].number
 _LOOK = RATES.work["look"]
 _VERIFIED = RATES.work["verified"]  # what is done once: for the network, and for each layer of it
 _SWEEP = RATES.work["sweep"]  # one layer in one block of parameters: call; a block: row; a parameter: number
-_ARRAYS = 10  # of so many numbers as a block has, and for each parameter 6 moves and their losses
+_ARRAYS = 10  # arrays of a block at a time, besides the moves and losses
 _OF_PARAMETER = 80 * FLOAT
 
 
 def verification(shapes: Sequence[Shape], parameters: Sequence[int], samples: int, loss: LossSpec) -> Work:
-    """All parameters of a network verified; `parameters` are the weights and biases of each layer."""
+    """The work to verify all parameters; `parameters` are the numbers of weights and biases of each layer."""
     once = _VERIFIED.seconds(1, len(shapes), 0)
     seconds = once + ROUNDS * sweep(shapes, parameters, samples, loss)
     peak = _OF_PARAMETER * sum(parameters) + _block_bytes(shapes, parameters, samples, loss)
@@ -129,6 +129,6 @@ def _loss_rate(last: Shape, loss: LossSpec) -> Rate:
     rates = [RATES.pair_value(name, call.row.name) for call in last.calls if call.row.name in paired]
     if not rates or len(last.calls) > 1:
         rates.append(RATES.loss_value(name))
-    look = Rate(call=8 * _LOOK.call, number=2 * _TOUCH)  # on which sides of a border two of six moves leave an output
+    look = Rate(call=8 * _LOOK.call, number=2 * _TOUCH)  # the side of a border, for two of six moves
     rates += [look] * len(loss.loss.borders)
     return Rate(*(sum(getattr(rate, name) for rate in rates) for name in ("call", "row", "number", "peak")))

@@ -217,7 +217,7 @@ def _limits() -> Any:
 def _read(current: Current, schema: StrictSchema, cost_of: Callable[[Any, Posted], Cost]) -> tuple[Any, Cost]:
     """Read the body into core values, predict its cost, and wait for admission. Raises Refusal if over a limit.
 
-    The parsed document ends with this function: numbers in lists are Python objects, which take much memory.
+    The parsed document is freed when this function returns: numbers in lists take much memory.
     """
     limits = _limits()
     with current.stage("decode"):

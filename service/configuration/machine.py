@@ -1,4 +1,4 @@
-"""Detects the resources that the container, or else the machine, gives the service: cores, memory, open files.
+"""Detects the resources of the container or, without a limit, of the machine: cores, memory, open files.
 
 It reads the limits of control groups, versions 1 and 2, from every group up to the root. The lowest limit applies.
 """

@@ -19,7 +19,7 @@ from service.configuration.limits import LIMITS, Limit
 
 PREFIX = "CHAINRULE_"
 
-# What Kubernetes puts into every container beside a service of this name, such as CHAINRULE_PORT=tcp://10.0.0.1:80
+# Variables that Kubernetes adds if a Service has our name, such as CHAINRULE_PORT=tcp://10.0.0.1:80
 _SERVICE_LINK = re.compile(r"CHAINRULE_(SERVICE_(HOST|PORT\w*)|PORT(_\w+)?)")
 
 _MIB = 2**20
@@ -27,10 +27,10 @@ _DAY = 86400  # seconds
 _MOST_WORKERS = 128
 _BUDGET = 0.6  # of the memory: the default of CHAINRULE_MEMORY_BYTES
 _LEAST_BUDGET = 64 * _MIB  # with 48, some examples of GET /v1/limits would be refused even with one sample
-# Memory of the processes beside the budget. Measured in a control group on Python 3.11: 51 MiB for master and admin, 21
-# MiB for each worker that has answered requests of every kind, 17 more while all its connections have large heads.
+# Memory of the processes, in addition to the budget. Measured in a control group on Python 3.11: 51 MiB for master and
+# admin, 21 MiB for each worker after requests of every kind, 17 more while all its connections have large heads.
 _MASTER_BYTES, _WORKER_BYTES = 52 * _MIB, 38 * _MIB
-_OWN_FILES = 100  # files and sockets of a process beside the connections of clients
+_OWN_FILES = 100  # files and sockets of a process, in addition to the connections of clients
 
 _WORK_AND_MEMORY = "CHAINRULE_MAX_WORK_SECONDS and CHAINRULE_MAX_MEMORY_BYTES bound what a request costs"
 _RETIRED_LIMITS = (

@@ -15,7 +15,7 @@ Positions = np.ndarray[Any, np.dtype[np.intp]]
 
 BRACKETS = b"[]{}"
 _PAIRS = (b"[]", b"{}")
-_MARKS = b'[]{}":\\'  # without commas, which are as many as the numbers
+_MARKS = b'[]{}":\\'  # without commas, because there are as many as numbers
 _ALL_BUT = {kept: bytes(set(range(256)) - set(kept)) for kept in (*_PAIRS, BRACKETS, _MARKS)}
 _QUOTE, _BACKSLASH, _COMMA, _NINE = b'"\\,9'  # all marks except the quote have higher codes than the nine
 _LARGE = 4096  # bytes; below, one call of NumPy takes longer than bytes.count
@@ -29,8 +29,8 @@ _ONE_BYTE, _TWO_BYTES = 0xC3, 0xEF  # the highest bytes of UTF-8 in a text whose
 # memory of a process (tests/decoding.py). For a number of 19 bytes orjson takes 68: its copy, a float of 24, 8 in a
 # list, a tree. simdjson takes 44 for it, array included, of which tracemalloc sees 8.
 _PER_VALUE = 60
-_PER_LIST = 100  # beside its values
-_PER_OBJECT = 160  # beside its members
+_PER_LIST = 100  # in addition to its values
+_PER_OBJECT = 160  # in addition to its members
 _PER_MEMBER = 120
 _PER_STRING = 50
 _PER_BYTE = 4  # a parser's copies of the text, and the Python string

@@ -124,7 +124,7 @@ def _line(record: logging.LogRecord) -> bytes:
 
 
 def _fitting(value: str) -> str:
-    """A text in what JSON and a pipe can take; of a long one the end, where the cause stands."""
+    """A text as JSON and a pipe can take it. Only the end of a long text is kept, because it has the cause."""
     if value.isascii() and len(value) <= _LONGEST:
         return value
     data = value.encode("utf-8", "backslashreplace")

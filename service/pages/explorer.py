@@ -1,6 +1,6 @@
 """The explorer: a page at / that shows the gradients of a network, and its files.
 
-The page uses the same endpoints as every other client, and computes nothing that they return.
+The page uses the same endpoints as every other client, and does not compute results itself.
 """
 
 from pathlib import Path

@@ -18,7 +18,7 @@ CLIENT_GONE = Problem(
     "client-gone",
     499,
     "Client gone",
-    "The client closed its connection before its request was answered. No client sees this: it stands in the log.",
+    "The client closed its connection before its request was answered. Only the log has this problem.",
     "Wait for the answer.",
 )
 

@@ -90,7 +90,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         return app
 
     def front(self) -> Front:
-        """What a worker answers with."""
+        """The front that a worker serves."""
         settings = self.settings
         slots = Slots(settings.concurrency, settings.queue, settings.queue_seconds, self.metrics.in_flight)
         self.metrics.start_worker(slots.total)

@@ -15,12 +15,12 @@ from tests.attacks.witness import Report, witness
 from tests.serving import COMMAND, Server, serving
 
 MEMORY = 512 * 2**20  # bytes of all processes of the service
-BUDGET = MEMORY * 6 // 10  # what the service must be told where no cgroup tells it
-SLOWEST = 1.0  # seconds of a small right request, whatever else goes on
+BUDGET = MEMORY * 6 // 10  # CHAINRULE_MEMORY_BYTES, which must be set if there is no cgroup
+SLOWEST = 1.0  # seconds that a small valid request may take during an attack
 LARGEST_REFUSAL = 64 * 1024  # bytes
 REFUSED = frozenset({400, 408, 413, 415, 422, 431, 501, 503})
-_SETTLED = 10.0  # seconds after an attack, in which nothing may be left of it
-NOISE = 1.5  # seconds of CPU: what good clients, health checks and freed memory take more at one time than at another
+_SETTLED = 10.0  # seconds after an attack, within which everything must be freed
+NOISE = 1.5  # seconds of CPU: the variation of good clients, health checks and freed memory
 KEPT = 112 * 2**20  # bytes that two workers may keep after attacks: freed, or in pages that small objects share
 _STATE = "chainrule_requests_in_flight"
 
@@ -31,24 +31,24 @@ class Attack:
 
     name: str
     send: Sender
-    cpu: float  # seconds of all processes of the service at most; the good clients' are not counted
+    cpu: float  # most CPU seconds of all processes of the service, without those for good clients
     statuses: frozenset[int] = REFUSED
-    growth: int = MEMORY  # bytes over those at rest at most
-    seconds: float = 30.0  # that the attackers wait at most
-    alike: bool = False  # whether all answers must say the same
-    problems: frozenset[str] = frozenset()  # the types that a refusal may have, if not any
+    growth: int = MEMORY  # most bytes in addition to those of the idle service
+    seconds: float = 30.0  # most seconds that the attackers wait
+    alike: bool = False  # whether all answers must be equal, apart from their form
+    problems: frozenset[str] = frozenset()  # the allowed types of refusals; empty allows all
 
 
 @dataclass
 class Measured:
-    """What an attack took."""
+    """The measurements of an attack."""
 
     name: str
     answers: list[Answer]
     seen: Report
     cpu: float
     log_lines: int
-    kept: int = 0  # bytes that the service takes some time after it
+    kept: int = 0  # bytes that the service takes some seconds after the attack
 
     def __str__(self) -> str:
         statuses = ", ".join(f"{len(list(some))} x {status}" for status, some in itertools.groupby(self.statuses))
@@ -66,7 +66,7 @@ class Measured:
 
 @dataclass
 class Arena:
-    """A running service, its consumption at rest, and the measurements of all attacks."""
+    """A running service, its consumption when idle, and the measurements of all attacks."""
 
     server: Server
     cgroup: Cgroup | None
@@ -74,9 +74,9 @@ class Arena:
     rest: int = 0  # bytes
     good_cpu: float = 0.0  # seconds of one good request
     measured: list[Measured] = field(default_factory=list)
-    sound: bool = True  # whether all attacks so far were fended off
+    sound: bool = True  # whether no attack has succeeded yet
 
-    def learn(self) -> None:
+    def measure_baseline(self) -> None:
         """Measure the consumption of good clients alone, after the service has answered a few requests."""
         with witness(self.server):
             time.sleep(0.5)
@@ -87,9 +87,9 @@ class Arena:
         self.good_cpu = (self._cpu - before) / seen.answered
         self.rest = seen.peak
 
-    def suffer(self, attack: Attack) -> list[str]:
+    def run(self, attack: Attack) -> list[str]:
         """Run an attack; return every condition that it violates, during it or afterwards."""
-        self.sound = False  # until it is seen to be
+        self.sound = False  # until the conditions have been checked
         found = self._measure(attack)
         self.measured.append(found)
         complaints = [
@@ -115,7 +115,7 @@ class Arena:
         cpu, lines = self._cpu, self._log_lines
         with witness(self.server) as seen:
             answers = attack.send(self.server, time.monotonic() + attack.seconds)
-            time.sleep(0.3)  # for good clients, also where an attack is over at once
+            time.sleep(0.3)  # the good clients need some time, even if the attack ends at once
         cpu = self._cpu - cpu - self.good_cpu * seen.answered
         return Measured(attack.name, answers, seen, cpu, self._log_lines - lines)
 
@@ -130,11 +130,11 @@ class Arena:
 
     def _left(self) -> Iterator[str]:
         if self.cgroup is not None and self.cgroup.kills:
-            yield f"{self.cgroup.kills} processes killed for want of memory"
+            yield f"{self.cgroup.kills} processes killed for lack of memory"
         if self.server.workers != self.workers:
             yield f"the workers are {self.server.workers}, no longer {self.workers}"
         if in_flight := self.server.metric(_STATE):
-            yield f"{in_flight:g} requests are in flight still"
+            yield f"{in_flight:g} requests are still in flight"
         if (taken := memory(self.server.process.pid)) > self.rest + KEPT:
             yield f"{taken / 2**20:.0f} MiB are taken still, of {self.rest / 2**20:.0f} before"
 

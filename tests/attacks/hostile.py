@@ -1,7 +1,7 @@
 """Random mixtures of hostile HTTP, made from a seed: `python -m tests.attacks.hostile [streams] [seed] [--first N]`.
 
 A stream is what one connection sends: requests that are wrong in target, head, framing or body, in one piece or many,
-and how it ends. Whatever is answered has to be an answer of the service: a problem document, and never a 500.
+and how it ends. Every answer must be one that the service gives: a problem document, and never a 500.
 """
 
 import argparse
@@ -27,9 +27,9 @@ from tests.serving import BODY, Server
 SEED = 1
 STATUSES = frozenset({200, 204, 400, 401, 404, 405, 406, 408, 411, 413, 414, 415, 417, 422, 431, 501, 503, 505})
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
-UNREADABLE = -1  # the status of what is no HTTP, or no problem document
+UNREADABLE = -1  # the status of an answer that is not HTTP, or not a problem document
 CPU = 0.1  # seconds of a stream of some requests, on average
-_QUIET = 1.0  # seconds without a byte, after which no answer comes any more
+_QUIET = 1.0  # seconds without a byte, after which no further answer is expected
 _LONGEST = 8.0
 _MOST = 4 * 2**20  # bytes of all answers on one connection
 _AT_ONCE = 16
@@ -181,7 +181,7 @@ class _Received:
         self.file.close = lambda: None  # type: ignore[method-assign]  # the next answer follows
 
     def makefile(self, mode: str) -> io.BytesIO:
-        """The rest of them."""
+        """The remaining bytes, as a file."""
         return self.file
 
 
@@ -234,9 +234,9 @@ def main() -> int:
     asked = parser.parse_args()
     wrong = 0
     with tempfile.TemporaryDirectory() as folder, arena(Path(folder) / "log") as made:
-        made.learn()
+        made.measure_baseline()
         for first in range(asked.first, asked.first + asked.streams, 200):
-            complaints = made.suffer(attack(min(200, asked.first + asked.streams - first), asked.seed, first))
+            complaints = made.run(attack(min(200, asked.first + asked.streams - first), asked.seed, first))
             print("\n".join([str(made.measured[-1]), *complaints]), flush=True)
             wrong += len(complaints)
     return 1 if wrong else 0

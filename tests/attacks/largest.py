@@ -14,7 +14,7 @@ from tests.serving import Server
 
 DEADLINE = 0.5  # CHAINRULE_WORK_SECONDS of the service that is asked
 _PATIENCE = 20.0
-_NEAR = 1.2  # how far apart the largest that is allowed and the smallest that is not may be
+_NEAR = 1.2  # largest ratio of the smallest refused number to the largest allowed number, at the end of a search
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Family:
 
     path: str
     made: Callable[[int], Body]
-    most: int  # to which the number goes
-    slow: bool = False  # whether the largest is so by its time, not by its memory
+    most: int  # the largest number that is tried
+    slow: bool = False  # whether the limit on time, not memory, bounds the largest request
 
 
 FAMILIES: Mapping[str, Family] = {
@@ -44,7 +44,7 @@ FAMILIES: Mapping[str, Family] = {
 
 
 def largest(server: Server, family: Family) -> Body:
-    """The body of the largest allowed request, up to a fifth."""
+    """The body of the largest allowed request, to within a fifth."""
     low, high = 1, family.most
     while low * _NEAR < high:
         middle = int((low * high) ** 0.5)

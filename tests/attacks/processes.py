@@ -75,7 +75,7 @@ class Cgroup:
 
 @contextlib.contextmanager
 def memory_cgroup(limit: int) -> Iterator[Cgroup | None]:
-    """A cgroup with `size` bytes below our own or beside it; None if we cannot create one."""
+    """A cgroup with at most `limit` bytes, below our own or beside it; None if we cannot create one."""
     made = next(filter(None, (_made(folder, limit) for folder in _places())), None)
     try:
         yield made

@@ -1,4 +1,4 @@
-"""The table of attacks. docs/operations.md says what each did to the service before it was fended off."""
+"""The table of attacks. docs/operations.md has the memory that the service takes under some of them."""
 
 import itertools
 
@@ -22,16 +22,16 @@ from tests.attacks.senders import Crowd, Forms, Leavers, Posts, Raw, SlowReaders
 
 GRADIENTS, EXPLANATIONS, CHECKS = "/v1/gradients", "/v1/explanations", "/v1/gradient-checks"
 ANY = REFUSED | {200}
-OVER = frozenset({"limit-exceeded", "overloaded", "too-large"})  # the problems of a request that is right but large
+OVER = frozenset({"limit-exceeded", "overloaded", "too-large"})  # the problems of a request that is valid but large
 REFUSAL = 0.05  # CPU seconds of refusing a body of up to 100 kB
-WORK = 12.0  # CPU seconds of one request that is within the limits: the limit's ten, and some for another machine
+WORK = 12.0  # CPU seconds of one request within the limits: the limit is ten, and machines differ
 
 _MEGABYTE = 2**20
 _ANNOUNCED = head(GRADIENTS, "Content-Length: 5000")
 _LONG_HEAD = long_head(GRADIENTS, "Content-Length: 600000")
 _IN_CONNECTIONS = (
     48 * _MEGABYTE
-)  # of 2,200 clients of two workers: 10 kB each, large heads and what waits to be counted
+)  # of 2,200 clients of two workers: 10 kB each, large heads, and body bytes that are not yet counted
 _CHUNKED = head(GRADIENTS, "Transfer-Encoding: chunked") + b"5000\r\n"
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from tests.attacks.bodies import Body, chunked, coded, padded
 from tests.serving import Server
 
-READ = 65536  # bytes at a time; of an answer no more is kept
+READ = 65536  # bytes read at a time, and the most that is kept of an answer
 PATHS = ("/v1/gradients", "/v1/explanations", "/v1/gradient-checks")
 
 
@@ -29,7 +29,7 @@ class Answer:
     status: int
     seconds: float
     size: int = 0  # bytes of the body
-    text: bytes = b""  # the beginning of it
+    text: bytes = b""  # the beginning of the body
 
     @property
     def document(self) -> Any:
@@ -53,7 +53,7 @@ class Answer:
         return f"{self.status} after {self.seconds:.1f} s, {self.size} bytes: {self.text[:300].decode('latin-1')}"
 
 
-Sender = Callable[[Server, float], list[Answer]]  # until when, by time.monotonic
+Sender = Callable[[Server, float], list[Answer]]  # the second argument is the end of the attack, by time.monotonic
 
 
 def head(path: str, *lines: str) -> bytes:
@@ -82,7 +82,7 @@ def exchange(server: Server, pieces: Iterable[bytes], until: float) -> Answer:
     try:
         with server.socket() as sock:
             sock.settimeout(max(until - start, 0.1))
-            with contextlib.suppress(ConnectionError):  # it may have been refused already
+            with contextlib.suppress(ConnectionError):  # the server may have refused it already
                 for piece in pieces:
                     sock.sendall(piece)
             return _read(sock, start)
@@ -112,7 +112,7 @@ class Posts:
     at_once: bool = True
 
     def __call__(self, server: Server, until: float) -> list[Answer]:
-        """What the answers are."""
+        """Send the requests; return the answers."""
         body = self.body()
 
         def post(_: int) -> Answer:
@@ -130,7 +130,7 @@ class Forms:
     body: Body
 
     def __call__(self, server: Server, until: float) -> list[Answer]:
-        """What the answers are."""
+        """Send the requests; return the answers."""
         plain, large = self.body(), padded(self.body)()
         forms = [(plain, None, 0), (plain, "gzip", 0), (plain, None, 7)]
         forms += [(large, None, 0), (large, "gzip", 0), (large, "zstd", 1000), (large, None, 1000)]
@@ -144,7 +144,7 @@ class Raw:
     pieces: tuple[bytes, ...]
 
     def __call__(self, server: Server, until: float) -> list[Answer]:
-        """What the answers are."""
+        """Send the requests; return the answers."""
         return [exchange(server, [piece], until) for piece in self.pieces]
 
 
@@ -155,10 +155,10 @@ class Crowd:
     beginning: bytes
     per_worker: int = 1100
     seconds: float = 2.0
-    pause: float = 0.001  # between two connections: how many are open is what counts, not how fast they come
+    pause: float = 0.001  # seconds between two connections; their number matters, not their rate
 
     def __call__(self, server: Server, until: float) -> list[Answer]:
-        """Nothing that is answered is asked."""
+        """Send the beginnings. No request is complete, so there are no answers."""
         with contextlib.ExitStack() as stack:
             for _ in connections(server, self.per_worker * len(server.workers), stack, self.beginning):
                 time.sleep(self.pause)
@@ -172,7 +172,7 @@ def connections(server: Server, count: int, stack: contextlib.ExitStack, beginni
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     for _ in range(count):
         sock = stack.enter_context(server.socket())
-        with contextlib.suppress(ConnectionError):  # it may be closed already
+        with contextlib.suppress(ConnectionError):  # the server may have closed it already
             sock.sendall(beginning)
         yield sock
 
@@ -187,7 +187,7 @@ class SlowReaders:
     seconds: float = 8.0
 
     def __call__(self, server: Server, until: float) -> list[Answer]:
-        """Nobody reads to the end."""
+        """Read slowly. No answer is read to its end, so none is returned."""
         request = b"".join(message(self.path, self.body()))
         with contextlib.ExitStack() as stack:
             socks = []
@@ -197,10 +197,10 @@ class SlowReaders:
                 with contextlib.suppress(ConnectionError):
                     sock.sendall(request)
                 socks.append(sock)
-            self._sip(socks, min(until, time.monotonic() + self.seconds))
+            self._read_a_little(socks, min(until, time.monotonic() + self.seconds))
         return []
 
-    def _sip(self, socks: list[socket.socket], until: float) -> None:
+    def _read_a_little(self, socks: list[socket.socket], until: float) -> None:
         poll = select.poll()
         by_number = {sock.fileno(): sock for sock in socks}
         for sock in socks:
@@ -225,7 +225,7 @@ class Leavers:
     coding: str | None = None
 
     def __call__(self, server: Server, until: float) -> list[Answer]:
-        """Nobody stays for the answer."""
+        """Send, wait and reset. The clients do not wait for answers, so there are none."""
         request = b"".join(message(self.path, self.body(), self.coding))
         with contextlib.ExitStack() as stack:
             for sock in connections(server, self.times, stack, request):
@@ -246,6 +246,6 @@ class Together:
     senders: tuple[Sender, ...]
 
     def __call__(self, server: Server, until: float) -> list[Answer]:
-        """What the answers to all of them are."""
+        """Run all attacks; return all answers."""
         with ThreadPoolExecutor(len(self.senders)) as pool:
             return [answer for answers in pool.map(lambda s: s(server, until), self.senders) for answer in answers]

@@ -15,8 +15,8 @@ from tests.attacks.arena import MEMORY
 from tests.attacks.processes import memory_cgroup, session
 from tests.serving import COMMAND, environment, free_port
 
-SECONDS = 1.0  # beside those that the command takes to tell its settings
-LONGEST = 20.0  # seconds to wait for the end of what does not end
+SECONDS = 1.0  # in addition to those that `chainrule config` takes
+LONGEST = 20.0  # seconds to wait for a start that does not end
 CROWD = 40  # processes of a start that is not refused; more are not waited for
 ENDED = 0.5  # seconds after the first process in which the others must have ended
 
@@ -61,7 +61,7 @@ def usual() -> float:
 
 
 @pytest.mark.parametrize("made", STARTS.values(), ids=STARTS)
-def test_a_start_that_cannot_succeed_says_why_and_ends(usual: float, tmp_path: Path, made: Made) -> None:
+def test_a_start_that_cannot_succeed_ends_with_the_reason(usual: float, tmp_path: Path, made: Made) -> None:
     """Numbers out of bounds are refused, too: 99999999999 workers must not be started."""
     error = tmp_path / "stderr"
     with ExitStack() as stack:

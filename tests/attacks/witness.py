@@ -18,8 +18,8 @@ from tests.serving import Load, Server
 
 PATIENCE = 5.0  # seconds; a good client that waits longer for an answer gives up, and that is a failure
 _PAUSE = 0.1  # seconds between two requests of a client
-_POLL = 0.05  # seconds between two looks at the memory
-_BEAT = 0.01
+_POLL = 0.05  # seconds between two measurements of the memory
+_TICK = 0.01
 _TREE = Path(__file__).parents[2]
 
 
@@ -31,32 +31,32 @@ class Report:
     slowest: float = 0.0  # seconds of an exchange
     failures: list[str] = field(default_factory=list)
     peak: int = 0  # bytes
-    late: float = 0.0  # seconds by which this process was kept from running: what the machine adds to every answer
+    late: float = 0.0  # longest delay of this process in seconds: the machine delays answers by as much
 
 
 def watch(port: int, pid: int, stop: threading.Event) -> Report:
-    """Post on kept and new connections, and measure the memory, until told to stop."""
+    """Post on kept and new connections, and measure the memory, until `stop` is set."""
     seen = Report()
-    beat = threading.Thread(target=_beat, args=(seen, stop))
-    beat.start()
+    delays = threading.Thread(target=_measure_delay, args=(seen, stop))
+    delays.start()
     kept = Load(port, clients=2, pause=_PAUSE, patience=PATIENCE)
     new = Load(port, clients=2, pause=_PAUSE, patience=PATIENCE, keep=False)
     with kept, new:
         while not stop.is_set():
             seen.peak = max(seen.peak, memory(pid))
             stop.wait(_POLL)
-    beat.join()
+    delays.join()
     seen.answered = kept.answered + new.answered
     seen.slowest = max(kept.slowest, new.slowest)
     seen.failures = (kept.failures + new.failures)[:10]
     return seen
 
 
-def _beat(seen: Report, stop: threading.Event) -> None:
+def _measure_delay(seen: Report, stop: threading.Event) -> None:
     while not stop.is_set():
         start = time.monotonic()
-        time.sleep(_BEAT)
-        seen.late = max(seen.late, time.monotonic() - start - _BEAT)
+        time.sleep(_TICK)
+        seen.late = max(seen.late, time.monotonic() - start - _TICK)
 
 
 @contextmanager

@@ -108,7 +108,7 @@ BIG = 1e200
             "dot_product",
             NonFinite("dE_dx", np.inf, sample=0, unit=0),
         ),
-        (  # a loss that the outputs have no shares of: 1 + 1e308 + 1e308
+        (  # a loss that is not a sum over the outputs: 1 + 1e308 + 1e308
             [dense([[-1e308, 1e308]], "identity")],
             [[0.0], [1.0]],
             [[1.0, 0.0], [1.0, 0.0]],
@@ -133,7 +133,7 @@ def test_an_undefined_loss_is_located_in_its_sample() -> None:
     assert np.isnan(found.value)
 
 
-def test_a_step_that_leaves_float64_is_located() -> None:
+def test_a_step_beyond_float64_is_located() -> None:
     """w - 1e308 · dE/dw, for a weight and for a bias."""
     network = Network((dense([[1.0, 1.0]], "identity"),))
     result = gradients(network, np.array([[1e3]]), np.array([[1e3, 1e5]]), loss_spec("half_squared_error"))
@@ -218,8 +218,8 @@ def test_outputs_on_a_losss_kink_are_found(
     assert all(border in spec.loss.borders for _, _, border in found)
 
 
-def test_numbers_whose_sum_is_beyond_float64_are_finite_all_the_same() -> None:
-    """The sum is only a first look: 1e308 and 1e308 are two finite numbers."""
+def test_finite_numbers_with_an_infinite_sum_are_finite() -> None:
+    """The sum is only a first test: 1e308 and 1e308 are two finite numbers."""
     result = _run([dense([[1.0]], "identity")], [[1e308]], [[1e308]])
     assert float(result.layers[0].a.sum()) + float(result.outputs.sum()) == np.inf
     assert first_non_finite(result) is None

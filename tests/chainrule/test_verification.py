@@ -94,7 +94,7 @@ def _verified(activation: Any, weights: Any, targets: Any, loss: str = "dot_prod
         ("percentage_error", [3.0, 2.0], [2.0, 2.0], 1),
         ("hinge", [1.0, -1.0, 1.0], [1.0, -1.0, -1.0], 2),
         ("categorical_hinge", [0.5, 0.5, 1.0], [0.0, 0.0, 1.0], 2),  # two are largest; the third moves neither
-        ("cosine_similarity", [0.0, 0.0], [0.3, 0.4], 2),  # which has no direction, and any other beside it
+        ("cosine_similarity", [0.0, 0.0], [0.3, 0.4], 2),  # the zero vector has no direction, and any step gives it one
         ("categorical_hinge", [0.5, 0.25, 1.5], [0.0, 0.0, 1.0], 2),  # just 0, and the second is far from the largest
     ],
 )
@@ -134,7 +134,7 @@ def test_a_unit_that_rests_on_a_kink_does_not_disturb_the_others() -> None:
 
 
 def _found(rng: np.random.Generator, hidden: str, last: str, loss: LossSpec) -> Verification:
-    """Two layers, 3 to 3 to 4 units, with small whole and half numbers, whose sums are often on a kink."""
+    """Two layers, 3 to 3 to 4 units, with small whole and half numbers, so that sums are often on a kink."""
     network = Network(
         (
             dense(rng.integers(-2, 3, (3, 3)), hidden, rng.integers(-2, 3, 3) / 2),
@@ -184,7 +184,7 @@ def test_networks_of_every_loss_agree_or_leave_out_what_is_near_a_kink(name: str
     assert bool(left_out) == (bool(row.borders) and name != "cosine_similarity")  # all four outputs would have to be 0
 
 
-def test_the_answer_holds_the_verification_where_it_was_asked_for(client: FlaskClient) -> None:
+def test_the_answer_has_the_verification_if_requested(client: FlaskClient) -> None:
     """method, checked, left_out, max_relative_error, worst; without `verify`, no `verification`."""
     body = {
         "network": {"layers": [{"activation": "tanh", "weights": [[0.5], [1.0]], "biases": [0.25]}]},
@@ -211,7 +211,7 @@ def test_a_step_that_ends_on_a_jump_is_made_shorter() -> None:
     assert found.worst.numeric == 0.0
 
 
-def test_a_kink_that_is_near_is_stepped_short_of() -> None:
+def test_the_step_is_shortened_until_it_does_not_reach_a_near_kink() -> None:
     """A relu at a = 1e-6 has the slope 1; a step of 7e-4 would find 0.5. On the kink there is none."""
     found = _verified("relu", [[1e-6, -1e-6, 0.0]], [[1.0, 1.0, 1.0]])
     assert (found.checked, found.left_out) == (2, 1)
@@ -220,7 +220,7 @@ def test_a_kink_that_is_near_is_stepped_short_of() -> None:
 
 
 @pytest.mark.parametrize("size", [1e-9, 1e-3, 1e3, 1e9])
-def test_the_step_goes_by_the_size_of_the_input(size: float) -> None:
+def test_the_step_depends_on_the_size_of_the_input(size: float) -> None:
     """tanh(w·x + b), with x = 1e-9 or 1e9 and w = 1/x: both derivatives are right to a relative 1e-10."""
     network = Network((dense([[0.5 / size]], "tanh", [0.25]),))
     x, t, loss = np.array([[size]]), np.array([[0.3]]), loss_spec("half_squared_error")
@@ -251,14 +251,14 @@ def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return passes
 
 
-def test_a_kink_costs_no_more_than_three_rounds(sweeps: list[int]) -> None:
+def test_a_kink_takes_no_more_than_three_rounds(sweeps: list[int]) -> None:
     """400 units of relu on their kink: two steps of 6 passes for each, and 2 passes for each of three shorter ones."""
     found = _verified("relu", [[0.0] * 400], [[1.0] * 400])
     assert (found.checked, found.left_out) == (0, 400)
     assert sum(sweeps) == 400 * (6 + 6 + 3 * 2)
 
 
-def test_nothing_is_tried_twice_where_one_step_does(sweeps: list[int]) -> None:
+def test_smooth_parameters_take_one_step_each(sweeps: list[int]) -> None:
     """tanh of three units: six passes for each, in one sweep."""
     _verified("tanh", [[0.5, -1.0, 0.2]], [[1.0, 0.3, -2.0]])
     assert sweeps == [18]
@@ -291,8 +291,10 @@ def test_steps_in_one_sweep_give_what_they_give_one_by_one(activation: str, monk
 
 
 def test_random_networks_of_all_kinds_are_verified_to_many_digits() -> None:
-    """Of 60 of the whole catalogue, with numbers from 1e-8 to 1e3 in them: the worst derivative of most is right to
-    1e-8. Left are two at most, and those too small to show in E: its rounding, 1e-16, over a step of 7e-4."""
+    """60 networks of the whole catalogue, with numbers from 1e-8 to 1e3: the worst derivative of most is right to 1e-8.
+
+    At most two are exceptions, besides derivatives too small to change E beyond its rounding, 1e-16, in a step of 7e-4.
+    """
     rng, errors = Random(5), []
     while len(errors) < 60:
         asked = GradientRequestSchema().load(mutator.request(rng))
@@ -334,8 +336,8 @@ def test_right_gradients_agree(activation: str) -> None:
             assert (found.disagreeing, found.worst_beyond_noise) == (0, None)
 
 
-def test_twenty_sigmoids_agree_within_a_noise_that_is_said() -> None:
-    """Derivatives of the first layer are 1e-10 or less, of a loss near 1: off by thousandths, which the noise says."""
+def test_twenty_sigmoids_agree_within_the_reported_noise() -> None:
+    """Derivatives of 1e-10 or less, of a loss near 1, are off by thousandths; the noise is as large."""
     network, result, t = _of_layers([3] * 21, "sigmoid", 0, LOSS_OF_SQUARES)
     found = verify(network, result.layers, t, LOSS_OF_SQUARES)
     assert found.worst is not None
@@ -438,8 +440,8 @@ def test_a_wave_that_is_shorter_than_the_last_bit_of_its_argument_is_not_called_
     assert verify(network, (wrong,), targets, loss).disagreeing == 1
 
 
-def test_a_wrong_derivative_beside_a_bend_is_not_taken_for_waves() -> None:
-    """A slope that bends at w: shorter steps come closer, so that a derivative of 0 in place of 1 is told."""
+def test_a_wrong_derivative_beside_a_bend_is_not_mistaken_for_noise() -> None:
+    """A slope that bends at w: shorter steps come closer, so a derivative of 0 in place of 1 is reported."""
     network = Network((dense([[0.0, 1e-3]], "elu"),))
     inputs, targets, loss = np.ones((1, 1)), np.array([[1.0, 1.0]]), loss_spec("dot_product")
     (layer,) = gradients(network, inputs, targets, loss).layers

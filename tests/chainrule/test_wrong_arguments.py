@@ -30,7 +30,7 @@ class Foreign:
     """Something that no function of the core takes."""
 
 
-# Each would be right at its place but for one thing. `None` is not among them: some arguments may be None.
+# Each would be right in its place except for one thing. `None` is not among them: some arguments may be None.
 NO_OBJECTS: list[Any] = [
     "mse",
     b"mse",
@@ -215,8 +215,8 @@ def _assert_refused(function: str, argument: str, wrong: Any) -> None:
 
 
 @pytest.mark.parametrize("function", RIGHT)
-def test_the_right_arguments_are_taken(function: str) -> None:
-    """But for one argument each, they are those of the wrong calls below."""
+def test_the_right_arguments_are_accepted(function: str) -> None:
+    """Each wrong call below differs from these in one argument."""
     call, right = RIGHT[function]
     call(**right)
 
@@ -240,7 +240,7 @@ _ARRAYS = arrays(
 
 @settings(deadline=None)
 @given(st.sampled_from([call.values for call in _calls()]), _ANYTHING | _ARRAYS)
-def test_anything_at_any_place_is_taken_or_refused(call: Any, value: Any) -> None:
+def test_any_argument_is_accepted_or_refused(call: Any, value: Any) -> None:
     """What is not refused with a ValueError gives a result without an infinite number or NaN."""
     function, argument = call
     compute, right = RIGHT[function]
@@ -256,7 +256,7 @@ def test_anything_at_any_place_is_taken_or_refused(call: Any, value: Any) -> Non
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.longdouble, ">f8", "<f4", np.uint8])
-def test_real_numbers_of_any_type_and_order_are_taken(kind: Any) -> None:
+def test_real_numbers_of_any_type_and_order_are_accepted(kind: Any) -> None:
     """Short and long numbers, bytes in the other order, rows in any order in memory, subclasses, lists."""
     x, t = X.astype(kind), T.astype(kind)
     for given_x, given_t in ((x, t), (np.asfortranarray(x), t), (np.repeat(x, 2, axis=1)[:, ::2], t), (x.tolist(), t)):
@@ -280,7 +280,7 @@ def test_gradients_of_another_number_of_layers_are_refused(function: str, layers
         call(**right | {"layers": layers})
 
 
-def test_the_place_of_a_number_that_is_not_finite_is_told() -> None:
+def test_the_message_names_the_place_of_a_number_that_is_not_finite() -> None:
     """Among few numbers, and among many."""
     for samples in (2, 1000):
         x = np.ones((samples, 2))
@@ -289,13 +289,13 @@ def test_the_place_of_a_number_that_is_not_finite_is_told() -> None:
             gradients(SQUARE, x, np.ones((samples, 2)), SQUARES)
 
 
-def test_a_loss_that_takes_few_values_takes_no_others() -> None:
+def test_a_loss_for_certain_targets_refuses_others() -> None:
     """A hinge would count a target of 0.5 as half a sample."""
     with pytest.raises(ValueError, match=r"targets of hinge must be -1 or 1, not 0\.5"):
         gradients(SQUARE, X, [[1.0, 0.5], [1.0, -1.0]], loss_spec("hinge"))
 
 
-def test_a_result_of_equal_layers_is_taken() -> None:
+def test_a_result_of_an_equal_network_is_accepted() -> None:
     """A network that is made anew from the same numbers is the same; one with another activation is not."""
     again = Network((dense(np.eye(2), "tanh", [0.5, 0.5]), dense(np.eye(2), "sigmoid")))
     assert explain(again, RESULT, T, SQUARES, WEIGHT).value == RESULT.layers[1].dE_dw[0, 0]

@@ -1,12 +1,13 @@
 """Which changes of the OpenAPI document break a client that was written against the published one.
 
-A client may go on to send what it sent, and must understand what it gets:
+A client may continue to send its requests, and must understand the answers:
 
-    request     what was allowed is allowed, and means the same
-    answer      what was promised is there, and is of no type that it was not of
+    request     what was allowed is still allowed, and means the same
+    answer      what was promised is still there, and has no new type
 
 Further paths, statuses, media types, optional members of requests, members of answers, words of an enum, objects among
-alternatives are additions. Keyword by keyword: what says the same in other words counts as a break, to be looked at.
+alternatives are additions. The comparison is keyword by keyword.
+The same meaning in other keywords counts as a break, for a person to review.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ WALKED = {
     *UPPER,
     *CHOICES,
 }
-BY_NAME = {"properties", "schemas", "headers", "responses"}  # below which keys are names, and no keywords
+BY_NAME = {"properties", "schemas", "headers", "responses"}  # below these, keys are names and not keywords
 SAYS_NOTHING = {"description", "title", "example", "examples", "discriminator", "deprecated"}
 TYPES = {"string", "number", "integer", "boolean", "object", "array", "null"}
 
@@ -41,7 +42,7 @@ def breaks(published: Schema, present: Schema) -> list[str]:
 
 
 def without_words(document: Any) -> Any:
-    """A document without what only people read: so small, a snapshot changes only where the contract does."""
+    """A document without the texts for people, so that a snapshot changes only with the contract."""
     if isinstance(document, list):
         return [without_words(item) for item in document]
     if not isinstance(document, dict):
@@ -166,7 +167,7 @@ class _Comparison:
             yield f"{where}: takes no further members now"
 
     def types(self, schema: Schema, document: Schema) -> set[str]:
-        """The types that a schema lets pass, in whichever alternative; a number may be an integer."""
+        """The types that any alternative of a schema allows; a number may be an integer."""
         schema = _resolved(schema, document)
         alternatives = _alternatives(schema)
         if alternatives != [schema]:
@@ -183,7 +184,7 @@ class _Comparison:
 
 
 def _resolved(schema: Schema, document: Schema) -> Schema:
-    """What a reference leads to, with what stands beside it."""
+    """The target of a reference, combined with the keywords beside it."""
     while "$ref" in schema:
         target: Any = document
         for step in schema["$ref"].removeprefix("#/").split("/"):

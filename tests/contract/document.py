@@ -11,7 +11,7 @@ WRITTEN = Path(__file__).parents[2] / "docs" / "openapi.json"
 
 
 def main() -> None:
-    """Write it anew, for people to read and for other tools."""
+    """Write the document, for people and for other tools."""
     document = json.loads(encode(openapi_document(create_app())))
     WRITTEN.write_text(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
 

@@ -1,4 +1,4 @@
-"""Faults to be planted in files outside of the three rooms."""
+"""Faults to be planted in files outside of the three packages."""
 
 from tests.faults.fault import Fault
 from tests.faults.suites import ATTACKS
@@ -26,21 +26,21 @@ FAULTS: tuple[Fault, ...] = (
         ATTACKS,
     ),
     Fault(
-        "what is no problem document passes for one",
+        "an answer that is no problem document is accepted",
         "tests/attacks/hostile.py",
         "if is_problem or response.status < 400",
         "if is_problem or response.status < 600",
         ATTACKS,
     ),
     Fault(
-        "the fuzzer takes every refusal for a quick one",
+        "the fuzzer does not detect slow refusals",
         "tests/fuzz/run.py",
         "seconds = time.thread_time() - start",
         "seconds = start - start",
-        ("tests/repository/test_fuzz.py::test_a_refusal_that_takes_long_is_found",),
+        ("tests/repository/test_fuzz.py::test_a_slow_refusal_is_detected",),
     ),
     Fault(
-        "the fuzzer lets large refusals pass",
+        "the fuzzer does not detect large refusals",
         "tests/fuzz/checker.py",
         "if len(answer.body) > LARGEST_REFUSAL:",
         "if len(answer.body) > 2 * LARGEST_REFUSAL:",
@@ -54,35 +54,35 @@ FAULTS: tuple[Fault, ...] = (
         ("tests/repository/test_deploy.py",),
     ),
     Fault(
-        "the container is smaller than what the service takes",
+        "the container has less memory than the service needs",
         "docker-compose.yml",
         "  mem_limit: 512m\n  memswap_limit: 512m",
         "  mem_limit: 128m\n  memswap_limit: 128m",
         ("tests/repository/test_deploy.py",),
     ),
     Fault(
-        "the pod is promised less memory than its budget",
+        "the pod requests less memory than its budget",
         "deploy/kubernetes/base/deployment.yaml",
         'requests: {cpu: "1", memory: 512Mi}',
         'requests: {cpu: "1", memory: 256Mi}',
         ("tests/repository/test_deploy.py",),
     ),
     Fault(
-        "the front opens more connections than a replica keeps",
+        "the proxy opens more connections than a replica keeps",
         "deploy/haproxy/haproxy.cfg",
         "default-server maxconn 900 ",
         "default-server maxconn 2000 ",
         ("tests/repository/test_deploy.py",),
     ),
     Fault(
-        "the front takes smaller bodies than the service",
+        "the proxy accepts smaller bodies than the service",
         "deploy/haproxy/haproxy.cfg",
         "gt 33554432 }",
         "gt 16777216 }",
         ("tests/repository/test_deploy.py",),
     ),
     Fault(
-        "an alert asks for a metric that is not there",
+        "an alert uses a metric that does not exist",
         "deploy/observe/alerts.yml",
         'chainrule_http_requests_total{code="500"}',
         'chainrule_requests_total{code="500"}',

@@ -1,7 +1,7 @@
-"""Plants every fault of the table, one at a time, and says which test catches it: `python -m tests.faults.plant`.
+"""Plants every fault of the table, one at a time, and prints the test that catches it: `python -m tests.faults.plant`.
 
-Works on copies of the tree: the tree itself is never written to. The exit code is 1 where a fault lives, where its text
-is not in the source exactly once, where its tests did not run, or where the table has shrunk below 40.
+It works on copies of the repository, and never writes to the repository itself. The exit code is 1 if a fault is not
+caught, if its text is not in the source exactly once, if its tests did not run, or if the table has fewer than 40 rows.
 """
 
 import argparse
@@ -21,15 +21,15 @@ from tests.faults.fault import Fault
 from tests.faults.faults import FAULTS
 
 FEWEST = 40
-LONGEST = 300  # seconds; a planted fault may loop for ever
+LONGEST = 300  # seconds; a planted fault may cause an endless loop
 _TREE = Path(__file__).resolve().parents[2]
 _NOT_COPIED = shutil.ignore_patterns(".[!d]*", "__pycache__", "node_modules", "build", "dist")  # .dockerignore is
-_PASSED, _FAILED = 0, 1  # pytest's exit codes; any other says that tests did not run
+_PASSED, _FAILED = 0, 1  # pytest's exit codes; with any other, tests did not run
 _FIRST_FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+(?: \S+)*?)(?: - .*)?$", re.MULTILINE)
 
 
 def run(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A Python in the copy that imports the copy's packages. No bytecode: its time stamps are too coarse for us."""
+    """Run Python in the copy, with its packages. No bytecode: its time stamps are too coarse for quick changes."""
     environment = os.environ | {
         "PYTHONPATH": str(copy),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -42,12 +42,12 @@ def run(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def run_tests(copy: Path, tests: tuple[str, ...], *options: str) -> subprocess.CompletedProcess[str]:
-    """pytest in the copy."""
+    """Run pytest in the copy."""
     return run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "-m", "", *options, *tests)
 
 
 def copy_of_the_tree(folder: Path) -> Path:
-    """A copy of the tree under `folder`. Raises SystemExit where Python would import the packages from elsewhere."""
+    """Copy the repository to `folder`. Raises SystemExit if Python would import the packages from elsewhere."""
     copy = folder / "tree"
     shutil.copytree(_TREE, copy, ignore=_NOT_COPIED)
     asked = "import chainrule, schemas, service\nfor package in chainrule, schemas, service: print(package.__file__)"
@@ -58,7 +58,7 @@ def copy_of_the_tree(folder: Path) -> Path:
 
 
 def stale(fault: Fault, tree: Path = _TREE) -> str:
-    """Why a fault cannot be planted, or nothing: its text must be in its file exactly once, and must change."""
+    """The reason why a fault cannot be planted; empty if its text is in its file exactly once, and changes."""
     times = (tree / fault.file).read_text("utf-8").count(fault.old)
     if times != 1:
         return f"its text is {times} times in {fault.file}, not once"
@@ -67,7 +67,7 @@ def stale(fault: Fault, tree: Path = _TREE) -> str:
 
 @contextmanager
 def planted(fault: Fault, copy: Path) -> Iterator[None]:
-    """The copy with the fault in it; afterwards as it was."""
+    """Plant the fault in the copy within this context, and restore the file at its end."""
     file = copy / fault.file
     sound = file.read_text("utf-8")
     file.write_text(sound.replace(fault.old, fault.new), "utf-8")
@@ -78,7 +78,7 @@ def planted(fault: Fault, copy: Path) -> Iterator[None]:
 
 
 def verdict(fault: Fault, copy: Path) -> tuple[bool, str]:
-    """Whether the fault is caught, and by which test, or else what came of it."""
+    """Whether the fault is caught, and the test that catches it, or the reason."""
     if why := stale(fault, copy):
         return False, f"STALE   {why}"
     with planted(fault, copy):
@@ -96,7 +96,7 @@ def verdict(fault: Fault, copy: Path) -> tuple[bool, str]:
 
 
 def _sound(copy: Path, faults: list[Fault]) -> None:
-    """Exit where the tests fail without any fault: then a failure would say nothing about one."""
+    """Exit if the tests fail without any fault: then their failure would not show that they catch one."""
     tests = tuple(dict.fromkeys(test for fault in faults for test in fault.tests))
     result = run_tests(copy, tests, "-x")
     if result.returncode != _PASSED:
@@ -104,7 +104,7 @@ def _sound(copy: Path, faults: list[Fault]) -> None:
 
 
 def plant_all(faults: list[Fault], jobs: int) -> int:
-    """Plant each of the faults, and print a line for it. How many were not caught."""
+    """Plant each of the faults, and print a line for it; return the number that was not caught."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
         copies: queue.SimpleQueue[Path] = queue.SimpleQueue()
         for number in range(jobs):

@@ -1,4 +1,4 @@
-"""The tests that the rows of planted faults name more than once."""
+"""Names for sets of tests that several rows of planted faults use."""
 
 ATTACKS = ("tests/repository/test_attacks.py",)
 EXPLAIN = ("tests/chainrule/derivation/test_explain.py",)
@@ -34,19 +34,19 @@ PIECES = (
 CONNECTIONS = ("tests/service/server/test_connections.py",)
 HEADS = ("tests/service/server/test_request_head.py",)
 MODULES = ("tests/service/pages/test_explorer_modules.py",)
-OPENAPI = tuple(  # without the test that any change of the document fails
+OPENAPI = tuple(  # without the test that fails for any change of the document
     f"tests/service/api/test_openapi.py::test_{name}"
     for name in (
         "every_row_of_the_tables_has_its_own_schema",
         "an_object_of_one_row_is_of_no_other",
         "the_request_is_described_as_the_schemas_read_it",
         "what_the_document_refuses_the_service_refuses",
-        "every_problem_is_told_with_its_status",
+        "every_problem_is_documented_with_its_status",
         "every_example_runs_and_is_answered_as_shown",
-        "a_factor_beyond_float64_and_warnings_are_told",
-        "every_refusal_is_told",
-        "every_form_of_the_answer_is_told",
-        "every_other_answer_is_told",
+        "a_factor_beyond_float64_and_warnings_are_documented",
+        "every_refusal_is_documented",
+        "every_form_of_the_answer_is_documented",
+        "every_other_answer_is_documented",
     )
 )
 CURVE = ("tests/service/api/test_curve.py",)
@@ -66,7 +66,7 @@ MIXED = (
 
 
 def page(*names: str) -> tuple[str, ...]:
-    """Tests in a browser, which are slow: only those that are meant."""
+    """Single tests in a browser, because all of them would be slow."""
     return tuple(f"tests/service/pages/test_explorer_page.py::test_{name}" for name in names)
 
 
@@ -75,27 +75,27 @@ def digits(test: str, row: str) -> tuple[str, ...]:
 
 
 def value(row: str) -> tuple[str, ...]:
-    """What judges the values of an activation of single units, with its defaults or with other parameters."""
-    return digits("a_value_keeps_its_digits_over_the_whole_of_float64", row)
+    """The tests of the values of an activation of single units, with its defaults or with other parameters."""
+    return digits("a_value_keeps_its_digits_over_the_whole_range_of_float64", row)
 
 
 def slope(row: str) -> tuple[str, ...]:
-    """What judges its derivative."""
-    return digits("a_derivative_keeps_its_digits_over_the_whole_of_float64", row)
+    """The tests of its derivative."""
+    return digits("a_derivative_keeps_its_digits_over_the_whole_range_of_float64", row)
 
 
 def group_value(row: str) -> tuple[str, ...]:
-    """What judges the values of an activation of a group."""
+    """The tests of the values of an activation of a group."""
     return digits("the_values_of_a_group_keep_their_digits", row)
 
 
 def loss_value(row: str) -> tuple[str, ...]:
-    """What judges a loss."""
+    """The tests of a loss."""
     return digits("a_loss_keeps_its_digits_up_to_the_edges_of_its_domain", row)
 
 
 def loss_slope(row: str) -> tuple[str, ...]:
-    """What judges its derivative."""
+    """The tests of its derivative."""
     return digits("the_derivative_of_a_loss_keeps_its_digits_up_to_the_edges_of_its_domain", row)
 
 
@@ -103,12 +103,12 @@ CHECKS = ("tests/service/api/test_checks.py",)
 SOUND = tuple(  # the quick part of test_diagnose.py
     f"tests/chainrule/diagnosis/test_diagnose.py::test_{name}"
     for name in (
-        "the_famous_print_of_mazur_is_diagnosed",
-        "the_first_print_of_miniflow_is_diagnosed",
-        "the_prints_of_a_wrong_forward_pass_are_not_explained",
+        "mazurs_famous_wrong_number_is_diagnosed",
+        "miniflows_first_gradients_are_diagnosed",
+        "gradients_of_a_wrong_forward_pass_are_not_explained",
         "float32_is_no_mistake",
-        "twins_are_named_together",
-        "an_array_alone_is_enough",
+        "mistakes_with_equal_numbers_are_named_together",
+        "a_single_array_is_enough",
         "one_wrong_number_is_never_explained_by_a_fit",
         "a_wide_first_layer_is_searched_by_a_few_inputs_and_confirmed_by_all",
         "mistakes_that_one_sample_hides_are_listed_and_revealed_by_the_probe",

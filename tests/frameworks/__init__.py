@@ -1,5 +1,5 @@
-"""How PyTorch, JAX, Keras and ONNX compute what Chainrule computes, held against mpmath.
+"""How PyTorch, JAX, Keras and ONNX compute the functions of Chainrule, compared with mpmath.
 
-`twins` says which call of each framework does what a row of our tables does, `measure` holds the calls against the true
-numbers, `report` writes docs/frameworks.md from that: `python -m tests.frameworks.report`.
+`twins` has the call of each framework for a row of our tables, `measure` compares the calls with the true
+numbers, and `report` writes docs/frameworks.md: `python -m tests.frameworks.report`.
 """

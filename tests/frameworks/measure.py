@@ -1,8 +1,8 @@
-"""Every twin held against mpmath, point by point: where a value or a derivative is wrong, and what it should be.
+"""Compare every twin with mpmath, point by point: where a value or a derivative is wrong, and what it should be.
 
 A number is right within 64 units in the last place. A true number below the smallest normal float64, 2.2e-308, counts
-as 0, because whether such numbers are kept is a setting of the processor; there a number is right within 64 units in
-the last place of ½, for a 0 is what terms of that size leave when they cancel.
+as 0, because whether such numbers are kept is a setting of the processor; then a number is right within 64 units in
+the last place of ½, because terms of that size leave about as much when they cancel.
 """
 
 import functools
@@ -22,8 +22,8 @@ from tests.judges.reference import JUDGE, REAL, Real
 
 ULPS = 64
 SMALLEST = 2.0**-1022  # the smallest normal float64
-JOINTS = {"sparse_plus": (-1.0, 1.0)}  # one slope, but two formulas: no quotient may reach across
-NEARBY = REAL(2) ** -80  # nearer to the edge of a domain than any other point that is measured
+JOINTS = {"sparse_plus": (-1.0, 1.0)}  # smooth, but with another formula on each side: no quotient may reach across
+NEARBY = REAL(2) ** -80  # closer to the edge of a domain than any other measured point
 
 SIZES = (
     *(
@@ -70,7 +70,7 @@ TRIPLES = np.array(
 
 @dataclass(frozen=True)
 class Finding:
-    """One wrong number: of which row and framework, its value or derivative, at which point, what is right."""
+    """One wrong number: its row and framework, whether it is a value or derivative, its point, and the right number."""
 
     row: Row
     framework: str
@@ -83,7 +83,7 @@ class Finding:
 
     @property
     def badness(self) -> tuple[int, float, float]:
-        """Worst last: no number, before a number that is off by all of itself, before one that has lost digits."""
+        """A sort key: first lost digits, then a number without any right digit, then NaN or infinity."""
         rank = ("digits", "0", "finite", "infinite", "NaN").index(self.fault)
         return rank, round(math.log10(self.error), 1) if rank == 0 else 0.0, float(abs(self.right))
 
@@ -107,7 +107,7 @@ def fault_of(given: float, right: Real) -> tuple[str, float] | None:
 def _findings(
     row: Row, framework: str, quantity: str, points: Sequence[tuple[str, Real]], given: Array | None
 ) -> Iterator[Finding]:
-    """The wrong ones of some numbers; points whose right number is unknown, NaN, are passed over."""
+    """The findings among some numbers; points whose right number is unknown (NaN) are skipped."""
     if given is None or given.dtype != np.float64:
         return
     for (where, right), number in zip(points, given.ravel().tolist(), strict=True):
@@ -131,7 +131,7 @@ def plain(number: float) -> str:
 
 
 def kinks(row: Row) -> list[Any]:
-    """The kinks of an elementwise row, as our table tells them: where, and the slopes on both sides."""
+    """The kinks of an elementwise row, from our table: where they are, and the slopes on both sides."""
     return list(activation_spec(row.name, **row.parameters).kinks())
 
 
@@ -317,7 +317,7 @@ def loss_findings(row: Row) -> Iterator[Finding]:
 
 @dataclass(frozen=True)
 class Kink:
-    """A point without a derivative: the slopes beside it where they were asked for, and what each framework takes."""
+    """A point without a derivative: the slopes on both sides, if requested, and the one that each framework takes."""
 
     row: Row
     where: str
@@ -366,7 +366,7 @@ def loss_kinks(row: Row) -> Iterator[Kink]:
 
 @dataclass(frozen=True)
 class Link:
-    """One number of a chain, the loss E or a derivative by a: which frameworks get what, and what is right."""
+    """One number of a chain, the loss E or a derivative by a: the result of each framework, and the right one."""
 
     chain: twins.Chain
     where: str
@@ -419,7 +419,7 @@ def links(chain: twins.Chain) -> Iterator[Link]:
 
 
 def defaults(row: twins.Default) -> dict[str, str]:
-    """What each place of a parameter says its default is; ours among them where we have it."""
+    """The default of a parameter in each place, including ours if we have the parameter."""
     found = {place: twins.default_of(place, *where) for place, where in row.places.items()}
     ours = twins.our_default(row)
     return {OURS: ours, **found} if ours is not None else found
@@ -427,7 +427,7 @@ def defaults(row: twins.Default) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Definition:
-    """What a framework's function gives without any parameter, and what ours does, at one point."""
+    """The result of a framework's function without any parameter, and of ours, at one point."""
 
     name: str
     call: str
@@ -440,7 +440,7 @@ PROBES = np.array([-3.5, -1.5, -0.25, 0.25, 1.5, 3.5])
 
 
 def definitions() -> Iterator[Definition]:
-    """The worst of a few points of every bare call that is off by more than a millionth there."""
+    """For every call without parameters that differs by more than a millionth, the worst of a few points."""
     for name, calls in twins.BARE.items():
         rights = [true_value(twins.row(name, {}), a) for a in PROBES.tolist()]
         for framework, call in calls.items():
@@ -455,7 +455,7 @@ def definitions() -> Iterator[Definition]:
 
 
 def reductions(reduced: twins.Reduced) -> Iterator[tuple[str, str]]:
-    """Each bare call of a loss, and which of our reductions it is on a small batch, by the numbers."""
+    """Each call of a loss without parameters, and its reduction, found from its result for a small batch."""
     terms = reference.LOSSES[reduced.name]
     pairs = zip(reduced.outputs, reduced.targets, strict=True)
     total = sum(terms([REAL(x) for x in o], [REAL(x) for x in t]) for o, t in pairs)
@@ -472,7 +472,7 @@ def reductions(reduced: twins.Reduced) -> Iterator[tuple[str, str]]:
 
 
 def ignored() -> Iterator[tuple[str, float, str]]:
-    """Each way to ignore a class where every sample is of it: the call, its loss, and its derivatives in words."""
+    """Each way to ignore a class, if all samples are ignored: the call, its loss, and its derivatives in words."""
     o, t = np.array([[0.5, -1.0, 2.0], [0.0, 1.0, 0.0]]), np.array([1, 1])
     for framework, call in twins.IGNORING:
         value, slopes = twins.answer(framework, call, o=o, t=t)

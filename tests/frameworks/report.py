@@ -1,4 +1,4 @@
-"""Writes docs/frameworks.md from what is measured: `python -m tests.frameworks.report`. No number stands here."""
+"""Writes docs/frameworks.md from measurements: `python -m tests.frameworks.report`. It contains no results itself."""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -67,13 +67,13 @@ def number(x: float | Real) -> str:
 
 
 def off_by(finding: Finding) -> str:
-    """How wrong a number is: two digits of its relative error, or what it is instead of a number."""
+    """The relative error of a number in two digits, or what kind of wrong number it is."""
     words = {"NaN": "no number", "infinite": "infinite", "finite": "finite, not infinite", "0": "all its digits"}
     return words.get(finding.fault) or (f"{finding.error:.2g}" if finding.error < float("inf") else "not 0")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table, or the words that there is nothing to show."""
+    """A Markdown table, or a sentence if it has no rows."""
     body = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     if not body:
         return ["Nothing was found.", ""]
@@ -114,7 +114,7 @@ def losses() -> dict[Row, list[Finding]]:
 
 
 def _worst(findings: Iterable[Finding]) -> Iterator[tuple[str, list[Finding], Finding]]:
-    """The frameworks that are wrong in the same way, all that they have wrong, and the worst of it."""
+    """The frameworks that are wrong in the same way, all their findings, and the worst finding."""
     alike: dict[tuple[str, bool], list[Finding]] = {}
     for finding in findings:
         alike.setdefault((finding.framework, finding.fault in NO_NUMBER), []).append(finding)
@@ -173,7 +173,7 @@ def _differs(kink: Kink) -> bool:
 
 
 def kinks_section() -> Iterator[str]:
-    """The kinks at which not all take the same derivative."""
+    """The kinks at which the frameworks take different derivatives."""
     found = [kink for row in twins.ACTIVATIONS for kink in measure.activation_kinks(row)]
     shown = list(filter(_differs, found))
     for row in twins.LOSSES:
@@ -195,7 +195,7 @@ def kinks_section() -> Iterator[str]:
 
 
 def _cell(pair: Sequence[Link], framework: str) -> str:
-    """What a framework makes of E and dE/da, where that is wrong."""
+    """The results of a framework for E and dE/da that are wrong."""
     words = []
     for link in pair:
         fault = link.faults()[framework]

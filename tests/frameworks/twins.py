@@ -1,6 +1,6 @@
-"""The twins: what a person who ports a network would write in each framework for a row of Chainrule's tables.
+"""The twins: the call that a user would write in each framework for a row of Chainrule's tables.
 
-A call is kept as it is written, in Python, and evaluated as it stands, so the document shows what was measured. Where a
+A call is stored as a Python expression and evaluated unchanged, so the document shows what was measured. If a
 framework's default is not ours, ours is passed. Everything is float64, on the CPU; Keras computes with JAX.
 
     activations    a is (samples,), or (samples, units) where the activation acts on a group of units
@@ -36,7 +36,7 @@ OURS = "Chainrule"
 MODULES = {"PyTorch": "torch", "JAX": "jax", "Keras": "keras", "ONNX": "onnx"}
 
 
-# Bringing the frameworks in: one thread, the CPU, float64, and no file of settings in anybody's home.
+# Imports of the frameworks: one thread, the CPU, float64, and no settings from the user's home directory.
 
 
 @functools.cache
@@ -59,7 +59,7 @@ def jax() -> Any:
 
 @functools.cache
 def keras() -> Any:
-    """Keras on JAX, with float64 and its own default settings, whatever those of this machine's user are."""
+    """Keras on JAX, with float64 and Keras's default settings, not those of the user."""
     jax()
     with tempfile.TemporaryDirectory() as home:
         os.environ.update(KERAS_BACKEND="jax", KERAS_HOME=home)
@@ -69,7 +69,7 @@ def keras() -> Any:
 
 
 def _onnx_node(operator: str, *inputs: Any, **attributes: Any) -> Array:
-    """What ONNX's own reference evaluator makes of one operator, its first output."""
+    """The first output of one operator, by ONNX's reference evaluator."""
     helper = importlib.import_module("onnx.helper")
     evaluator = importlib.import_module("onnx.reference").ReferenceEvaluator
     arrays = {f"x{k}": np.asarray(value) for k, value in enumerate(inputs)}
@@ -93,7 +93,7 @@ class _Operators:
 
 @functools.cache
 def namespace(framework: str) -> Mapping[str, Any]:
-    """What the calls of a framework may name."""
+    """The names that the calls of a framework may use."""
     match framework:
         case "PyTorch":
             return {"torch": torch(), "F": torch().nn.functional}
@@ -112,7 +112,7 @@ def version(framework: str) -> str:
     return importlib.metadata.version(MODULES[framework]).partition("+")[0]
 
 
-# The table. A call that a framework has not is not in it; those are in `WITHOUT`, below.
+# The table. Functions that a framework does not have are listed in `WITHOUT` below.
 
 
 @dataclass(frozen=True, eq=False)
@@ -322,12 +322,12 @@ LOSSES: Sequence[Row] = [
     ),
 ]
 
-# An activation and the loss above it, in two parts as a network has them, and in the one call that knows both.
+# An activation and the loss above it, as two calls and as one.
 
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """Our activation and loss for a number of units, and what the frameworks make of both, given a and t."""
+    """Our activation and loss for a number of units, and the calls of the frameworks for both, given a and t."""
 
     title: str
     activation: str
@@ -594,7 +594,7 @@ IGNORING: Sequence[tuple[str, str]] = [
 ]
 
 
-# The rows that no function of a framework stands for. Held against the names that each framework has.
+# The rows for which a framework has no function. A test compares them with the names of each framework.
 WITHOUT: Mapping[str, frozenset[str]] = {
     "PyTorch": frozenset(
         {"gaussian", "sparse_plus", "sparse_sigmoid", "quick_gelu", "squareplus", "scaled_tanh", "sparsemax"}
@@ -632,21 +632,21 @@ WITHOUT: Mapping[str, frozenset[str]] = {
 }
 
 
-# Evaluating a call, and deriving it. Rows of a batch do not touch each other, so one backward pass derives them all.
-# JAX and Keras are compiled, as they are where they train.
+# Evaluate and differentiate a call. The rows of a batch are independent, so one backward pass is enough for all.
+# JAX and Keras are compiled, as in training.
 
 _known: dict[tuple[Any, ...], tuple[Array, Array | None]] = {}
 
 
 def answer(framework: str, call: str, parts: int = 0, **arrays: Array) -> tuple[Array, Array | None]:
-    """What the call makes of these arrays, and its derivative by the first of them, None where it has none.
+    """The result of the call for these arrays, and its derivative by the first of them; None if it has none.
 
     With `parts`, the derivatives of so many columns of the result, as (samples, column, m).
     """
     key = (framework, call, parts, *(array.tobytes() for array in arrays.values()))
     if key not in _known:
         computes = {"PyTorch": _torch_answer, "ONNX": _onnx_answer}.get(framework, _jax_answer)
-        with warnings.catch_warnings():  # that its mean of kl_div will be another one day
+        with warnings.catch_warnings():  # PyTorch warns that the mean of kl_div will change
             warnings.filterwarnings("ignore", "reduction: 'mean' divides the total loss", UserWarning)
             _known[key] = computes(dict(namespace(framework)), call, parts, arrays)
     return _known[key]
@@ -729,7 +729,7 @@ def loss_slopes(framework: str, row: Row, o: Array, t: Array) -> Array | None:
 
 
 def _our_answer(activation: str, loss: Mapping[str, Any], a: Array, t: Array) -> Gradients:
-    """What backpropagation says of units whose pre-activations are the inputs."""
+    """Our gradients for units whose pre-activations are the inputs."""
     network = Network((dense(np.eye(a.shape[1]), activation),))
     return gradients(network, a, t, loss_spec(**loss))
 
@@ -751,7 +751,7 @@ def chain_slopes(framework: str, chain: Chain, a: Array, t: Array) -> Array:
 
 
 def our_ignoring(o: Array, t: Array) -> tuple[float, Array]:
-    """Our loss and its derivatives where every sample is of the ignored class."""
+    """Our loss and its derivatives if every sample is of the ignored class."""
     loss = {"name": "sparse_categorical_cross_entropy_with_logits", "reduction": "mean", "ignore_index": 1}
     answer = _our_answer("identity", loss, o, t)
     return answer.loss, answer.layers[-1].dE_do
@@ -761,14 +761,14 @@ def our_ignoring(o: Array, t: Array) -> tuple[float, Array]:
 
 
 def our_default(row: Default) -> str | None:
-    """Our default; None where we have no such parameter."""
+    """Our default; None if we have no such parameter."""
     entry = ACTIVATION_TABLE.get(row.name) or LOSS_TABLE.get(row.name)
     found = [parameter.default for parameter in entry.parameters if parameter.name == row.parameter] if entry else []
     return _written(found[0]) if found else None
 
 
 def default_of(place: str, owner: str, parameter: str) -> str:
-    """What a framework declares: a signature's default, or that of an operator's attribute, which is a float32."""
+    """The default that a framework declares: in a signature, or for an operator's attribute, which is a float32."""
     if place == "ONNX":
         attribute = importlib.import_module("onnx.defs").get_schema(owner).attributes[parameter]
         if not attribute.default_value.type:

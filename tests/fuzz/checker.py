@@ -14,11 +14,11 @@ from service.encoding.content_codings import CODINGS
 from service.problems import PROBLEMS
 from tests.fuzz.mutator import CHECKS, EXPLANATIONS, Case
 
-RIGHT = {"non-finite-result"}  # the problem that a right request can have
+RIGHT = {"non-finite-result"}  # the problem that a valid request can have
 CLOSE = 1e-9
 MOST = 2**30  # bytes of an answer
 LARGEST_REFUSAL = 64 * 1024  # bytes
-DIGITLESS = 5e-324 / CLOSE  # below, a number has fewer digits than are asked for
+DIGITLESS = 5e-324 / CLOSE  # smaller numbers have fewer digits than the comparison needs
 FACTORS = ("dE_do", "do_da", "da_dw")
 Array = NDArray[np.float64]
 
@@ -162,7 +162,7 @@ def _numbers(value: Any) -> Array:
 
 
 def _size(factor: Array) -> Array:
-    """Its magnitude, in proportion to which it is right: near the end of float64 to a part of its last digit alone."""
+    """The magnitude to which the error of a factor is relative. Subnormal factors have only a few digits."""
     return np.maximum(abs(factor), DIGITLESS)
 
 

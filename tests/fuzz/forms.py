@@ -8,8 +8,8 @@ from service.encoding.content_codings import CODINGS
 from tests.fuzz.checker import Answer
 from tests.fuzz.mutator import Case
 
-PADDED = 5000  # bytes: large bodies are read by another reader
-_CODED = ("Content-Encoding", "Accept")  # the headers of a case whose answer another form may change
+PADDED = 5000  # bytes: larger bodies are read by another parser
+_CODED = ("Content-Encoding", "Accept")  # with these headers, another form may get another answer
 
 
 def other_form(made: Case, seed: int, index: int) -> Case | None:

@@ -61,14 +61,14 @@ class Case:
 
     body: bytes
     valid: bool
-    document: Any = None  # what the body says, where it is known to be JSON
+    document: Any = None  # the document in the body, if it is known to be JSON
     headers: dict[str, str] = field(default_factory=lambda: dict(JSON))
     changes: list[str] = field(default_factory=list)
     path: str = GRADIENTS
 
 
 def case(seed: int, index: int) -> Case:
-    """One request. Of four, one is unchanged, two have a changed document, one has changed bytes or headers."""
+    """One request. A quarter are unchanged, half have a changed document, a quarter have changed bytes or headers."""
     rng = Random(f"{seed}/{index}")
     document = request(rng)
     path = rng.choice(PATHS)
@@ -117,7 +117,7 @@ def request(rng: Random) -> dict[str, Any]:
 
 
 def _more(rng: Random, path: str, asked: dict[str, Any]) -> dict[str, Any]:
-    """The members of an endpoint beside those of /v1/gradients."""
+    """The members of an endpoint in addition to those of /v1/gradients."""
     layers = asked["network"]["layers"]
     in_out = asked["network"].get("weights_layout", LAYOUTS[0]) == LAYOUTS[0]
     if path == EXPLANATIONS:
@@ -129,7 +129,7 @@ def _more(rng: Random, path: str, asked: dict[str, Any]) -> dict[str, Any]:
         return {"weight": to | {"from": rng.randrange(n_in)}}
     if path == CHECKS:
         given = [{"dE_dw": _array(rng, _shape(layer["weights"]))} if rng.random() < 0.8 else {} for layer in layers]
-        given[0] = {"dE_dw": _array(rng, _shape(layers[0]["weights"]))}  # something must be given
+        given[0] = {"dE_dw": _array(rng, _shape(layers[0]["weights"]))}  # a candidate needs at least one array
         tolerance = {"tolerance": {"relative": rng.choice((1e-9, 0.5, 2))}} if rng.random() < 0.3 else {}
         return {"candidate": {"layers": given}} | tolerance
     return {}

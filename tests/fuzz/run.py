@@ -28,7 +28,7 @@ Send = Callable[[Case], Answer]
 Found = tuple[Counter[str], dict[str, list[str]]]
 SEED = 1
 REFUSAL_SECONDS = 0.05  # of CPU, for a body of up to 100 kB
-_REFUSED_LATE = "non-finite-result"  # what is found when it has been computed
+_REFUSED_LATE = "non-finite-result"  # the problem that is found only by the computation
 _TRIES = 4
 _STEP = 1000  # cases between two lines of progress
 
@@ -107,7 +107,7 @@ class Judge:
         try:
             document = answer.document
         except ValueError:
-            return []  # said by others
+            return []  # other checks report this
         return [f"{error.instance_path}: {error.message:.300}" for error in validator.iter_errors(document)]
 
 

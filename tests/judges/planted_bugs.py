@@ -1,6 +1,6 @@
 """A plain backpropagation with a switch for each mistake, as people write it. It shares no code with the core.
 
-Everything is done in the precision of the numbers given. A switch is a word in `bugs`.
+All computations have the precision of the given numbers. A switch is a word in `bugs`.
 """
 
 from collections.abc import Callable, Sequence

@@ -209,7 +209,7 @@ def _sigmoid(a: Real) -> Real:
 
 
 def _gelu(a: Real, approximate: str = "none") -> Real:
-    if abs(a) > 10_000:  # a gate of 0 or 1, but for e⁻⁵⁰⁰⁰⁰⁰⁰⁰; mpmath's erfc overflows further out
+    if abs(a) > 10_000:  # the gate is 0 or 1 up to e⁻⁵⁰⁰⁰⁰⁰⁰⁰; mpmath's erfc overflows further out
         return max(a, REAL(0))
     if approximate == "none":
         return a * JUDGE.erfc(-a / JUDGE.sqrt(2)) / 2

@@ -1,4 +1,4 @@
-"""The derivatives of a feed-forward network by PyTorch's float64 autograd, with every intermediate; without Chainrule.
+"""The derivatives of a feed-forward network by PyTorch's float64 autograd, with all intermediate results.
 
     a = o_below @ w + b,   o = φ(a) group by group,   E = the reduced loss;   every derivative is E.backward()'s own
 
@@ -212,7 +212,7 @@ def wrong_scores(o: Any, t: Any) -> Any:
 
 
 def categorical_hinge(o: Tensor, t: Tensor) -> Tensor:
-    """Keras's: the right class takes part in the maximum, with 0."""
+    """As in Keras, the maximum includes the right class, with the value 0."""
     return torch.clamp(1 + wrong_scores(o, t).max(dim=1).values - (t * o).sum(dim=1), min=0)
 
 

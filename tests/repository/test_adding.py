@@ -1,4 +1,4 @@
-"""docs/adding.md, executed: its code is put into a copy of the tree, and the tests and the service run there.
+"""docs/adding.md, executed: its code is put into a copy of the repository, and the tests and the service run there.
 
 The text of a fence `python FILE` goes to the end of the file, of `python FILE TABLE` to the beginning of the table, of
 `python FILE above WORDS` above the first line that begins with the words, indentation and backticks left out.
@@ -42,9 +42,9 @@ SERVED = (
     "tests/service/pages/test_troubleshooting.py",
     "tests/repository/test_docs.py",
 )
-CHANGED = "stable_pairs or json_strings or JSON_STRINGS or forbidden or links or settings or problems or told"
+CHANGED = "stable_pairs or json_strings or JSON_STRINGS or forbidden or link or settings or problems or published"
 SELECTED = (
-    "(bent_identity or soft_margin or whole or house) and not registry"  # that test asks git, which is not copied
+    "(bent_identity or soft_margin or complete or house) and not registry"  # that test needs git, which is not copied
 )
 ASKED = """
 import json
@@ -62,7 +62,7 @@ print(json.dumps([[answer.status_code, answer.get_json(force=True)] for answer i
 
 @pytest.fixture(scope="module")
 def added(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the tree in which every step of the page has been done."""
+    """A copy of the repository in which every step of the page has been done."""
     copy = copy_of_the_tree(tmp_path_factory.mktemp("adding"))
     for (name, *where), code in STEPS:
         file = copy / name
@@ -91,7 +91,7 @@ def _with_row(text: str, table: str, row: str) -> str:
     return text[: opening.end()] + row + text[opening.end() :]
 
 
-def test_what_was_added_passes_the_tests_over_the_tables(added: Path) -> None:
+def test_the_added_rows_pass_the_tests_over_the_tables(added: Path) -> None:
     """Digits by mpmath, LaTeX by evaluation, networks by PyTorch, kinks, curve, style: all know the new rows."""
     pytest.importorskip("torch")
     found = run_tests(added, JUDGED + TABLES, "-k", SELECTED, "-rN")
@@ -110,7 +110,7 @@ def test_the_openapi_document_follows(added: Path) -> None:
 
 
 def test_settings_problems_endpoints_and_limits_pass_the_tests_over_their_tables(added: Path) -> None:
-    """Bounds, pages, links, what GET /v1/limits tells, and the tables of the documents."""
+    """Bounds, pages, links, GET /v1/limits, and the tables of the documents."""
     found = run_tests(added, SERVED, "-k", f"({CHANGED}) and not metrics", "-rN")
     assert found.returncode == 0, found.stdout[-3000:]
     assert int(re.search(r"(\d+) passed", found.stdout)[1]) >= 20  # type: ignore[index]
@@ -130,7 +130,7 @@ def test_a_row_without_its_judge_fails(added: Path, judge: str) -> None:
         file.write_text(judged, "utf-8")
 
 
-def test_the_service_knows_what_was_added(added: Path) -> None:
+def test_the_service_knows_the_added_rows(added: Path) -> None:
     """By hand for a = 0.75: √(a² + 1) = 1.25, o = 0.125 + 0.75, do/da = 0.75 / 2.5 + 1 = 1.3."""
     script = ASKED.replace("TARGET", "1.0").replace("CHANGES", '[{}, {"targets": [0.5]}, {"loss": "soft_margins"}]')
     row, curve, loss, answer, refused, misspelt = json.loads(run(added, "-c", script).stdout)

@@ -1,4 +1,4 @@
-"""The measuring code of the attacks, and whether it detects what it must detect."""
+"""The code that measures attacks detects every violation of their bounds."""
 
 import json
 import subprocess
@@ -55,7 +55,7 @@ def _child(code: str, measured: Callable[[int], float]) -> float:
     return found
 
 
-def test_what_a_tree_of_processes_takes_is_what_its_children_take_too() -> None:
+def test_the_cost_of_a_tree_of_processes_includes_its_children() -> None:
     """A child takes 0.4 s of CPU and 40 MB, measured by its parent's id."""
     assert _child(WAIT, lambda pid: len(tree(pid))) == 2
     assert 0.4 <= _child(BURN, cpu_seconds) < 2
@@ -78,7 +78,7 @@ def test_the_processes_of_a_session_are_those_that_still_run() -> None:
             assert time.monotonic() < deadline
 
 
-def test_a_cgroup_bounds_the_memory_and_counts_who_is_killed() -> None:
+def test_a_cgroup_bounds_the_memory_and_counts_the_killed_processes() -> None:
     """100 MB in 50 MiB. If no cgroup can be created, the attacks add up the memory of the processes."""
     with memory_cgroup(50 * 2**20) as cgroup:
         if cgroup is None:
@@ -90,7 +90,7 @@ def test_a_cgroup_bounds_the_memory_and_counts_who_is_killed() -> None:
     assert not cgroup.folder.exists()
 
 
-def test_a_sound_attack_is_complained_of_by_nobody() -> None:
+def test_an_attack_within_its_bounds_is_not_reported() -> None:
     """Otherwise the tests below would show nothing."""
     assert _complaints(SOUND) == []
 
@@ -120,18 +120,18 @@ UNSOUND = {
 
 
 @pytest.mark.parametrize("found", UNSOUND.values(), ids=UNSOUND)
-def test_what_does_not_hold_is_complained_of(found: Measured) -> None:
+def test_every_violated_condition_is_reported(found: Measured) -> None:
     """Each violation gives one complaint."""
     assert len(_complaints(found)) == 1
 
 
-def test_no_attack_may_take_more_than_the_fence() -> None:
-    """Whatever its row allows, and however much the service takes at rest."""
+def test_no_attack_may_use_more_memory_than_the_cgroup_has() -> None:
+    """For any bound of its row, and any memory of the idle service."""
     found = Measured("", [], Report(answered=3, peak=MEMORY + 1), 0.9, 5)
     assert len(list(about_cost(Attack("", ROW.send, 1.0), found, MEMORY))) == 1
 
 
-def test_each_attack_has_a_name_of_its_own() -> None:
+def test_each_attack_has_a_unique_name() -> None:
     """All kinds of attacks occur."""
     names = [attack.name for attack in ATTACKS]
     assert len(set(names)) == len(names) > 60
@@ -159,6 +159,6 @@ HEAD = b"HTTP/1.1 422 X\r\nContent-Length: %d\r\nContent-Type: application/%b\r\
     ],
     ids=["two", "after a 100", "before a 100", "no problem document", "cut short", "no HTTP"],
 )
-def test_what_is_no_answer_of_the_service_is_told(received: bytes, statuses: list[int]) -> None:
+def test_an_answer_that_is_not_the_services_is_reported(received: bytes, statuses: list[int]) -> None:
     """The answers are read one after the other from the received bytes."""
     assert [answer.status for answer in hostile.answers(received, 0.0)] == statuses

@@ -71,7 +71,7 @@ def _cells(**milliseconds: float) -> dict[tuple[str, int, str], Cell]:
     }
 
 
-def test_an_aim_stands_beside_the_best_alternative_and_the_floors() -> None:
+def test_a_target_is_compared_with_the_best_alternative_and_the_floors() -> None:
     """Of alternatives of 4, 2, 8 and 6 ms the second is the best: 3 ms are 1.5 times that, and a floor of 1 ms half."""
     services = ["Chainrule", *targets.ALTERNATIVES, "bare Flask", "bare gunicorn", "bare socket"]
     comparison = Comparison(_cells(**dict(zip(services, (3, 4, 2, 8, 6, 1, 0.5, 0.25), strict=True))), {}, {}, {})

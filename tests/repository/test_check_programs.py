@@ -10,9 +10,9 @@ import pytest
 from tests.serving import Server, environment, serving
 
 FOLDER = Path(__file__).parents[2] / "examples" / "check"
-SECONDS = 120.0  # a compiler on a busy machine
+SECONDS = 120.0  # enough for a compiler on a busy machine
 
-# file, how it is built into {out}, how it is run, and the mistake that it has
+# the file, the command that builds it into {out}, the command that runs it, and its mistake
 PROGRAMS = [
     ("check.c", "cc -std=gnu11 -Wall -Wextra -Werror {file} -lm -o {out}", "{out} 127.0.0.1 {port}", "last_unit_only"),
     ("check.js", "", "node {file} http://127.0.0.1:{port}", "derivative_at_output"),
@@ -21,18 +21,20 @@ PROGRAMS = [
     ("check.R", "", "Rscript {file} 127.0.0.1 {port}", "bias_averaged"),
     ("check.m", "", "octave --quiet --no-gui {file}", "updated_weights_on_the_way_down"),
 ]
-AT_HAND = [row for row in PROGRAMS if shutil.which((row[1] or row[2]).split()[0])]  # not skipped: nobody needs them all
+AT_HAND = [
+    row for row in PROGRAMS if shutil.which((row[1] or row[2]).split()[0])
+]  # the others are not counted as skipped, because nobody needs them all
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A service on a port of its own."""
+    """A service on a separate port."""
     with serving(tmp_path_factory.mktemp("checks") / "log") as running:
         yield running
 
 
 @pytest.mark.parametrize(("name", "build", "run", "cause"), AT_HAND, ids=[row[0] for row in AT_HAND])
-def test_a_program_is_told_its_mistake(
+def test_an_example_program_prints_its_mistake(
     server: Server, tmp_path: Path, name: str, build: str, run: str, cause: str
 ) -> None:
     """It builds without a warning, posts its own gradients, and prints the verdict with its mistake."""

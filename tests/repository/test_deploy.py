@@ -1,5 +1,6 @@
-"""What deploys the service, held against the service: ports, paths, names, limits and seconds are said once more in
-each of these files, and no tool compares them."""
+"""The deployment files agree with the service.
+
+Ports, paths, names, limits and timeouts are repeated in each of these files, and no tool compares them."""
 
 import json
 import re
@@ -33,7 +34,7 @@ DASHBOARD = json.loads((DEPLOY / "observe" / "grafana" / "chainrule.json").read_
 KUBECTL = shutil.which("kubectl", path=str(Path(sys.executable).parent)) or shutil.which("kubectl")
 VALIDATE = shutil.which("kubernetes-validate", path=str(Path(sys.executable).parent))
 OVERLAYS = ("base", "everything")
-CUSTOM = {"ScaledObject", "ServiceMonitor"}  # whose schemas are their operators'
+CUSTOM = {"ScaledObject", "ServiceMonitor"}  # their schemas belong to operators, which may not be installed
 KINDS = {
     "base": {
         *("Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy"),
@@ -72,7 +73,7 @@ def test_a_setting_that_is_named_exists(name: str) -> None:
     assert set(re.findall(r"CHAINRULE_[A-Z_]*[A-Z]", _texts()[name])) <= DEFAULTS.keys()
 
 
-def test_the_image_says_what_the_service_says() -> None:
+def test_the_image_agrees_with_the_service() -> None:
     """The version, the ports, a numeric user, and no package index."""
     assert f"ARG VERSION={__version__}\n" in DOCKERFILE
     assert f"EXPOSE {PORT} {ADMIN_PORT}\n" in DOCKERFILE
@@ -91,7 +92,7 @@ def test_the_image_is_built_from_files_that_are_sent() -> None:
 
 
 @pytest.mark.parametrize("name", ["service", "replica"])
-def test_compose_gives_the_service_time_and_no_rights(name: str) -> None:
+def test_compose_gives_the_service_time_and_no_privileges(name: str) -> None:
     """It may stop before it is killed. Its root is read-only, and it has no capability."""
     service = COMPOSE["services"][name]
     assert _seconds(service["stop_grace_period"]) > STOP
@@ -101,7 +102,7 @@ def test_compose_gives_the_service_time_and_no_rights(name: str) -> None:
     assert service["networks"]["default"]["aliases"] == ["chainrule"]
 
 
-# What docs/capacity.md counts for the processes, beside the budget for requests.
+# The memory of the processes, in addition to the budget for requests.
 MASTER_BYTES, WORKER_BYTES = 64 * 2**20, 32 * 2**20
 BUDGET = 0.6
 
@@ -111,7 +112,7 @@ def _fits(memory: int, cpus: float, environment: dict[str, str]) -> bool:
     workers = int(environment["CHAINRULE_WORKERS"])
     budget = int(environment.get("CHAINRULE_MEMORY_BYTES", BUDGET * memory))
     assert workers == cpus == default_workers(int(cpus), memory)
-    assert DEFAULTS["CHAINRULE_MAX_BODY_BYTES"] <= budget / 4  # of which bodies may take a quarter while they arrive
+    assert DEFAULTS["CHAINRULE_MAX_BODY_BYTES"] <= budget / 4  # bodies that arrive may take a quarter of the budget
     return MASTER_BYTES + workers * WORKER_BYTES + budget <= memory
 
 
@@ -120,7 +121,7 @@ def test_compose_gives_the_service_the_memory_that_it_takes(name: str) -> None:
     """Processes and budget fit, without swap. There are far fewer processes and threads than the limit."""
     service = COMPOSE["services"][name]
     memory = _bytes(service["mem_limit"])
-    assert memory == 512 * 2**20  # of which the documents speak
+    assert memory == 512 * 2**20  # as in the documents
     assert service["memswap_limit"] == service["mem_limit"]
     assert _fits(memory, service["cpus"], service["environment"])
     processes = 2 + int(service["environment"]["CHAINRULE_WORKERS"])
@@ -136,7 +137,7 @@ def test_the_example_for_one_container_has_the_memory_of_compose() -> None:
     assert int(stop) == _seconds(service["stop_grace_period"])
 
 
-def test_the_table_of_containers_counts_as_the_service_counts() -> None:
+def test_the_table_of_containers_has_the_numbers_of_the_service() -> None:
     """The budget, the rest and the workers in docs/capacity.md, for each size."""
     text = (ROOT / "docs" / "capacity.md").read_text("utf-8")
     rows = re.findall(r"^\| (\d+) (MiB|GiB) \| (\d+) MiB \| (\d+) MiB \| (\d+) \|$", text, re.MULTILINE)
@@ -160,7 +161,7 @@ def test_compose_starts_the_service_alone_by_default() -> None:
         assert [source for source in sources if source.startswith(".") and not (ROOT / source).is_file()] == []
 
 
-def test_the_front_has_the_limits_and_seconds_of_the_service() -> None:
+def test_the_proxy_has_the_limits_and_timeouts_of_the_service() -> None:
     """Its body limit is the same.
 
     Its timeout is longer than all the work, and shorter than the service's keep-alive.
@@ -174,7 +175,7 @@ def test_the_front_has_the_limits_and_seconds_of_the_service() -> None:
     assert timeouts["http-keep-alive"] < DEFAULTS["CHAINRULE_KEEPALIVE_SECONDS"]
 
 
-def test_the_front_opens_fewer_connections_than_a_replica_keeps() -> None:
+def test_the_proxy_opens_fewer_connections_than_a_replica_keeps() -> None:
     """Otherwise the replica would close some of them. All replicas together accept as many as the proxy."""
     most, of_replica = map(int, re.findall(r"\bmaxconn (\d+)", HAPROXY))
     assert of_replica < DEFAULTS["CHAINRULE_CONNECTIONS"]
@@ -182,7 +183,7 @@ def test_the_front_opens_fewer_connections_than_a_replica_keeps() -> None:
     assert most < of_replica * replicas
 
 
-def test_the_front_finds_the_replicas_and_asks_them_in_time() -> None:
+def test_the_proxy_finds_the_replicas_and_polls_them_often_enough() -> None:
     """By alias and ports, and often enough to notice a draining replica."""
     assert re.search(rf"server-template replica \d+ chainrule:{PORT}$", HAPROXY, re.MULTILINE)
     assert "httpchk GET /readyz\n" in HAPROXY
@@ -191,8 +192,8 @@ def test_the_front_finds_the_replicas_and_asks_them_in_time() -> None:
 
 
 @pytest.mark.skipif(shutil.which("haproxy") is None, reason="there is no HAProxy here")
-def test_haproxy_takes_its_configuration() -> None:
-    """Without a warning."""
+def test_haproxy_accepts_its_configuration() -> None:
+    """It prints no warning."""
     command = ["haproxy", "-c", "-f", str(DEPLOY / "haproxy" / "haproxy.cfg")]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
@@ -230,7 +231,7 @@ def _expressions() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("expression", list(_expressions()))
-def test_a_metric_that_is_asked_for_is_exposed(expression: str, exposed: dict[str, set[str]]) -> None:
+def test_every_metric_of_the_dashboards_is_exposed(expression: str, exposed: dict[str, set[str]]) -> None:
     """With a misspelt name or label a graph stays empty, and an alert never fires."""
     names = set(re.findall(r"\bchainrule_\w+", expression))
     assert names or "up{" in expression
@@ -242,7 +243,7 @@ def test_a_metric_that_is_asked_for_is_exposed(expression: str, exposed: dict[st
 
 
 @pytest.mark.parametrize("expression", list(_expressions()))
-def test_a_reason_that_is_asked_for_is_counted(expression: str) -> None:
+def test_every_reason_of_the_alerts_is_counted(expression: str) -> None:
     """With a misspelt reason an alert never fires."""
     assert set(re.findall(r'reason="([^"]*)"', expression)) <= REJECTIONS
 
@@ -278,8 +279,8 @@ def test_an_alert_leads_to_an_entry() -> None:
     assert {rule["annotations"]["page"] for rule in ALERTS} <= pages
 
 
-def test_prometheus_asks_the_admin_port_of_every_replica() -> None:
-    """By the alias in compose."""
+def test_prometheus_scrapes_the_admin_port_of_every_replica() -> None:
+    """It finds them by the alias in compose."""
     config = yaml.safe_load((DEPLOY / "observe" / "prometheus.yml").read_text("utf-8"))
     (job,) = config["scrape_configs"]
     (found,) = job["dns_sd_configs"]
@@ -319,8 +320,8 @@ def test_the_manifests_are_valid(rendered: tuple[str, list[dict[str, Any]]], tmp
     assert (ran.stdout + ran.stderr).count("passed") == len(known)
 
 
-def test_the_pod_says_what_the_service_says(rendered: tuple[str, list[dict[str, Any]]]) -> None:
-    """Ports, probes, seconds, version; no rights."""
+def test_the_pod_agrees_with_the_service(rendered: tuple[str, list[dict[str, Any]]]) -> None:
+    """Ports, probes, timeouts and version are those of the service; the pod has no privileges."""
     pod = _of(rendered, "Deployment")["chainrule"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert container["image"] == f"chainrule:{__version__}"
@@ -366,7 +367,7 @@ def test_every_selector_finds_the_pods(rendered: tuple[str, list[dict[str, Any]]
         assert {e["port"] for e in monitor["spec"]["endpoints"]} <= {port["name"] for port in service["spec"]["ports"]}
 
 
-def test_every_port_and_target_that_is_named_is_there(rendered: tuple[str, list[dict[str, Any]]]) -> None:
+def test_every_named_port_and_target_exists(rendered: tuple[str, list[dict[str, Any]]]) -> None:
     """Named ports exist in the pod, and the scaled deployment exists. Outgoing traffic is not allowed."""
     deployment = _of(rendered, "Deployment")["chainrule"]
     (container,) = deployment["spec"]["template"]["spec"]["containers"]

@@ -1,7 +1,7 @@
-"""The documents, executed: every fenced block is run, posted or compared, every table and link held against the code.
+"""The documents, executed: every fenced block is run, posted or compared, and every table and link is checked.
 
 python          is run; a `text output` that follows it is what it prints
-json request    is posted to /v1/gradients; the `json answer` or `json problem` that follows is what comes back
+json request    is posted to /v1/gradients; the `json answer` or `json problem` that follows is the answer
 sh              is a list of make targets, or a curl command that is posted; a `markdown answer` may follow it, too
 python FILE     is code to be put into a file: test_adding.py does it
 c FILE          and other languages: is that file of examples/; test_check_programs.py runs it
@@ -76,7 +76,7 @@ MAKES = [fence for fence in FENCES if fence.info == "sh" and not fence.text.star
 
 
 def _differences(shown: Any, real: Any, where: str = "#") -> Iterator[str]:
-    """Where two JSON documents differ; numbers may by 1e-12 of their size, as BLAS adds up in its own order."""
+    """Where two JSON documents differ. Numbers may differ by 1e-12 of their size: BLAS may add in another order."""
     if isinstance(shown, dict) and isinstance(real, dict):
         for key in shown.keys() ^ real.keys():
             yield f"{where}/{key} is only {'shown' if key in shown else 'answered'}"
@@ -86,7 +86,7 @@ def _differences(shown: Any, real: Any, where: str = "#") -> Iterator[str]:
         for index, pair in enumerate(zip(shown, real, strict=True)):
             yield from _differences(*pair, f"{where}/{index}")
     elif type(shown) is type(real) is float:
-        noise = where.endswith(("relative_error", "numeric"))  # of rounding, another on every machine
+        noise = where.endswith(("relative_error", "numeric"))  # rounding errors, which differ between machines
         if not math.isclose(shown, real, rel_tol=1e-12, abs_tol=1e-9 if noise else 1e-15):
             yield f"{where}: {shown} shown, {real} answered"
     elif shown != real or type(shown) is not type(real):

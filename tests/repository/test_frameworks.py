@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-for module in ("torch", "jax", "keras", "onnx"):  # Keras cannot be imported before twins has told it to use JAX
+for module in ("torch", "jax", "keras", "onnx"):  # Keras must not be imported before `twins` has set its backend to JAX
     if find_spec(module) is None:
         pytest.skip(f"{module} is not installed", allow_module_level=True)
 
@@ -70,7 +70,7 @@ def test_the_document_is_what_is_measured(measured: str) -> None:
         (r"(?<=\| PyTorch \| activations \| )\d+", "35"),
     ],
 )
-def test_a_lie_is_found(measured: str, pattern: str, lie: str) -> None:
+def test_a_changed_table_is_detected(measured: str, pattern: str, lie: str) -> None:
     """A changed verdict, default, version or error, and a missing row, are differences."""
     told, times = re.subn(pattern, lie, SHOWN, count=1)
     assert times == 1
@@ -84,7 +84,7 @@ def test_the_last_digits_may_differ() -> None:
 
 
 @pytest.mark.parametrize("framework", twins.FRAMEWORKS)
-def test_every_row_of_the_tables_has_a_twin_or_none_for_a_reason(framework: str) -> None:
+def test_every_row_of_the_tables_is_listed_for_every_framework(framework: str) -> None:
     """Each of our activations and losses is listed for every framework, and nothing else is."""
     rows = [*twins.ACTIVATIONS, *twins.VECTORS, *twins.LOSSES]
     with_twin = {row.name for row in rows if framework in row.calls}
@@ -113,8 +113,8 @@ def names_of(framework: str) -> set[str]:
 
 
 @pytest.mark.parametrize("framework", twins.FRAMEWORKS)
-def test_what_has_no_twin_is_no_function_there(framework: str) -> None:
-    """If a framework adds a function with our name or alias, the test asks for a row."""
+def test_a_row_listed_as_missing_is_missing_in_the_framework(framework: str) -> None:
+    """If a framework adds a function with our name or alias, the test requires a row."""
     names = names_of(framework)
     found = {
         name
@@ -125,4 +125,4 @@ def test_what_has_no_twin_is_no_function_there(framework: str) -> None:
     assert found - OF_ANOTHER_KIND == set()
 
 
-OF_ANOTHER_KIND = {"quantile"}  # a quantile of some numbers, which is no loss
+OF_ANOTHER_KIND = {"quantile"}  # there it is a quantile of some numbers, not a loss

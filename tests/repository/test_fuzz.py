@@ -70,7 +70,7 @@ def test_another_answer_to_another_form_is_found(send: Send) -> None:
     assert sum(map(_is_another, wrong.values())) > 0.5 * len(forms)
 
 
-def test_a_refusal_that_takes_long_is_found(send: Send) -> None:
+def test_a_slow_refusal_is_detected(send: Send) -> None:
     """A refusal with 60 ms of CPU is reported, but not a thread that only waits."""
 
     def slow(made: Case) -> Answer:

@@ -16,7 +16,7 @@ ALLOWED = {
     "schemas": {"marshmallow", "numpy", "pybase64", "chainrule"},
     "service": {
         "apispec",
-        "backports",  # zstd, which from Python 3.14 on is in the standard library's compression
+        "backports",  # zstd; from Python 3.14 on it is in the standard library
         "compression",
         "flask",
         "flask_swagger_ui",
@@ -33,7 +33,7 @@ ALLOWED = {
         "chainrule",
     },
 }
-ONLY_IN = {  # within the service
+ONLY_IN = {  # libraries that only one module of the service may import
     "apispec": {"service/api/openapi.py"},
     "flask_swagger_ui": {"service/pages/pages.py"},
     "httptools": {"service/server/request_head.py"},
@@ -80,7 +80,7 @@ def _functions(tree: ast.AST) -> Iterator[Function]:
 
 
 @each_file
-def test_a_room_imports_only_what_it_may(name: str) -> None:
+def test_a_package_imports_only_what_it_may(name: str) -> None:
     """Imports run one way, service to schemas to chainrule, and each package has its own list of libraries."""
     packages = {dotted.partition(".")[0] for dotted in _imports(TREES[name])} - sys.stdlib_module_names
     assert packages - {_room(name)} <= ALLOWED[_room(name)]
@@ -254,7 +254,7 @@ def _repository_files() -> list[Path]:
     return [ROOT / name for name in listed.stdout.decode().split("\0") if name]
 
 
-# In pieces, so that a plain search for them finds the files that should not have them, and not this one.
+# Split into pieces, so that the search does not find this file.
 HOSTS = ("py" + "pi.org", "python" + "hosted.org", "download.py" + "torch.org", "np" + "mjs.org", "arti" + "factory")
 FOLDERS = ("t" + "mp", "ro" + "ot", "wo" + "rk", "ho" + "me", "mn" + "t", "Us" + "ers")
 FORBIDDEN = re.compile("|".join([*map(re.escape, HOSTS), rf"(?<![\w.~*)}}\]/-])/(?:{'|'.join(FOLDERS)})(?![\w-])"]))
@@ -278,5 +278,5 @@ def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
 
 @pytest.mark.parametrize("text", [f"cd /{FOLDERS[0]}/x", f'"/{FOLDERS[2]}/main"', f"https://{HOSTS[0]}/simple"])
 def test_the_search_finds_what_it_looks_for(text: str) -> None:
-    """A pattern without a match would make the test above pass always."""
+    """With a pattern that matches nothing, the test above would always pass."""
     assert FORBIDDEN.search(text)

@@ -60,7 +60,7 @@ async def _post(trace: Trace) -> bytes:
     return line
 
 
-def test_a_request_goes_the_way_that_contributing_shows() -> None:
+def test_a_request_calls_the_functions_that_contributing_lists() -> None:
     """At most 15 rows, each called by a request for gradients, in the order of the table."""
     rows = ROW.findall((ROOT / "CONTRIBUTING.md").read_text("utf-8"))
     assert 10 <= len(rows) <= MOST

@@ -118,7 +118,7 @@ def test_a_warning_names_its_place_and_says_why(
     assert warning == {"code": code, "detail": detail, "pointer": pointer}
 
 
-def test_a_null_factor_stands_in_arrays_and_records_alike(client: FlaskClient) -> None:
+def test_a_null_factor_is_null_in_arrays_and_in_records(client: FlaskClient) -> None:
     """The factor is null, dE_da is -1, and the derivative by the weight is -1 · (-800) = 800."""
     answer = client.post("/v1/gradients", json=_body("sigmoid", [[1.0]], [-800.0], [1.0], BCE)).get_json()
     (layer,) = answer["layers"]

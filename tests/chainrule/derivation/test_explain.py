@@ -34,7 +34,7 @@ MAZUR = Network(
 def derived(
     network: Network, x: Any, t: Any, loss: LossSpec, place: Place, sample: int | None = None
 ) -> tuple[Gradients, Derivation]:
-    """The gradients of a batch, and one derivation whose lines of numbers have all been judged."""
+    """The gradients of a batch, and one derivation, all of whose lines of numbers have been checked."""
     inputs, targets = np.array(x, dtype=float), np.array(t, dtype=float)
     result = gradients(network, inputs, targets, loss)
     derivation = explain(network, result, targets, loss, place, sample)
@@ -54,7 +54,7 @@ def only(derivation: Derivation, quantity: str, layer: int | None = None, unit: 
     return found
 
 
-def test_the_published_example_is_derived_as_its_author_does() -> None:
+def test_the_published_example_is_derived_as_in_its_source() -> None:
     """Mazur, A Step by Step Backpropagation Example: 0.082167041 for w5, 0.000438568 for w1, by way of 0.036350306."""
     result, outer = derived(MAZUR, [[0.05, 0.10]], [[0.01, 0.99]], HALF, Place(1, 0, 0))
     assert outer.value == result.layers[1].dE_dw[0, 0] == pytest.approx(0.082167041, abs=5e-10)
@@ -105,7 +105,7 @@ def test_every_line_of_numbers_says_its_value(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_no_derivation_has_more_lines_than_foreseen(seed: int) -> None:
+def test_no_derivation_has_more_lines_than_predicted(seed: int) -> None:
     """Most have more than half as many: else the limit would refuse short derivations."""
     shares = []
     for asked, _, derivation in derivations(10 + seed, 60):
@@ -118,7 +118,7 @@ def test_no_derivation_has_more_lines_than_foreseen(seed: int) -> None:
     assert np.median(shares) > 0.5
 
 
-def test_what_is_written_is_fit_for_markdown() -> None:
+def test_the_latex_has_nothing_that_markdown_interprets() -> None:
     r"""No backslash before a sign, no < or >, no index after a bracket, no \operatorname, no index after a power."""
     for _, _, derivation in derivations(5, 60):
         for text in all_texts(derivation):
@@ -198,7 +198,7 @@ OTHER_PARAMETERS: list[LossSpec] = [
 
 
 @pytest.mark.parametrize("loss", OTHER_PARAMETERS, ids=lambda loss: loss.loss.name)
-def test_parameters_are_put_in_as_they_are_given(loss: LossSpec) -> None:
+def test_the_lines_have_the_given_parameters(loss: LossSpec) -> None:
     """The lines have the given parameters, not the defaults, which the judge would notice."""
     activation = [{"name": "softmax", "temperature": 0.7}] * 3 + ["sigmoid"]
     network = Network((dense(WEIGHTS[0], "tanh"), dense(WEIGHTS[1], activation)))
@@ -308,7 +308,7 @@ def test_the_jacobian_of_a_group_is_taken_by_columns() -> None:
 # Where float64 has lost something.
 
 
-def test_a_closed_form_stands_beside_the_plain_product() -> None:
+def test_a_closed_form_is_shown_after_the_plain_product() -> None:
     """Sigmoid and binary cross-entropy at a = 0.5, target 1: (o - 1)/(o(1 - o)) · o(1 - o), and σ(0.5) - 1."""
     network = Network((dense([[0.5]], "sigmoid"),))
     _, derivation = derived(network, [[1.0]], [[1.0]], loss_spec("bce"), Place(0, 0, 0))
@@ -373,7 +373,7 @@ def test_a_long_sum_that_has_no_value_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("size", [1e3, 1e17, 1e300])
-def test_numbers_of_any_size_are_put_in_at_once(size: float) -> None:
+def test_numbers_of_any_size_are_substituted_quickly(size: float) -> None:
     """e^-1e300 is 0 in float64, and computed quickly with sixty digits, too."""
     for name in ("sigmoid", "softplus", "mish", "tanh", "log_sigmoid", "squareplus", "arctan", "softmax"):
         network = Network((dense([[size, -size]], name),))

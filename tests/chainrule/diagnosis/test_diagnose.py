@@ -19,9 +19,9 @@ from tests.judges.planted_bugs import Net
 
 HIDDEN = ("sigmoid", "tanh", "relu", "leaky_relu")
 NETWORKS = 20  # random ones for each mistake
-WIDEST = 400  # networks drawn at most to find them
+WIDEST = 400  # the most networks that are drawn to find them
 
-# What is planted, and the cause by which it has to be named; where the mistake shows only in some networks, their kind.
+# The planted mistake and the cause that the diagnosis must name. If it shows only in some networks, also their kind.
 PLANTED: dict[str, tuple[str, dict[str, Any]]] = {
     "sign": ("sign", {}),
     "times 2": ("half_missing", {}),
@@ -268,7 +268,7 @@ def _loss(net: Net) -> float:
     return float(((o - net.t) ** 2).sum() / 2)
 
 
-def test_the_famous_print_of_mazur_is_diagnosed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mazurs_famous_wrong_number_is_diagnosed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page prints 0.291027924, which results if hidden deltas use weights that are already updated, at rate 0.5.
 
     0.291027774 is right. The diagnosis names this mistake, with the learning rate that the page uses.
@@ -288,7 +288,7 @@ def _udacity(layer: tuple[Any, Any, str]) -> Net:
     return Net((layer,), x, t, "squared_error", "sum")
 
 
-def test_the_first_print_of_miniflow_is_diagnosed() -> None:
+def test_miniflows_first_gradients_are_diagnosed() -> None:
     """udacity/sdc-issue-reports#134: dE/do = -2 o, so the targets are missing and the sign is wrong."""
     net = _udacity((np.array([[2.0, -3.0], [2.0, -3.0]]), np.array([-3.0, -5.0]), "sigmoid"))
     dE_dw = np.array([[6.08973702e-08, 6.93800843e-02], [1.21794740e-07, 1.38760169e-01]])
@@ -306,7 +306,7 @@ def _sklearn(last_row: list[float]) -> Any:
     return checked(net, [first, Given(np.array([[0.5294], [0.45911]]), np.array([0.765]))], Tolerance(0.01))
 
 
-def test_the_print_of_scikit_learn_is_weight_decay_but_for_one_row() -> None:
+def test_scikit_learns_published_gradients_are_diagnosed_as_weight_decay() -> None:
     """Each has λ·w in it, with λ = 0.1; in the last row x1 = 0.6 stands for x3 = 0.7, which no mistake explains."""
     told = _sklearn([0.06167, 0.02620])
     assert causes(told) == [("l2_term",)]
@@ -326,7 +326,7 @@ def test_numbers_within_the_clients_tolerance_are_reproduced() -> None:
     assert checked(net, as_given(near)).search.diagnoses == ()
 
 
-def test_the_prints_of_a_wrong_forward_pass_are_not_explained() -> None:
+def test_gradients_of_a_wrong_forward_pass_are_not_explained() -> None:
     """The notebook Prakashvanapalli/TensorFlow Backpropogation.ipynb divides by sums where softmax takes exp."""
     given = [
         [[-0.001035, -0.00209, -0.00169], [-0.00207, -0.00418, -0.00338], [-0.007245, -0.01463, -0.01183]],
@@ -372,14 +372,14 @@ def test_float32_is_no_mistake() -> None:
         assert causes(rounded) == [()]
 
 
-def test_twins_are_named_together() -> None:
+def test_mistakes_with_equal_numbers_are_named_together() -> None:
     """A gradient twice as large lacks a half, or was added to that of an earlier call: both give the same numbers."""
     found = checked(MAZUR, as_given(plain.gradients(MAZUR, ["times 2"])))
     assert {*causes(found)} == {("half_missing",), ("accumulated",)}
     assert all(diagnosis.residual < 1e-12 for diagnosis in found.search.diagnoses)
 
 
-def test_an_array_alone_is_enough() -> None:
+def test_a_single_array_is_enough() -> None:
     """The client gives only dE/dw of the first layer, or only dE/db of the last layer."""
     net = next(showing(("e down",), 0.05, (3,)))
     wrong = plain.gradients(net, ["e down"])
@@ -546,7 +546,7 @@ def test_a_mistake_that_is_found_within_the_budget_is_named(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_check_takes_no_more_operations_than_foreseen(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_takes_no_more_operations_than_predicted(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """For any numbers: those that no mistake explains take the most operations."""
     taken = 0.0
 

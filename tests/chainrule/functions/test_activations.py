@@ -144,7 +144,7 @@ def test_the_value_at_a_known_point(name: str, a: float, o: float, do_da: float)
     assert phi.slope(a) == pytest.approx(do_da, rel=1e-14, abs=0)
 
 
-def test_the_table_of_points_is_whole() -> None:
+def test_the_table_of_points_is_complete() -> None:
     """A new activation of single units needs its line above."""
     assert [name for name, *_ in BY_HEART] == [name for name, row in ACTIVATIONS.items() if row.elementwise]
 

@@ -1,4 +1,4 @@
-"""How many digits every activation and every loss keeps, over the whole of float64, counted in units in the last place.
+"""The accuracy of every activation and every loss over the whole range of float64, in units in the last place (ulp).
 
 The judge is tests/judges/reference.py, which knows no derivative. A row of either table may state how many ulp it
 allows; all others keep 4 for a value and 16 for a derivative, in tails, beside kinks and beside the zeros of
@@ -228,7 +228,7 @@ def _wrong(points: Iterable[float], numbers: np.ndarray, right: Sequence[Real], 
 
 
 @elementwise
-def test_a_value_keeps_its_digits_over_the_whole_of_float64(case: Case) -> None:
+def test_a_value_keeps_its_digits_over_the_whole_range_of_float64(case: Case) -> None:
     """silu(-700) = -6.9e-302 and tanh_shrink(1e-5) = 3.3e-16 to 4 ulp; e⁷¹⁰ is infinite, and no finite number is."""
     phi, a = _column(case)
     points, right, _ = zip(*_right(_frozen(case)), strict=True)
@@ -236,7 +236,7 @@ def test_a_value_keeps_its_digits_over_the_whole_of_float64(case: Case) -> None:
 
 
 @elementwise
-def test_a_derivative_keeps_its_digits_over_the_whole_of_float64(case: Case) -> None:
+def test_a_derivative_keeps_its_digits_over_the_whole_range_of_float64(case: Case) -> None:
     """silu' at its zero, -1.278: 2e-17, to 16 ulp. relu' is 0 at 0, and 1 at its neighbour 5e-324."""
     phi, a = _column(case)
     points, _, right = zip(*_right(_frozen(case)), strict=True)

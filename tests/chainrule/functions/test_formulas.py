@@ -406,7 +406,7 @@ def test_every_latex_is_balanced_and_understood(name: str, text: str) -> None:
 
 
 @every_row
-def test_every_parameter_stands_in_its_formula(name: str) -> None:
+def test_every_parameter_is_in_its_formula(name: str) -> None:
     """A number that is never left out has its own symbol, which is in the formula or in the derivative."""
     row = ROWS[name]
     symbols = [p.symbol for p in row.parameters if not p.choices and p.default is not None]
@@ -567,7 +567,7 @@ def test_latex_means_what_it_means_on_paper(text: str, value: float) -> None:
         r"\begin{cases} 1 & a > 3",
     ],
 )
-def test_what_is_not_understood_is_refused(text: str) -> None:
+def test_latex_that_is_not_understood_is_refused(text: str) -> None:
     """For a = 3 and b = 2: no command, bracket, symbol, index or gap is guessed."""
     with pytest.raises(LatexError):
         _number(text, a=3.0, b=2.0)

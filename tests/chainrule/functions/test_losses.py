@@ -110,7 +110,7 @@ def test_the_value_of_every_loss_by_hand(name: str, value: float, derivative: li
     assert loss.derivative(o, t)[0] == pytest.approx(derivative, rel=1e-15, abs=0)
 
 
-def test_the_table_by_hand_is_whole() -> None:
+def test_the_table_by_hand_is_complete() -> None:
     """A new loss needs its line above."""
     assert [name for name, *_ in BY_HAND] == list(LOSSES)
 
@@ -153,7 +153,7 @@ def test_a_parameter_does_what_it_says(loss: LossSpec, o: float, t: float, value
 @pytest.mark.parametrize(
     "name", ["binary_cross_entropy", "binary_focal", "categorical_cross_entropy", "categorical_focal", "kl_divergence"]
 )
-def test_a_class_that_does_not_occur_costs_nothing(name: str) -> None:
+def test_a_class_that_does_not_occur_has_no_loss(name: str) -> None:
     """0 · log 0 is 0 here, and so is its derivative; 0/0 would be NaN."""
     loss = loss_spec(name)
     o, t = np.array([[0.0]]), np.array([[0.0]])
@@ -168,7 +168,7 @@ def test_a_count_of_zero_has_no_logarithm() -> None:
     assert loss.derivative(zero, zero)[0, 0] == 1.0
 
 
-def test_a_certain_and_right_output_costs_nothing() -> None:
+def test_a_certain_and_right_output_has_no_loss() -> None:
     """Binary cross-entropy at o = t = 1: the value is 0 and the derivative -1, from the left."""
     loss = loss_spec("binary_cross_entropy")
     one = np.array([[1.0]])
@@ -311,7 +311,7 @@ def test_the_right_class_takes_part_in_the_largest_score_with_zero() -> None:
     assert loss.derivative(o, t).tolist() == [[0.0, -1.0]]
 
 
-def test_a_lead_of_one_costs_nothing() -> None:
+def test_a_lead_of_one_has_no_loss() -> None:
     """Scores 2 and 1, the first being right: E = 1 + 1 - 2 = 0, and the derivative taken on this kink is 0."""
     loss, o, t = loss_spec("categorical_hinge"), np.array([[2.0, 1.0]]), np.array([[1.0, 0.0]])
     assert loss.value(o, t).tolist() == [[0.0]]
@@ -414,7 +414,7 @@ def test_a_stable_pair_is_one_of_rows_that_exist(names: tuple[str, str]) -> None
     assert activation_spec(names[1]).activation.name == names[1]
 
 
-def test_a_stable_pair_takes_the_parameters_of_its_activation() -> None:
+def test_a_stable_pair_uses_the_parameters_of_its_activation() -> None:
     """Softmax with temperature ½ under cross-entropy: dE/da is twice o - t."""
     pair, a = STABLE_PAIRS["categorical_cross_entropy", "softmax"], np.array([[0.4, -1.3, 0.8]])
     t = np.array([[0.0, 1.0, 0.0]])
@@ -423,7 +423,7 @@ def test_a_stable_pair_takes_the_parameters_of_its_activation() -> None:
     np.testing.assert_allclose(pair.value(a, t, 0.5, 0.0).sum(), -np.log(o[0, 1]), rtol=1e-14)
 
 
-def test_a_stable_pair_takes_the_parameters_of_its_loss() -> None:
+def test_a_stable_pair_uses_the_parameters_of_its_loss() -> None:
     """Sigmoid under the focal loss with alpha ½ and gamma 0: half of binary cross-entropy, dE/da = (o - t)/2."""
     pair, a, t = STABLE_PAIRS["binary_focal", "sigmoid"], np.array([[0.0, 0.0]]), np.array([[0.0, 1.0]])
     np.testing.assert_allclose(pair.dE_da(a, t, 0.5, 0.0), [[0.25, -0.25]], rtol=1e-15)

@@ -436,7 +436,7 @@ def test_dE_do_is_exact_where_the_rounded_output_is_1(post):
     assert error(layer["factors"]["dE_do"][0], 1 + JUDGE.exp(40)) <= 1e-15
 
 
-def test_a_weight_record_says_null_where_its_factor_is_not_finite(post):
+def test_a_weight_record_has_null_for_a_factor_that_is_not_finite(post):
     """a = -800, target 1: dE/do overflows, do/da underflows, and yet dE/dw = dE/da · x = -1 · -800 is right."""
     answer = post(one_unit(-800.0, 1.0))
     (record,) = answer["layers"][0]["weights"]

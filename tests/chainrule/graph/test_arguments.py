@@ -77,7 +77,7 @@ def test_pairs_of_outputs_have_to_be_pairs() -> None:
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.float32, np.bool_])
-def test_other_real_numbers_are_taken_as_float64(kind: type) -> None:
+def test_other_real_numbers_are_converted_to_float64(kind: type) -> None:
     """Whole numbers, short ones, and masks have the gradients of the same numbers in float64."""
     given = gradients(NETWORK, X.astype(kind), np.eye(3, dtype=kind)[:2], SQUARES)
     wanted = gradients(NETWORK, X.astype(kind).astype(np.float64), np.eye(3)[:2], SQUARES)

@@ -87,7 +87,7 @@ def test_a_layers_dE_do_is_the_sum_over_the_units_it_feeds() -> None:
     np.testing.assert_allclose(below.dE_do, expected, rtol=1e-14)
 
 
-def test_the_matrix_of_a_mixed_layer_holds_each_group_at_its_units() -> None:
+def test_the_matrix_of_a_mixed_layer_has_each_group_at_its_units() -> None:
     """Units 0 and 2 are one softmax; 1 and 3 stand alone, so their rows and columns are 0 but on the diagonal."""
     matrix = _mixed().layers[1].do_da.array()
     assert matrix.shape == (5, 4, 4)

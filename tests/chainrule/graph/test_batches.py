@@ -166,7 +166,7 @@ SHARING = [row for row in ACTIVATIONS.values() if row.both is not None]
 
 @pytest.mark.parametrize("row", SHARING, ids=lambda row: row.name)
 @np.errstate(all="ignore")
-def test_what_shares_an_exponential_is_what_is_computed_alone(row: Any) -> None:
+def test_shared_exponentials_give_equal_results(row: Any) -> None:
     """Value and derivative in one call are those of two, to the last bit; also with parameters that are arrays."""
     rng = np.random.default_rng(2)
     a = np.concatenate([EXTREMES.reshape(5, 3), 10.0 * rng.normal(size=(40, 3))])

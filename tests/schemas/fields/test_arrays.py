@@ -253,7 +253,7 @@ def test_bad_base64_is_refused_at_the_key(value: dict[str, Any], key: str, words
     assert sentence.startswith(words)
 
 
-def test_one_length_is_not_called_lengths() -> None:
+def test_a_shape_of_one_length_has_a_grammatical_message() -> None:
     """The message is grammatical: biases have a shape of one length."""
     assert complaints(packed([2, 2], range(4)), VECTOR) == [(("shape",), "must be a list of 1 length")]
 
@@ -271,7 +271,7 @@ def test_only_the_first_twenty_elements_in_base64_are_named() -> None:
 
 
 @pytest.mark.parametrize("shape", [[10**9, 10**9], [2**31, 2**31], [2**62, 4]])
-def test_a_huge_shape_takes_no_memory(shape: list[int]) -> None:
+def test_a_huge_shape_allocates_no_memory(shape: list[int]) -> None:
     """The number of bytes is compared with the product of the lengths before any array is made."""
     [(path, words)] = complaints(packed(shape, [1.0]), MATRIX)
     assert path == ("base64",)
@@ -319,6 +319,6 @@ def test_only_arrays_are_rewritten() -> None:
 
 @pytest.mark.parametrize("value", [[1.7e308, 1.7e308], [10**308, 10**308, 0.5], [-1.7e308, -(10**308), 0.5]], ids=str)
 def test_numbers_may_add_up_to_more_than_a_float(value: list[float]) -> None:
-    """Each of them is within float64, and that is what counts."""
+    """Only each single number must be within float64."""
     assert same(read_array(value, VECTOR), np.array(value, dtype=np.float64))
     assert same(read_array([value, value], MATRIX), np.array([value, value], dtype=np.float64))

@@ -1,9 +1,9 @@
-"""JAX as a second judge: random mixed networks, and what jax.grad says of loss, outputs, dE/dw, dE/db and dE/dx.
+"""Random mixed networks, compared with jax.grad: loss, outputs, dE/dw, dE/db and dE/dx.
 
-Activations are those of jax.nn, and written out where it has none. Every layer is a mixture; a seed draws all of it.
-All layers are of one width, for JAX compiles every operation anew for every shape.
+Activations are those of jax.nn, or written out if it has none. Every layer is a mixture, drawn from a seed. All layers
+have the same width, because JAX compiles every operation again for every shape.
 
-JAX's own cancellations are kept out: no |a| beyond 4, where its tanh has lost digits, and none near 0 or another kink.
+Points at which JAX itself loses digits are excluded: |a| above 4, for its tanh, and a near 0 or another kink.
 """
 
 import os
@@ -32,7 +32,7 @@ Random = np.random.Generator
 TOLERANCE = 1e-11  # of the largest entry of an array
 NETWORKS = 60
 WIDTH = 4  # of every layer, the inputs and the batch
-FAR, NEAR = 4.0, 0.001  # no pre-activation beyond the one, or within the other of a kink
+FAR, NEAR = 4.0, 0.001  # no |a| above FAR, and none closer than NEAR to a kink
 KINKS = np.array([-3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 3.0])
 REDUCTIONS = ("sum", "mean", "batch_mean")
 
@@ -76,7 +76,7 @@ def picked(o: Any, t: Any) -> Any:
 
 @dataclass(frozen=True)
 class LossTwin:
-    """ℓ of every output or of every sample, what the last layer must be for it, and what its targets are."""
+    """ℓ of every output or of every sample, the last layer that it requires, and the kind of its targets."""
 
     function: Function
     last: str = ""  # an activation, or any mixture
@@ -121,7 +121,7 @@ class Case:
 
 
 def drawn_names(rng: Random, last: str) -> list[str]:
-    """The activations of a layer's units: a mixture of elementwise ones, at times with a pair, or one for all."""
+    """The activations of a layer's units: a mixture of elementwise ones, maybe with a coupled pair, or one for all."""
     if last:
         return [last] * WIDTH
     names = rng.choice(list(ELEMENTWISE), WIDTH).tolist()
@@ -131,7 +131,7 @@ def drawn_names(rng: Random, last: str) -> list[str]:
 
 
 def drawn_targets(rng: Random, kind: str) -> Array:
-    """What the loss takes as targets."""
+    """Targets that the loss accepts."""
     if kind == "class":
         return rng.integers(0, WIDTH, WIDTH)
     square = (WIDTH, WIDTH)
@@ -149,7 +149,7 @@ def drawn(rng: Random, seed: int) -> Case:
 
 
 def layer_outputs(names: Sequence[str], a: Any) -> Any:
-    """o of a layer's units: a coupled function of its own columns of a, any other of all, of which one is taken."""
+    """o of a layer's units: a coupled function of its own columns of a; any other of all columns, one of them used."""
     columns: dict[int, Any] = {}
     for j, name in enumerate(names):
         if name in COUPLED:
@@ -193,7 +193,7 @@ def has_its_digits(case: Case) -> bool:
 
 
 def outputs_of_ours(names: Sequence[str], a: Array) -> Array:
-    """What the layer gives, by Chainrule itself: enough to draw by, for the judgement is JAX's."""
+    """The outputs of the layer, by Chainrule. They only help to draw cases; JAX judges them."""
     layer = Layer.dense(np.eye(len(names)), None, tuple(activation_spec(name) for name in names))
     answer = gradients(Network((layer,)), a, np.zeros_like(a), loss_spec("dot_product"))
     return answer.outputs

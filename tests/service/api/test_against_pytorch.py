@@ -1,8 +1,8 @@
-"""Random mixed networks, posted to the service and held against PyTorch's float64 autograd.
+"""Random mixed networks, posted to the service and compared with PyTorch's float64 autograd.
 
 Everything is drawn from a seed: depth to 6, one activation per layer or one per unit, softmax groups beside others,
 every loss, reduction, layout and breakdown, with and without biases, batches and single samples, JSON and base64.
-A failure tells the seed, by the call of `draw_case` that draws the case again, and prints the request.
+A failure prints the request, and the call of `draw_case` that draws the case again.
 """
 
 import base64
@@ -41,8 +41,8 @@ TOLERANCE = 1e-12  # of the largest entry of an array
 NETWORKS = 40  # per loss and reduction: 81 pairs, 3,240 networks
 NETWORKS_OF_ITS_OWN = 10  # per activation
 DEPTH, WIDTH, SAMPLES = 6, 6, 5  # at most
-ENOUGH = 20  # times that everything must be drawn
-SELDOM = 10  # times that a last layer with coupled groups must be drawn, under each loss that they are for
+ENOUGH = 20  # times that every feature must be drawn
+SELDOM = 10  # times that a last layer with coupled groups must be drawn, for each loss of such outputs
 
 ACTIVATION_ALIASES = {
     "identity": "linear",
@@ -91,7 +91,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Case:
-    """A request and what it means; inputs and targets have their samples axis even where a single sample is posted."""
+    """A request and its meaning; inputs and targets have a samples axis even if a single sample is posted."""
 
     loss: Loss
     seed: int
@@ -119,7 +119,7 @@ def pick(rng: Random, choices: Iterable[T]) -> T:
 
 
 def draw_value(rng: Random, parameter: Parameter) -> Value:
-    """The default as often as another value: a word, a whole number, or a number of three decimals."""
+    """The default, or equally often another value: a word, a whole number, or a number with three decimals."""
     if chance(rng, 0.5):
         return parameter.default
     if not isinstance(parameter.default, float):
@@ -138,14 +138,14 @@ def draw_unit(rng: Random, names: Iterable[str], label: str | None = None) -> Un
 
 
 def draw_heads(rng: Random, names: Sequence[str]) -> list[Unit]:
-    """Two coupled activations that stay apart: by label at least, as often as not by name or temperature too."""
+    """Two coupled activations in separate groups: with different labels, and often different names or temperatures."""
     first = draw_unit(rng, names, pick(rng, [None, "left"]))
     second = replace(first, label="right") if chance(rng, 0.6) else draw_unit(rng, names, "right")
     return [first, second]
 
 
 def draw_sizes(rng: Random, n: int, smallest: int, must_fill: bool) -> list[int]:
-    """How many of n units each of no, one or two coupled groups takes; together all of them where they must."""
+    """The sizes of no, one or two coupled groups among n units; together n units if `must_fill`."""
     heads = rng.choice([0, 1, 2], p=[0, 0.5, 0.5] if must_fill else [0.4, 0.3, 0.3])
     if heads == 2 and n >= 2 * smallest:
         first = int(rng.integers(smallest, n - smallest + 1))
@@ -156,10 +156,10 @@ def draw_sizes(rng: Random, n: int, smallest: int, must_fill: bool) -> list[int]
 
 
 def draw_units(rng: Random, names: Sequence[str], may_be_alone: bool, multiple: int = 1) -> list[Unit]:
-    """A layer's units in any order: those of the coupled groups, and the others, all alike or each its own.
+    """A layer's units in any order: those of the coupled groups, and the others, all alike or all different.
 
-    A coupled unit alone in its group is 1, its logarithm 0: there is none where that may not be, and not many in layers
-    of one or two units, which would be constants.
+    The output of a softmax of one unit is 1. There is none if `may_be_alone` is false, and there are few in layers of
+    one or two units, because such layers would be constant.
     """
     coupled = [name for name in names if ACTIVATIONS[name].coupled]
     elementwise = [name for name in names if not ACTIVATIONS[name].coupled]
@@ -181,7 +181,7 @@ def draw_units(rng: Random, names: Sequence[str], may_be_alone: bool, multiple: 
 def last_layer_names(rng: Random, loss: Loss, names: Sequence[str]) -> list[str]:
     """Of these activations, those whose outputs the loss is defined on.
 
-    The likelihood of log-probabilities is linear in the outputs, so any unit may stand beside a log_softmax at times.
+    The likelihood of log-probabilities is linear in the outputs, so other units may be drawn beside a log_softmax.
     """
     row = LOSSES[loss.name]
     if row.outputs == "log_probability" and chance(rng, 0.3):
@@ -204,7 +204,7 @@ def draw_layer(rng: Random, n_in: int, units: Sequence[Unit]) -> Layer:
 
 
 def draw_targets(rng: Random, loss: Loss, shape: tuple[int, int]) -> Array:
-    """What the loss takes as targets for the last layer's outputs: 0 and 1 as well as anything between them."""
+    """Targets that the loss accepts for the last layer's outputs: 0, 1, and numbers between them."""
     samples, n = shape
     classes = rng.integers(0, n, samples)
     match kind := LOSSES[loss.name].targets:
@@ -228,7 +228,9 @@ def draw_network(rng: Random, loss: Loss, seed: int, only: str | None) -> Case:
     """A case without a body."""
     names = [only] if only else list(ACTIVATIONS)
     units = [draw_units(rng, names, may_be_alone=True) for _ in range(rng.integers(DEPTH))]
-    last_may_be_alone = LOSSES[loss.name].outputs != "probability"  # it would be 1, and log(1 - 1) no number
+    last_may_be_alone = (
+        LOSSES[loss.name].outputs != "probability"
+    )  # its output would be 1, and log(1 - 1) is not finite
     last_names, multiple = last_layer_names(rng, loss, names), LOSSES[loss.name].outputs_per_target
     units.append(draw_units(rng, last_names, last_may_be_alone, multiple))
     n_in = int(rng.integers(1, WIDTH + 1))
@@ -244,7 +246,7 @@ def draw_network(rng: Random, loss: Loss, seed: int, only: str | None) -> Case:
 
 @cache
 def draw_case(loss_name: str, reduction: str, seed: int, only: str | None = None) -> Case:
-    """The first case of these four that float64 can judge; `only` one activation in every layer, where one is named."""
+    """The first case of this loss, reduction and seed that float64 can judge. `only`: one activation for all layers."""
     rng = np.random.default_rng([seed, *f"{loss_name} {reduction} {only}".encode()])
     loss = Loss(loss_name, draw_parameters(rng, LOSSES[loss_name].parameters), reduction)
     while True:
@@ -253,7 +255,7 @@ def draw_case(loss_name: str, reduction: str, seed: int, only: str | None = None
             return replace(case, body=draw_body(rng, case))
 
 
-# Writing it down, in one of the ways that mean the same.
+# Write the request in one of several equivalent forms.
 
 
 def as_lists(array: Array) -> Any:
@@ -265,13 +267,13 @@ def as_base64(array: Array) -> Any:
 
 
 def written_parameters(rng: Random, values: Parameters, table: Mapping[str, Parameter]) -> dict[str, Value]:
-    """A parameter at its default is left out as often as not, and always where it then has no value."""
+    """A parameter with its default is often left out, and always if the default is no value."""
     given = {name: value for name, value in values.items() if value is not None}
     return {name: value for name, value in given.items() if value != table[name].default or chance(rng, 0.5)}
 
 
 def written_unit(rng: Random, unit: Unit) -> str | Body:
-    """A bare name where that says everything, or a spec; sometimes by the other name."""
+    """Only a name if there are no other members, or an object; sometimes with an alias."""
     name = ACTIVATION_ALIASES.get(unit.name, unit.name) if chance(rng, 0.3) else unit.name
     spec = written_parameters(rng, dict(unit.parameters), ACTIVATIONS[unit.name].parameters)
     if unit.label:
@@ -286,7 +288,7 @@ def written_activation(rng: Random, units: Sequence[Unit]) -> Any:
 
 
 def written_loss(rng: Random, loss: Loss) -> str | Body:
-    """The reduction is left out only where the name stands for it."""
+    """The reduction is left out only if the name implies it."""
     aliases = {name: implied for name, implied in LOSS_ALIASES.get(loss.name, {}).items() if implied == loss.reduction}
     name = pick(rng, aliases) if aliases and chance(rng, 0.6) else loss.name
     spec = written_parameters(rng, loss.parameters, LOSSES[loss.name].parameters)
@@ -306,7 +308,7 @@ def written_layer(
 
 
 def draw_body(rng: Random, case: Case) -> Body:
-    """The request; every optional field is left out now and then."""
+    """The request; every optional field is sometimes left out."""
     array = as_base64 if chance(rng, 0.2) else as_lists
     layout = pick(rng, ["in_out", "out_in", None])
     layers = [
@@ -328,18 +330,18 @@ def draw_body(rng: Random, case: Case) -> Body:
     return body | {name: value for name, value in optional.items() if value is not None}
 
 
-# Holding an answer against the judgement: every check yields complaints, so that one failure tells all.
+# Compare an answer with the judgement. Every check yields complaints, so that one failure shows all of them.
 
 
 def read(value: Any) -> Array:
-    """An array of the answer, however it was encoded; null reads as nan."""
+    """An array of the answer, in either encoding; null is read as NaN."""
     if isinstance(value, dict):
         return np.frombuffer(base64.b64decode(value["base64"], validate=True), "<f8").reshape(value["shape"])
     return np.array(value, dtype=float)
 
 
 def far(what: str, ours: Any, theirs: Any) -> Iterator[str]:
-    """A complaint where an array is of another shape, or off by more than the tolerance of PyTorch's largest entry."""
+    """A complaint if an array has another shape, or is off by more than the tolerance of PyTorch's largest entry."""
     ours, theirs = read(ours), np.asarray(theirs)
     if ours.shape != theirs.shape:
         yield f"{what} has shape {ours.shape}, not {theirs.shape}"
@@ -350,7 +352,7 @@ def far(what: str, ours: Any, theirs: Any) -> Iterator[str]:
 
 
 def mirrored(case: Case, array: Array) -> Array:
-    """Without the samples axis where one sample was posted."""
+    """Without the samples axis if one sample was posted."""
     return array[0] if case.is_single else array
 
 
@@ -387,7 +389,7 @@ def wrong_fields(case: Case, answer: Body) -> Iterator[str]:
 
 
 def resolved_units(case: Case, k: int) -> list[Body]:
-    """The specs that a layer's units resolve to: own names, every parameter, the label where there is one."""
+    """The resolved specs of a layer's units: names instead of aliases, every parameter, and the label if any."""
     return [
         {"name": unit.name, **dict(unit.parameters)} | ({"group": unit.label} if unit.label else {})
         for unit in case.units[k]
@@ -395,7 +397,7 @@ def resolved_units(case: Case, k: int) -> list[Body]:
 
 
 def wrong_words(case: Case, answer: Body) -> Iterator[str]:
-    """What is not arithmetic: the resolved specs and the encoding."""
+    """Complaints about the resolved specs and the encoding."""
     given = {name: value for name, value in case.loss.parameters.items() if value is not None}
     resolved = {"name": case.loss.name, **given, "reduction": case.loss.reduction}
     if answer["loss_function"] != resolved:
@@ -531,7 +533,7 @@ def complaints(case: Case) -> list[str]:
 
 
 def assert_agreement(cases: Iterable[Case]) -> None:
-    """Every case is answered without a complaint, or the first that is not is told in full."""
+    """Check that no case has a complaint; show the first case that has, with its request."""
     failures = {}
     for case in cases:
         try:
@@ -550,7 +552,7 @@ def fitting_losses(name: str) -> list[str]:
 
 
 def own_cases(name: str) -> list[Case]:
-    """Networks of one activation alone, the losses and reductions that fit it in turn."""
+    """Networks with one activation only, with each loss and reduction that fits it."""
     losses, reductions = fitting_losses(name), list(REDUCTIONS)
     return [
         draw_case(losses[seed % len(losses)], reductions[seed % len(reductions)], seed, only=name)
@@ -567,7 +569,7 @@ def mixed_cases() -> Iterator[Case]:
 
 
 def parameters_of(case: Case) -> Iterator[str]:
-    """Each parameter in the case with its word, or with whether its number is the default."""
+    """Each parameter in the case, with its word, or whether its number is the default."""
     groups = [(group.name, group.parameters) for layer in case.layers for group in layer.groups]
     for name, values in [*groups, (case.loss.name, case.loss.parameters)]:
         table = (LOSSES if name in LOSSES else ACTIVATIONS)[name].parameters
@@ -625,8 +627,10 @@ def everything() -> set[str]:
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("loss_name", LOSS_ROWS)
 def test_random_mixed_networks_agree_with_pytorch(loss_name: str, reduction: str) -> None:
-    """In 40 networks of every loss and reduction outputs, loss, every factor and every gradient lie within 1e-12 of
-    PyTorch's largest entry, and the product of the factors IS the gradient."""
+    """Outputs, loss, factors and gradients agree to 1e-12 of PyTorch's largest entry, in 40 networks of each kind.
+
+    The product of the factors is the gradient.
+    """
     assert loss_name in LOSSES, f"the judge has no PyTorch twin of the loss {loss_name}"
     assert_agreement(draw_case(loss_name, reduction, seed) for seed in range(NETWORKS))
 
@@ -640,14 +644,16 @@ def test_networks_of_one_activation_agree_with_pytorch(name: str) -> None:
 
 @pytest.mark.parametrize(("table", "rows"), [(ACTIVATIONS, ACTIVATION_ROWS), (LOSSES, LOSS_ROWS)], ids=["φ", "loss"])
 def test_the_judge_takes_the_parameters_of_the_catalogue(table: Mapping[str, Any], rows: Mapping[str, Body]) -> None:
-    """A row's parameters and their defaults are the twin's, so that a new parameter is drawn too."""
+    """The twin has the row's parameters and defaults, so that a new parameter is drawn, too."""
     listed = {name: {entry["name"]: entry["default"] for entry in row["parameters"]} for name, row in rows.items()}
     assert listed == {name: {p: drawn.default for p, drawn in row.parameters.items()} for name, row in table.items()}
 
 
 def test_the_random_networks_cover_everything() -> None:
-    """Every activation, loss, reduction, layout, breakdown, depth, parameter, alias and kind of layer is drawn at
-    least 20 times, and coupled groups under each loss of probabilities 10 times, in some 3,000 networks."""
+    """Each feature is drawn at least 20 times in some 3,000 networks; coupled groups 10 times for each loss.
+
+    Features are activations, losses, reductions, layouts, breakdowns, depths, parameters, aliases and kinds of layer.
+    """
     cases = list(mixed_cases())
     drawn = Counter(feature for case in cases for feature in features(case))
     assert len(cases) > 3000

@@ -86,7 +86,7 @@ def test_a_mistake_is_refused_once_at_its_place_and_in_words(client: FlaskClient
 # Several mistakes, and mistakes that could be told in more than one way.
 
 
-def test_what_is_not_finite_leads_to_the_array_where_it_has_no_elements(client: FlaskClient) -> None:
+def test_a_result_not_finite_points_to_the_array_if_it_is_base64(client: FlaskClient) -> None:
     """E = ½·1e200² is beyond float64. The target is base64, so the pointer leads to the whole array."""
     layer = {"activation": "identity", "weights": [[1.0]]}
     body = {"network": {"layers": [layer]}, "inputs": [[1.0]], "targets": packed([1, 1], [1e200])}
@@ -94,7 +94,7 @@ def test_what_is_not_finite_leads_to_the_array_where_it_has_no_elements(client: 
     assert document["errors"][0]["pointer"] == "#/targets"
 
 
-def test_all_mistakes_of_a_request_are_told_at_once(client: FlaskClient) -> None:
+def test_all_mistakes_of_a_request_are_reported_at_once(client: FlaskClient) -> None:
     """Nine mistakes in nine places, one answer; the detail names the first and how many more there are."""
     body = {
         "netwrok": {},
@@ -122,7 +122,7 @@ def test_all_mistakes_of_a_request_are_told_at_once(client: FlaskClient) -> None
     assert document["detail"] == f"{first['pointer']} {first['detail']}, and 9 more"
 
 
-def test_mistakes_in_different_layers_are_told_at_once(client: FlaskClient) -> None:
+def test_mistakes_in_different_layers_are_reported_at_once(client: FlaskClient) -> None:
     """A misspelt key, a misspelt activation and a bad number, in two layers."""
     body = deepcopy(VALID)
     first, second = body["network"]["layers"]
@@ -136,7 +136,7 @@ def test_mistakes_in_different_layers_are_told_at_once(client: FlaskClient) -> N
     }
 
 
-def test_misfits_are_told_beside_other_mistakes(client: FlaskClient) -> None:
+def test_misfits_are_reported_beside_other_mistakes(client: FlaskClient) -> None:
     """The valid parts are compared with each other, even if another part is invalid."""
     body = deepcopy(VALID) | {"targets": [[1, 0]] * 3, "verify": 1}
     body["network"]["layers"][0]["biases"] = [1, 2]
@@ -144,7 +144,7 @@ def test_misfits_are_told_beside_other_mistakes(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("wrong", [20, 21, 1000])
-def test_at_most_twenty_mistakes_of_one_array_are_told(client: FlaskClient, wrong: int) -> None:
+def test_at_most_twenty_mistakes_of_one_array_are_reported(client: FlaskClient, wrong: int) -> None:
     """The first 20, in the order of the document."""
     body = deepcopy(VALID) | {"inputs": [[1, True]] * wrong}
     body["targets"] = [[1, 0]] * wrong
@@ -152,7 +152,7 @@ def test_at_most_twenty_mistakes_of_one_array_are_told(client: FlaskClient, wron
     assert [error["pointer"] for error in refused(client, body)] == expected
 
 
-def test_at_most_twenty_mistakes_of_a_request_are_told(client: FlaskClient) -> None:
+def test_at_most_twenty_mistakes_of_a_request_are_reported(client: FlaskClient) -> None:
     """15 wrong elements in each of two arrays and 15 unknown keys are 45 mistakes, and 20 complaints."""
     body = deepcopy(VALID) | {"inputs": [[1, None]] * 15, "targets": [[None, 1]] * 15}
     body |= {f"unknown {number}": 1 for number in range(15)}
@@ -162,7 +162,7 @@ def test_at_most_twenty_mistakes_of_a_request_are_told(client: FlaskClient) -> N
 
 
 @pytest.mark.parametrize("place", ["activation", "loss"])
-def test_a_misspelt_name_key_is_told_beside_the_missing_one(client: FlaskClient, place: str) -> None:
+def test_a_misspelt_name_key_is_reported_beside_the_missing_one(client: FlaskClient, place: str) -> None:
     """`{"nmae": "tanh"}`: the answer says that "name" is missing and that "nmae" is unknown."""
     path = f"{LAYER}/activation" if place == "activation" else "loss"
     errors = refused(client, put(path, {"nmae": "tanh"})(deepcopy(VALID)))
@@ -203,7 +203,7 @@ def test_a_lone_surrogate_never_breaks_the_answer(client: FlaskClient, place: st
 
 
 @pytest.mark.parametrize(("body", "words"), NOT_JSON.values(), ids=NOT_JSON)
-def test_what_is_not_json_is_refused_and_told_where(client: FlaskClient, body: str | bytes, words: str) -> None:
+def test_invalid_json_is_refused_with_its_place(client: FlaskClient, body: str | bytes, words: str) -> None:
     """400, with the line and column, or with a pointer for a key given twice."""
     document = problem_in(post(client, body), 400, "malformed-json")
     assert words in document["detail"]
@@ -253,7 +253,7 @@ def test_an_unknown_entry_of_the_catalogue_is_a_404_with_suggestion(client: Flas
         ("PATCH", "/", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
-def test_a_wrong_method_is_a_405_that_says_which_are_right(
+def test_a_wrong_method_is_a_405_that_lists_the_right_methods(
     client: FlaskClient, method: str, path: str, allowed: set[str]
 ) -> None:
     """RFC 9110, section 15.5.6: the answer MUST have an Allow header."""
@@ -271,7 +271,7 @@ def test_an_accept_header_that_rules_json_out_is_a_406(client: FlaskClient, path
 
 
 @pytest.mark.parametrize("accept", ["application/json", "*/*", "application/*", "text/html, */*;q=0.1", ""])
-def test_an_accept_header_that_takes_json_gets_it(client: FlaskClient, accept: str) -> None:
+def test_an_accept_header_that_allows_json_gets_json(client: FlaskClient, accept: str) -> None:
     """RFC 9110, section 12.5.1, with wildcards and weights."""
     answer = post(client, TEXT, headers={"Accept": accept})
     assert (answer.status_code, answer.content_type) == (200, JSON)
@@ -321,7 +321,7 @@ def _with_body_limit(allowed: int) -> Any:
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["with Content-Length", "chunked"])
-def test_a_body_of_exactly_the_limit_is_taken(chunked: bool) -> None:
+def test_a_body_of_exactly_the_limit_is_accepted(chunked: bool) -> None:
     """The limit itself is allowed."""
     body = TEXT.encode()
     assert _wsgi(len(body), body, None if chunked else str(len(body))).status_code == 200
@@ -355,7 +355,7 @@ def test_a_body_longer_than_its_content_length_ends_there() -> None:
 
 
 @pytest.mark.parametrize("length", ["-5", "abc", "1e3", ""])
-def test_a_content_length_that_is_none_is_a_400(length: str) -> None:
+def test_an_invalid_content_length_is_a_400(length: str) -> None:
     """Our server refuses these before the application. With another server it is still no 500."""
     assert _wsgi(2**20, TEXT.encode(), length).status_code == 400
 
@@ -597,7 +597,11 @@ def _changed(changes: list[tuple[tuple[Any, ...], Any]]) -> Any:
             for step in path[:-1]:
                 node = node[step]
             node[path[-1]] = value
-        except (IndexError, KeyError, TypeError):  # an earlier change has taken the place away, or it is the whole
+        except (
+            IndexError,
+            KeyError,
+            TypeError,
+        ):  # an earlier change has removed the place, or the path is the whole document
             document = value if not path else document
     return document
 
@@ -609,9 +613,7 @@ def test_the_request_that_is_changed_at_random_is_valid(client: FlaskClient) -> 
 
 @settings(max_examples=300, derandomize=True, deadline=None, database=None)
 @given(changes=CHANGES)
-def test_nothing_in_the_place_of_something_else_is_ever_a_500(
-    client: FlaskClient, changes: list[tuple[tuple[Any, ...], Any]]
-) -> None:
+def test_no_replaced_value_causes_a_500(client: FlaskClient, changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     """Up to three values of a request with every field are replaced by any JSON. The answer is 200 or a 4xx problem."""
     answer = post(client, json.dumps(_changed(changes)))
     assert answer.status_code in {200, 400, 422}
@@ -636,7 +638,7 @@ NETS = st.tuples(
 
 @settings(max_examples=300, derandomize=True, deadline=None, database=None)
 @given(net=NETS)
-def test_no_numbers_are_ever_a_500(client: FlaskClient, net: tuple[list[str], str, str, list[float]]) -> None:
+def test_no_numbers_cause_a_500(client: FlaskClient, net: tuple[list[str], str, str, list[float]]) -> None:
     """Zeros, subnormals and numbers near the end of float64, in every place. The answer is 200 or a problem."""
     activations, loss, breakdown, n = net
     body = {

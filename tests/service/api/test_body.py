@@ -57,7 +57,7 @@ def test_a_compressed_body_is_answered_like_a_plain_one(client: FlaskClient, cod
 
 @pytest.mark.parametrize("pictures", [50, 300, 380, 420, 500, 650, 1500])
 @each_coding
-def test_batches_of_handwritten_digits_are_taken_compressed(client: FlaskClient, coding: str, pictures: int) -> None:
+def test_compressed_batches_of_handwritten_digits_are_accepted(client: FlaskClient, coding: str, pictures: int) -> None:
     """Any number of pictures is accepted: the allowed expansion grows with the bytes sent."""
     request = {
         "network": {"layers": [{"activation": "sigmoid", "weights": np.full((784, 1), 1e-4).tolist()}]},
@@ -94,7 +94,7 @@ def test_another_coding_is_a_415_that_says_which_are_read(client: FlaskClient, c
 
 
 @each_coding
-def test_the_limit_holds_for_what_comes_out(coding: str) -> None:
+def test_the_limit_applies_to_the_decompressed_body(coding: str) -> None:
     """A body of exactly the limit is accepted, and one byte more is not.
 
     The sentence says that it is the decompressed body.
@@ -108,7 +108,7 @@ def test_the_limit_holds_for_what_comes_out(coding: str) -> None:
 
 
 @each_coding
-def test_the_limit_holds_for_what_is_sent(coding: str) -> None:
+def test_the_limit_applies_to_the_compressed_body(coding: str) -> None:
     """A compressed body can be longer than its content."""
     compressed = CODINGS[coding].compress(b"{}")
     document = _problem(_post(_limited(len(compressed) - 1), compressed, coding), 413, "too-large")
@@ -140,7 +140,7 @@ def test_ten_gigabytes_in_ten_megabytes_are_refused_with_the_memory_of_the_limit
 
 
 @each_coding
-def test_what_is_not_in_its_coding_is_a_400_that_says_why(client: FlaskClient, coding: str) -> None:
+def test_a_body_that_is_not_in_its_coding_is_a_400_with_the_reason(client: FlaskClient, coding: str) -> None:
     """It is no complaint about JSON, because the client has mixed up its headers."""
     compressed = CODINGS[coding].compress(BODY)
     for body, why in (

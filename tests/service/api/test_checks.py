@@ -71,7 +71,7 @@ def test_right_gradients_agree(client: FlaskClient) -> None:
     assert "better_probe" not in answer
 
 
-def test_a_wrong_element_is_told_with_its_place_and_errors(client: FlaskClient) -> None:
+def test_a_wrong_element_is_reported_with_its_place_and_errors(client: FlaskClient) -> None:
     """0.25 too much at the weight from unit 1 to unit 2; a small number twice as large at the bias of unit 0."""
     layers = right(client)
     layers[0]["dE_dw"][1][2] += 0.25
@@ -107,7 +107,7 @@ def test_a_mistake_is_named_in_words(client: FlaskClient) -> None:
     )
 
 
-def test_a_fitted_number_is_told(client: FlaskClient) -> None:
+def test_a_fitted_number_is_reported(client: FlaskClient) -> None:
     """The answer has the weight decay of 0.01, in every layer."""
     layers = right(client)
     for layer, own in zip(layers, NETWORK["layers"], strict=True):
@@ -118,7 +118,7 @@ def test_a_fitted_number_is_told(client: FlaskClient) -> None:
     assert "with a lambda of 0.01, fitted to the numbers" in diagnosis["detail"]
 
 
-def test_twins_are_told_of_each_other(client: FlaskClient) -> None:
+def test_mistakes_with_equal_numbers_name_each_other(client: FlaskClient) -> None:
     """Both are listed, and each sentence names the other."""
     layers = [{name: (2 * np.array(array)).tolist() for name, array in layer.items()} for layer in right(client)]
     answer = check(client, layers)
@@ -127,7 +127,7 @@ def test_twins_are_told_of_each_other(client: FlaskClient) -> None:
     assert answer["verdict"].endswith("half_missing; 1 more would give the same numbers here.")
 
 
-def test_a_pair_is_told(client: FlaskClient) -> None:
+def test_a_pair_of_mistakes_is_reported(client: FlaskClient) -> None:
     """A wrong sign, and an averaged bias."""
     layers = right(client)
     wrong = [{"dE_dw": (-np.array(layer["dE_dw"])).tolist()} for layer in layers]
@@ -137,7 +137,7 @@ def test_a_pair_is_told(client: FlaskClient) -> None:
     assert answer["verdict"].startswith("A pair of mistakes reproduces these numbers: bias_averaged + sign")
 
 
-def test_rounded_numbers_are_told_as_rounded(client: FlaskClient) -> None:
+def test_rounded_numbers_are_reported_as_rounded(client: FlaskClient) -> None:
     """To three digits they miss the tolerance, and nothing else is wrong; within 1 % they agree."""
     digits = np.vectorize(lambda number: float(f"{number:.3g}"))
     layers = [{name: digits(array).tolist() for name, array in layer.items()} for layer in right(client)]
@@ -271,7 +271,7 @@ def test_a_wrong_tolerance_is_refused(client: FlaskClient, tolerance: Any, point
     assert check(client, layers, tolerance={"relative": 0, "absolute": 0})["agrees"]
 
 
-def test_mistakes_of_the_request_and_of_the_candidate_are_told_at_once(client: FlaskClient) -> None:
+def test_mistakes_of_request_and_candidate_are_reported_at_once(client: FlaskClient) -> None:
     """The rules of /v1/gradients apply here, too."""
     body = deepcopy(POSTED) | {"candidate": {"layers": [{"dE_db": [1]}, {"dE_dw": "x"}]}, "targets": [[1, 0]]}
     pointers = {error["pointer"] for error in client.post(URL, json=body).get_json()["errors"]}
@@ -313,7 +313,7 @@ def test_the_search_counts_as_work(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "the search for mistakes" in answer.get_json()["detail"]
 
 
-def test_what_a_large_check_leaves_out_is_told(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_check_reports_what_it_leaves_out(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer lists pairs and single mistakes that were not tried.
 
     It also lists mistakes of which it is not known whether the request reveals them.

@@ -1,6 +1,6 @@
 """The published contract, tests/contract/v1.json: additions are welcome, a change that breaks a client is refused.
 
-`python -m tests.contract.publish` takes additions into it. The comparer is tested here too, by planted breaks.
+`python -m tests.contract.publish` adds additions to it. The comparison is tested here, too, with planted breaks.
 """
 
 import copy
@@ -22,7 +22,7 @@ def contract() -> Any:
 
 
 def test_nothing_breaks_the_published_contract(contract: Any) -> None:
-    """A client that was written against it goes on working."""
+    """A client that was written for it continues to work."""
     assert breaks(contract, present()) == []
 
 
@@ -247,13 +247,13 @@ ADDITIONS: dict[str, Change] = {
 
 @pytest.mark.parametrize("name", ADDITIONS)
 def test_an_addition_is_allowed(contract: Any, name: str) -> None:
-    """What a client sends is still taken, and what it reads is still there."""
+    """The requests of a client are still accepted, and the members that it reads are still there."""
     now = copy.deepcopy(contract)
     ADDITIONS[name](now)
     assert breaks(contract, now) == []
 
 
 def test_words_for_people_are_no_part_of_the_contract() -> None:
-    """Descriptions and examples are left out of it, members of those names are not."""
+    """Descriptions and examples are left out, but not members with these names."""
     document = {"description": "x", "properties": {"title": {"type": "string", "title": "y", "examples": []}}}
     assert without_words(document) == {"properties": {"title": {"type": "string"}}}

@@ -44,7 +44,7 @@ def test_a_word_may_be_a_parameter_and_an_alias_a_name(client: FlaskClient) -> N
     assert client.get("/v1/activations/swish/curve").get_json()["activation"] == {"name": "silu"}
 
 
-def test_what_float64_cannot_hold_is_null(client: FlaskClient) -> None:
+def test_a_value_beyond_float64_is_null(client: FlaskClient) -> None:
     """e^1000 is a gap in the drawing, not an error."""
     answer = client.get("/v1/activations/exponential/curve?from=0&to=1000&points=2").get_json()
     assert (answer["o"], answer["do_da"]) == ([1.0, None], [1.0, None])
@@ -58,7 +58,7 @@ def test_the_farthest_ends_can_be_drawn(client: FlaskClient, name: str) -> None:
     assert all(np.isfinite(o) for o in answer.get_json()["o"] if o is not None)
 
 
-def test_only_kinks_between_the_ends_are_told(client: FlaskClient) -> None:
+def test_only_kinks_between_the_ends_are_listed(client: FlaskClient) -> None:
     """relu6 has kinks at 0 and 6. Kinks at the ends count."""
     for ends, between in (("from=1&to=7", [6.0]), ("from=0&to=6", [0.0, 6.0]), ("from=1&to=5", [])):
         kinks = client.get(f"/v1/activations/relu6/curve?{ends}&points=2").get_json()["kinks"]

@@ -122,13 +122,13 @@ def test_from_and_to_mean_the_same_in_both_layouts(client: FlaskClient) -> None:
     assert derivative(client, transposed) == derivative(client, ONE)
 
 
-def test_what_an_explanation_does_not_use_makes_no_difference(client: FlaskClient) -> None:
+def test_unused_members_make_no_difference(client: FlaskClient) -> None:
     """Any request of /v1/gradients can be sent unchanged."""
     more = {"breakdown": "per_unit", "verify": True, "step": {"learning_rate": 0.1}, "encoding": "base64"}
     assert told(ask(client, ONE | more)) == told(ask(client, ONE))
 
 
-def test_what_has_to_be_known_is_warned_of(client: FlaskClient) -> None:
+def test_the_answer_has_the_warnings_of_the_gradients(client: FlaskClient) -> None:
     """The warnings are those of /v1/gradients; here a relu at 0."""
     layer = {"weights": [[0.0]], "activation": "relu"}
     body = {"network": {"layers": [layer]}, "inputs": [1], "targets": [1], "weight": {"layer": 0, "from": 0, "to": 0}}
@@ -138,7 +138,7 @@ def test_what_has_to_be_known_is_warned_of(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_every_kind_of_request_is_answered_as_the_document_says(client: FlaskClient, seed: int) -> None:
+def test_every_kind_of_request_is_answered_as_documented(client: FlaskClient, seed: int) -> None:
     """Random networks of the whole catalogue; the lines of numbers have come through JSON as they were."""
     rng = Random(seed)
     body = mutator.request(rng) | {"weight": {"layer": 0, "from": 0, "to": 0}}
@@ -187,7 +187,7 @@ def _text(token: Token) -> str:
     return "".join("\n" if child.type == "softbreak" else child.content for child in token.children or [])
 
 
-def test_the_page_holds_the_whole_derivation(client: FlaskClient) -> None:
+def test_the_page_has_the_whole_derivation(client: FlaskClient) -> None:
     """Headings for samples and sections, every line, every exact value, the tables of the sums."""
     page, found = ask(client, BATCH, "text/markdown"), told(ask(client, BATCH))
     assert page.content_type == MARKDOWN
@@ -244,7 +244,7 @@ def test_the_client_chooses_the_form(client: FlaskClient, accept: str, form: str
 
 
 @pytest.mark.parametrize("accept", ["text/html", "image/*", "text/*, text/markdown;q=0", "*/*;q=0"])
-def test_a_form_that_there_is_none_of_is_a_406(client: FlaskClient, accept: str) -> None:
+def test_an_unavailable_media_type_is_a_406(client: FlaskClient, accept: str) -> None:
     """The answer names both media types. Other endpoints have no Markdown."""
     answer = ask(client, ONE, accept)
     assert (answer.status_code, answer.content_type) == (406, "application/problem+json")
@@ -252,7 +252,7 @@ def test_a_form_that_there_is_none_of_is_a_406(client: FlaskClient, accept: str)
     assert client.get("/v1/losses", headers={"Accept": "text/markdown"}).status_code == 406
 
 
-def test_errors_are_problem_documents_whatever_was_accepted(client: FlaskClient) -> None:
+def test_errors_are_problem_documents_for_any_accept_header(client: FlaskClient) -> None:
     """Even for a client that accepts only Markdown."""
     answer = ask(client, ONE | {"weight": {"layer": 9, "from": 0, "to": 0}}, "text/markdown")
     assert (answer.status_code, answer.content_type) == (422, "application/problem+json")
@@ -340,7 +340,7 @@ def test_a_whole_number_may_be_written_as_a_fraction(client: FlaskClient) -> Non
 
 
 @pytest.mark.parametrize("broken", ["network", "inputs", "targets", "loss"])
-def test_no_mistake_elsewhere_is_an_error_here(client: FlaskClient, broken: str) -> None:
+def test_broken_parts_of_the_request_never_cause_a_500(client: FlaskClient, broken: str) -> None:
     """Each part of the request is replaced by nonsense. The answers are complaints, never a 500."""
     for nonsense in (None, [], {}, "x", {"layers": [{}]}, {"layers": [{"weights": [[1.0]]}]}, [[[1]]], 7):
         answer = ask(client, BATCH | {broken: nonsense, "sample": 2})
@@ -348,7 +348,7 @@ def test_no_mistake_elsewhere_is_an_error_here(client: FlaskClient, broken: str)
         assert all(error["pointer"].startswith("#/") for error in answer.get_json(force=True)["errors"])
 
 
-def test_no_changed_request_is_an_error_of_the_service(client: FlaskClient) -> None:
+def test_no_changed_request_causes_a_500(client: FlaskClient) -> None:
     """300 right requests with up to two changes, some of other weights than there are: in both forms, never a 500."""
     seen = set()
     for seed in range(300):
@@ -394,7 +394,7 @@ def _seconds(body: Any) -> float:
     return explanation_cost(EXPLANATION_REQUEST.load(deepcopy(body)), posted(body, len(text))).seconds
 
 
-def test_what_is_not_computed_does_not_count() -> None:
+def test_verify_does_not_change_the_cost_of_an_explanation() -> None:
     """An explanation does not verify, so `verify` does not change its cost."""
     assert _seconds(BATCH | {"verify": True}) == pytest.approx(_seconds(BATCH), rel=0.01)
 
@@ -412,7 +412,7 @@ def test_the_example_is_answered_as_shown(client: FlaskClient) -> None:
         assert told(ask(client, request["value"])) == json.loads(json.dumps(answers[name]["value"]))
 
 
-def test_both_forms_are_told() -> None:
+def test_both_media_types_are_documented() -> None:
     """The document has JSON, and a string of Markdown."""
     content = DOCUMENT["paths"][URL]["post"]["responses"]["200"]["content"]
     assert list(content) == ["application/json", "text/markdown"]

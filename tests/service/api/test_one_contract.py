@@ -1,6 +1,6 @@
-"""One contract, however a body is read: plain, padded so that the fast reader takes it, compressed.
+"""The contract does not depend on how a body is read: plain, padded for the fast parser, or compressed.
 
-Every wrong request of the tests is posted in each of these forms, and its answer is held against the OpenAPI document.
+Every wrong request of the tests is posted in each of these forms, and its answer is validated by the OpenAPI document.
 """
 
 import json
@@ -26,14 +26,14 @@ from tests.service.api import test_checks, test_explanations
 from tests.service.api.test_openapi import _assert_told
 from tests.wrong_requests import JSON, LAYER, NOT_JSON, ROWS, TEXT, URL, VALID, put
 
-Case = tuple[str, bytes]  # where to, and what
+Case = tuple[str, bytes]  # the path, and the body
 
-FAST = 5000  # bytes, from which on the fast reader takes a body
+FAST = 5000  # bytes from which on the fast parser reads a body
 MOST = 64_000  # bytes of an answer to a wrong request
 SCHEMA = GradientRequestSchema()
 ARRAYS = array_members(SCHEMA)
 
-# What two readers could read in two ways, in the place of an array.
+# Texts in the place of an array that two parsers may read in different ways.
 ODD_ARRAYS = (
     *("[]", "[[]]", "[[],[]]", "[[1],[]]", "[[],[1]]", "[[1,[2]]]", "[[[1]]]", "[[[]]]", "[1,[2]]", "[[1],2]", "[{}]"),
     *(
@@ -103,7 +103,7 @@ CASES = dict(_cases())
 
 
 def _padded(case: Case) -> Case:
-    """The same document, with white space behind its first bracket, so that the fast reader takes it."""
+    """The same document, with white space behind its first bracket, so that the fast parser reads it."""
     path, body = case
     at = 1 if body[:1] == b"{" else len(body)
     return path, body[:at] + b" " * FAST + body[at:]
@@ -131,7 +131,7 @@ def _without_places(answer: tuple[int, Any]) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_an_answer_is_the_same_in_whatever_form_a_body_comes(client: FlaskClient, case: Case) -> None:
+def test_an_answer_does_not_depend_on_the_form_of_the_body(client: FlaskClient, case: Case) -> None:
     """Plain, with 5 kB of white space in it, and compressed: status, type and errors are the same."""
     answer, padded = _answered(client, case), _padded(case)
     _assert_told(case[0], "post", answer)

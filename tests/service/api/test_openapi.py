@@ -30,7 +30,7 @@ from service.problems import PROBLEMS
 from tests.contract.document import WRITTEN
 from tests.costs import GRADIENTS, Asked
 
-UNDOCUMENTED = {"static", "pages.get_asset", "explorer.get_file"}  # what pages are made of
+UNDOCUMENTED = {"static", "pages.get_asset", "explorer.get_file"}  # files of pages
 
 
 def _no_constant(name: str) -> None:
@@ -62,7 +62,7 @@ def test_the_document_is_the_same_each_time() -> None:
 
 
 def _differences(written: Any, made: Any, where: str = "#") -> Iterator[str]:
-    """Where two documents differ; numbers may by 1e-12 of their size, as BLAS adds up in its own order."""
+    """Where two documents differ; numbers may differ by 1e-12 of their size, because BLAS may add in another order."""
     if isinstance(written, dict) and isinstance(made, dict) and list(written) == list(made):
         for key in written:
             yield from _differences(written[key], made[key], f"{where}/{key}")
@@ -109,7 +109,7 @@ def test_every_operation_is_described() -> None:
             assert "X-Request-ID" in (DOCUMENT["components"]["responses"][named] if named else response)["headers"]
 
 
-def test_every_problem_is_told_with_its_status() -> None:
+def test_every_problem_is_documented_with_its_status() -> None:
     """POST /v1/gradients can answer every type of problem except not-found."""
     responses = DOCUMENT["paths"]["/v1/gradients"]["post"]["responses"]
     told = set()
@@ -272,7 +272,7 @@ def _batch(request: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("example", "breakdown", "encoding", "other"), CASES, ids=_id)
-def test_every_form_of_the_answer_is_told(
+def test_every_form_of_the_answer_is_documented(
     client: FlaskClient, example: Any, breakdown: str, encoding: str, other: bool
 ) -> None:
     """One sample and a batch, each breakdown and encoding, with a step and a verification.
@@ -308,14 +308,14 @@ PATHS = [
 
 
 @pytest.mark.parametrize(("path", "asked"), PATHS, ids=[asked for _, asked in PATHS])
-def test_every_other_answer_is_told(client: FlaskClient, path: str, asked: str) -> None:
+def test_every_other_answer_is_documented(client: FlaskClient, path: str, asked: str) -> None:
     """Every row of the catalogue, every curve, limits, examples, links."""
     answer = client.get(asked)
     assert answer.status_code == 200
     _assert_told(path, "get", answer)
 
 
-def test_a_factor_beyond_float64_and_warnings_are_told(client: FlaskClient) -> None:
+def test_a_factor_beyond_float64_and_warnings_are_documented(client: FlaskClient) -> None:
     """A null factor, and each kind of warning with a code of the document."""
     saturated = {"activation": "sigmoid", "weights": [[-1000.0]]}
     factor = {"network": {"layers": [saturated]}, "inputs": [1.0], "targets": [1.0], "loss": "binary_cross_entropy"}
@@ -353,7 +353,7 @@ def _refused(client: FlaskClient) -> Iterator[tuple[str, str, TestResponse]]:
     yield post, "post", client.post(post, data=too_much, content_type="application/json")
 
 
-def test_every_refusal_is_told(client: FlaskClient) -> None:
+def test_every_refusal_is_documented(client: FlaskClient) -> None:
     """Problems with their own members, among them those of a result that is not finite."""
     seen = set()
     for path, method, answer in _refused(client):
@@ -366,7 +366,7 @@ def test_every_refusal_is_told(client: FlaskClient) -> None:
     }
 
 
-def test_the_refusal_of_who_has_no_key_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_refusal_without_a_key_is_documented(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """In a deployment that requires keys. The document itself needs no key."""
     keys = tmp_path / "keys"
     keys.write_text(f"lesson:sha256${'0' * 64}\n", "utf-8")

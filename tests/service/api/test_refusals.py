@@ -20,7 +20,7 @@ from tests.service.encoding.test_content_codings import bomb
 MB = 2**20
 WIRE = 100_000  # bytes of a body as it is sent
 SECONDS = 0.05  # of CPU, of the reference core
-TRIES = 8  # the fastest counts: others compute on the same machine
+TRIES = 8  # only the fastest counts, because other processes use the machine
 MOST = 64_000  # bytes of an answer
 URLS = ("/v1/gradients", "/v1/gradient-checks", "/v1/explanations")
 
@@ -126,14 +126,14 @@ def _refused_in(client: FlaskClient, url: str, coding: str, sent: bytes) -> floa
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_a_hostile_body_is_refused_in_no_time(client: FlaskClient, body: Body) -> None:
+def test_a_hostile_body_is_refused_quickly(client: FlaskClient, body: Body) -> None:
     """With any content and any expansion, at the endpoint with the longest contract."""
     for coding, sent in _sent(body()):
         assert _refused_in(client, URLS[1], coding, sent) < SECONDS, coding
 
 
 @pytest.mark.parametrize("url", URLS)
-def test_names_that_nobody_knows_are_refused_in_no_time_everywhere(client: FlaskClient, url: str) -> None:
+def test_unknown_names_are_refused_quickly_at_every_endpoint(client: FlaskClient, url: str) -> None:
     """2,000 layers with unknown names in 4 kB had taken ten seconds of comparing spellings."""
     coding, sent = list(_sent(_layers()))[-1]
     assert _refused_in(client, url, coding, sent) < SECONDS
@@ -224,7 +224,7 @@ def test_no_text_of_a_client_is_repeated_at_length(client: FlaskClient, asked: d
     assert all(len(error["pointer"]) < 1100 and len(error["detail"]) < 2000 for error in document.get("errors", []))
 
 
-def test_a_cut_pointer_leads_as_far_as_it_goes(client: FlaskClient) -> None:
+def test_a_truncated_pointer_leads_to_the_object_with_the_long_key(client: FlaskClient) -> None:
     """It leads to the object with the long key; the rest of the key is an ellipsis."""
     body = {"network": {"layers": [{"k" * 1_000_000: 1}]}}
     [error] = [e for e in client.post(URLS[0], json=body).get_json(force=True)["errors"] if "kk" in e["pointer"]]

@@ -46,7 +46,7 @@ def test_the_examples_are_served(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1", "/"])
-def test_the_links_lead_somewhere(client: FlaskClient, path: str) -> None:
+def test_every_link_is_answered(client: FlaskClient, path: str) -> None:
     """Name, version, and links that answer, or answer 405 because they need a POST."""
     document = client.get(path).get_json()
     assert (document["name"], document["version"]) == ("Chainrule", __version__)
@@ -65,7 +65,7 @@ def test_the_catalogue_lists_every_row_of_the_tables(client: FlaskClient) -> Non
             assert own == next(entry for entry in entries if entry["name"] == table[name].name)
 
 
-def test_an_entry_tells_what_its_row_tells(client: FlaskClient) -> None:
+def test_an_entry_has_everything_of_its_row(client: FlaskClient) -> None:
     """Parameters with default and bounds, kinks with the value taken, formula, derivative, reference."""
     entry = client.get("/v1/activations/leaky_relu").get_json()
     meaning = "the slope for a ≤ 0"
@@ -87,7 +87,7 @@ def test_an_entry_tells_what_its_row_tells(client: FlaskClient) -> None:
     assert [kink["taken"] for kink in client.get("/v1/activations/hard_silu").get_json()["kinks"]] == [0.0, 1.0]
 
 
-def test_a_loss_tells_its_targets_and_its_stable_partners(client: FlaskClient) -> None:
+def test_a_loss_lists_its_targets_and_its_stable_pairs(client: FlaskClient) -> None:
     """As the tables have them."""
     for name, loss in LOSSES.items():
         entry = client.get(f"/v1/losses/{name}").get_json()
@@ -111,7 +111,7 @@ def test_a_loss_tells_its_targets_and_its_stable_partners(client: FlaskClient) -
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
-def test_health_is_told(client: FlaskClient, path: str) -> None:
+def test_health_is_answered(client: FlaskClient, path: str) -> None:
     """200 and one word."""
     answer = client.get(path)
     assert (answer.status_code, answer.text) == (200, "ok\n")
@@ -178,7 +178,7 @@ def test_one_sample_is_answered_without_the_samples_axis(client: FlaskClient) ->
         assert (layer["dE_dw"], layer.get("dE_db")) == (of_batch["dE_dw"], of_batch.get("dE_db"))
 
 
-def test_the_resolved_spec_holds_every_parameter(client: FlaskClient) -> None:
+def test_the_resolved_spec_has_every_parameter(client: FlaskClient) -> None:
     """Aliases are replaced by names, defaults are filled in, lists stay lists, labels are kept."""
     layers = [
         {
@@ -196,7 +196,7 @@ def test_the_resolved_spec_holds_every_parameter(client: FlaskClient) -> None:
     assert answer["loss_function"] == {"name": "squared_error", "reduction": "mean"}
 
 
-def test_a_class_index_for_one_sample_may_stand_in_a_list(client: FlaskClient) -> None:
+def test_a_class_index_for_one_sample_may_be_in_a_list(client: FlaskClient) -> None:
     """2 and [2] are the same target."""
     body = BATCH | {"inputs": [1.0, 2.0], "loss": "sparse_categorical_cross_entropy"}
     answers = [client.post("/v1/gradients", json=body | {"targets": targets}).get_json() for targets in (1, [1])]
@@ -205,7 +205,7 @@ def test_a_class_index_for_one_sample_may_stand_in_a_list(client: FlaskClient) -
 
 
 @pytest.mark.parametrize("reduction", ["sum", "batch_mean"])
-def test_a_batch_of_nothing_but_the_ignored_class_costs_nothing(client: FlaskClient, reduction: str) -> None:
+def test_a_batch_of_only_the_ignored_class_has_no_loss(client: FlaskClient, reduction: str) -> None:
     """Its loss is 0. The ignored class may be outside the outputs, and is returned as the same whole number."""
     loss = {"name": "nll", "ignore_index": -100.0, "reduction": reduction}
     answer = client.post("/v1/gradients", json=BATCH | {"targets": [-100] * 3, "loss": loss}).get_json()
@@ -231,7 +231,7 @@ def test_a_label_reaches_the_core(client: FlaskClient) -> None:
     "path", ["/v1/gradients", "/v1", "/", "//v1", "/v1/", "/docs", "/v1/activations/%C3%A9?a=b", "/x"]
 )
 @pytest.mark.parametrize("host", ["localhost", "localhost:80", "LOCALHOST:8000", "[::1]:8000", "ä", "a b", "a..b"])
-def test_the_router_is_flasks_own(client: FlaskClient, host: str, path: str) -> None:
+def test_the_fast_router_routes_like_flask(client: FlaskClient, host: str, path: str) -> None:
     """It is made with fewer calls, and leads to the same view, or the same refusal."""
     environ = create_environ(path, method="POST", headers={"Host": host})
     app = client.application

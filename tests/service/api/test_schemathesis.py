@@ -1,6 +1,6 @@
-"""Requests made from the OpenAPI document, right ones and wrong ones, and every answer held against the document.
+"""Valid and invalid requests generated from the OpenAPI document; every answer is validated by the document.
 
-FUZZ_EXAMPLES says how many for each operation: `FUZZ_EXAMPLES=2000 make slow PYTEST_ARGS=-kschemathesis`.
+FUZZ_EXAMPLES is the number for each operation: `FUZZ_EXAMPLES=2000 make slow PYTEST_ARGS=-kschemathesis`.
 The requests are the same in every run.
 """
 
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.slow
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
 
-# What fits the schema can still be refused: shapes have to fit each other (422), a result must be finite, a curve has
-# the parameters of its own activation only.
+# A request that is valid by the schema can still be refused: shapes must fit each other (422), a result must be finite,
+# a curve has only the parameters of its own activation.
 ANSWERS_TO_WHAT_FITS = [200, 304, 422]
 
 CONFIG = SchemathesisConfig.from_dict(
@@ -28,7 +28,7 @@ CONFIG = SchemathesisConfig.from_dict(
         "generation": {"deterministic": True, "database": "none"},
         "checks": {
             "positive_data_acceptance": {"expected-statuses": ANSWERS_TO_WHAT_FITS},
-            "ignored_auth": {"enabled": False},  # no key is asked for here, and so a wrong one is as good as none
+            "ignored_auth": {"enabled": False},  # no key is required here, so a wrong key is ignored
         },
     }
 )
@@ -60,6 +60,6 @@ def test_every_answer_is_one_of_the_document(case: Case) -> None:
 @given(case=DOCUMENT["/v1/gradients"]["POST"].as_strategy())
 @settings(SETTINGS, max_examples=4 * EXAMPLES)
 def test_every_answer_to_a_network_that_fits_is_one_of_the_document(case: Case) -> None:
-    """Of requests made from the schema nine of ten have shapes that do not fit: here they are made to."""
+    """In nine of ten requests generated from the schema, shapes do not fit each other; here they are made to fit."""
     case.body = fitting(case.body)
     _plain(case).call_and_validate(headers=HEADERS)

@@ -1,14 +1,15 @@
-"""Worked examples that others have published, reproduced through HTTP to their printed digits.
+"""Published worked examples, reproduced over HTTP to their printed digits.
 
-`worked_examples.json` holds what the sources print, as strings, so that 0.20 says more than 0.2. A post is the
+`worked_examples.json` has the printed numbers as strings, because 0.20 is more precise than 0.2. A post is the
 record's request, with a `change`, `after` one step of gradient descent, or `trained` for many; a path such as
 `layers.0.dE_dw.1.0` leads to a number of its answer. Every printed number is one of three:
 
     reproduced    |service - printed| is at most half a unit of the last printed digit
-    rounded       the source cut digits off, or went on from rounded numbers: the data say which, and that is the bound
-    misprint      what is printed is wrong: the service has the right number, and not the printed one
+    rounded       the source truncated digits, or continued with rounded numbers: the data give the bound for its error
+    misprint      the printed number is wrong: the service has the right number, and not the printed one
 
-A `~` in the arithmetic of a rounded number marks what the source had rounded: a unit of its last digit is in doubt.
+A `~` in the arithmetic of a rounded number marks a number that the source had rounded: it may be off by a unit of its
+last digit.
 """
 
 import functools
@@ -36,21 +37,21 @@ MINIFLOW = RECORDS["udacity-miniflow-2-2-sigmoid-mse"]
 
 @dataclass(frozen=True)
 class Printed:
-    """One number as a source prints it, and what the data say of it."""
+    """One printed number of a source, and the data about it."""
 
     record: str
     post: str
     path: str
     text: str
     rounded: dict | None
-    misprint: dict | None  # with the `right` number of this very leaf
+    misprint: dict | None  # with the `right` number for this leaf only
 
     def __str__(self):
         return f"{self.record}: {self.post}: {self.path}"
 
 
 def leaves(value, path):
-    """(path, text) of every number that is printed at or below a path; null is what the source leaves out."""
+    """(path, text) of every printed number at or below a path; null is a number that the source leaves out."""
     if isinstance(value, list):
         for index, element in enumerate(value):
             yield from leaves(element, f"{path}.{index}")
@@ -59,14 +60,14 @@ def leaves(value, path):
 
 
 def value_at(value, path):
-    """What a path of names and positions leads to."""
+    """The value at a path of names and positions."""
     for step in path.split("."):
         value = value[int(step)] if isinstance(value, list) else value[step]
     return value
 
 
 def misprint_of(post, path):
-    """What the data say of a misprint at this leaf or above it, its `right` brought down to the leaf."""
+    """The data about a misprint at this leaf or above it, with `right` for this leaf."""
     for place, misprint in post.get("misprints", {}).items():
         if path == place or path.startswith(f"{place}."):
             rest = path[len(place) + 1 :]
@@ -103,7 +104,7 @@ def distance(number, text):
 def is_reproduced(number, text):
     """Whether a float64 rounds to the printed digits.
 
-    Prints of 15 digits and more come from float64 arithmetic in another order than ours: 4 ulp are theirs.
+    Printed numbers of 15 and more digits come from float64 arithmetic in another order: 4 ulp are allowed.
     """
     digits = len(Decimal(text).as_tuple().digits)
     return distance(number, text) <= unit(text) / 2 + (4 * Decimal(math.ulp(number)) if digits >= 15 else 0)
@@ -122,7 +123,7 @@ def arithmetic(expression):
 
 
 def allowance(leaf):
-    """How far the right number may lie from what the source prints, given how the source came to it."""
+    """The allowed distance of the right number from the printed number, for the way the source computed it."""
     if "arithmetic" in leaf.rounded:
         return arithmetic(leaf.rounded["arithmetic"])[1] + unit(leaf.text) / 2
     if "relative" in leaf.rounded:
@@ -143,7 +144,7 @@ def request_of(record, change):
 def with_l2(answer, request, l2):
     """The answer with the derivative of lambda / (2 m) * Σ w² added to dE/dw, and so to the step: m samples.
 
-    The penalty is outside our API; what a client has to add by hand is lambda / m * w.
+    Our API has no penalty; a client has to add lambda / m * w.
     """
     rate = request.get("step", {}).get("learning_rate", 0.0)
     for k, layer in enumerate(request["network"]["layers"]):
@@ -157,7 +158,7 @@ def with_l2(answer, request, l2):
 
 
 def after_a_step(post, request, learning_rate, biases="updated", l2=0.0):
-    """The request with the network after one step. A source that keeps its biases `frozen` gets the old ones back."""
+    """The request with the network after one step. If the source keeps its biases `frozen`, the old ones come back."""
     stepping = {**request, "step": {"learning_rate": learning_rate}}
     network = with_l2(post(stepping), stepping, l2)["updated_network"]
     if biases == "frozen":
@@ -167,7 +168,7 @@ def after_a_step(post, request, learning_rate, biases="updated", l2=0.0):
 
 
 def trained(request, steps, learning_rate):
-    """The request after so many steps with frozen biases, taken in the core: as many posts would last 12 s, not 2."""
+    """The request after so many steps with frozen biases. The core takes 2 s, as many posts would take 12 s."""
     inputs, targets, loss = np.array(request["inputs"]), np.array(request["targets"]), loss_spec(**request["loss"])
     start = network = Network(tuple(dense(**layer) for layer in request["network"]["layers"]))
     for _ in range(steps):
@@ -236,8 +237,8 @@ def test_every_printed_number_is_reproduced_or_rounded_or_a_misprint():
 
 
 @pytest.mark.parametrize("kind", ["rounded", "misprints"])
-def test_every_remark_is_about_a_printed_number(kind):
-    """A remark at `layers.1.a.0.2` would be read by nobody if the leaf were printed at `layers.1.a.2`."""
+def test_every_note_is_about_a_printed_number(kind):
+    """A note at `layers.1.a.0.2` would have no effect if the number were at `layers.1.a.2`."""
     for record in RECORDS.values():
         for asked in record["posts"]:
             paths = {path for top, value in asked["printed"].items() for path, _ in leaves(value, top)}
@@ -249,14 +250,14 @@ def test_every_remark_is_about_a_printed_number(kind):
 @pytest.mark.parametrize(
     ("biases", "loss"), [("frozen", "0.291027774"), ("updated", "0.280471447")], ids=["frozen", "updated"]
 )
-def test_mazurs_loss_after_one_step_depends_on_what_becomes_of_the_biases(post, biases, loss):
-    """0.298371109 goes down to 0.291027774 with frozen biases, as on the page, and to 0.280471447 with all updated."""
+def test_mazurs_loss_after_one_step_depends_on_whether_the_biases_are_updated(post, biases, loss):
+    """0.298371109 decreases to 0.291027774 with frozen biases, as on the page, and to 0.280471447 with all updated."""
     after = after_a_step(post, request_of(MAZUR, {}), 0.5, biases)
     assert is_reproduced(post(after)["loss"], loss)
 
 
-def test_mazurs_printed_loss_is_a_fossil_of_deltas_through_updated_weights(post):
-    """The famous 0.291027924 comes out where the hidden layer learns through the output weights AFTER their step."""
+def test_mazurs_printed_loss_comes_from_deltas_through_updated_weights(post):
+    """The famous 0.291027924 results if the hidden deltas use the output weights after their step."""
     request = request_of(MAZUR, {"step": {"learning_rate": 0.5}})
     answer = post(request)
     hidden, output = request["network"]["layers"]
@@ -269,8 +270,8 @@ def test_mazurs_printed_loss_is_a_fossil_of_deltas_through_updated_weights(post)
     assert is_reproduced(post({**request, "network": {"layers": layers}})["loss"], "0.291027924")
 
 
-def test_miniflows_first_gradients_are_those_of_a_lost_target(post):
-    """6.08973702e-08 is no gradient of the squared error: it comes out with dE/do = -2·o, the target forgotten."""
+def test_miniflows_first_gradients_are_those_without_the_target(post):
+    """6.08973702e-08 is no gradient of the squared error: it results from dE/do = -2·o, without the target."""
     request = request_of(MINIFLOW, {})
     outputs = post(request)["outputs"]
     lost = {**request, "loss": "dot_product", "targets": [[-2 * o for o in row] for row in outputs]}

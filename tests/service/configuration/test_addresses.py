@@ -73,7 +73,7 @@ def test_a_host_that_is_not_found_is_refused() -> None:
 
 
 @pytest.mark.parametrize("host", ["a" * 64, "a..b"], ids=["a long label", "an empty label"])
-def test_a_host_name_that_is_none_is_refused(host: str) -> None:
+def test_an_invalid_host_name_is_refused(host: str) -> None:
     """Python raises UnicodeError for these, and does not look them up."""
     [reason] = reasons(f"{host}:8000", f"127.0.0.1:{free_port()}")
     assert reason == f"CHAINRULE_BIND: the host of {host}:8000 cannot be looked up: it is not a host name"
@@ -119,7 +119,7 @@ def test_one_port_of_two_addresses_is_two(service: str, admin: str) -> None:
         assert [listener.getsockname()[1] for listener in listeners] == [port, port]
 
 
-def test_a_bound_address_takes_no_connection_before_it_listens() -> None:
+def test_a_bound_address_accepts_no_connection_before_it_listens() -> None:
     """A service that does not start must not accept connections."""
     port = free_port()
     with bound(f"127.0.0.1:{port}", f"127.0.0.1:{free_port()}") as listeners:
@@ -129,7 +129,7 @@ def test_a_bound_address_takes_no_connection_before_it_listens() -> None:
         socket.create_connection(("127.0.0.1", port)).close()
 
 
-def test_a_port_that_is_taken_before_it_is_opened_is_refused() -> None:
+def test_a_port_that_is_taken_between_bind_and_listen_is_refused() -> None:
     """If two services start at the same moment, both can bind, but only one can listen."""
     port, other = free_port(), free_port()
     with bound(f"127.0.0.1:{port}", f"127.0.0.1:{other}") as listeners:

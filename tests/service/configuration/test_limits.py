@@ -60,7 +60,7 @@ def by_name(limit: Limit) -> str:
 
 def cost_of_request(**changes: Any) -> Cost:
     """The cost of the request above, as the view computes it."""
-    body = json.dumps(REQUEST | changes, separators=(",", ":")).encode()  # as the test client writes it
+    body = json.dumps(REQUEST | changes, separators=(",", ":")).encode()  # in the format of the test client
     document = json.loads(body)
     return gradients_cost(GradientRequestSchema().load(deepcopy(document)), posted(document, len(body)))
 
@@ -100,7 +100,7 @@ def test_a_request_above_a_limit_is_refused_at_every_endpoint(limit: Limit, endp
 
 
 @pytest.mark.parametrize("limit", OF_REQUESTS, ids=by_name)
-def test_a_refusal_tells_the_costliest_part_where_it_stands_and_the_way_out(limit: Limit) -> None:
+def test_a_refusal_names_the_costliest_part_its_pointer_and_a_remedy(limit: Limit) -> None:
     """It names a part with nine tenths of the cost, how much that takes, and what to change.
 
     The pointer leads to its cause.
@@ -120,7 +120,7 @@ def test_a_refusal_tells_the_costliest_part_where_it_stands_and_the_way_out(limi
     assert refusal.value.detail == error["detail"]
 
 
-def test_every_limit_that_is_exceeded_is_told() -> None:
+def test_every_exceeded_limit_is_reported() -> None:
     """All in one answer, so that a client can fix them together."""
     with pytest.raises(Refusal) as refusal:
         enforce(dict.fromkeys(DEFAULTS, 0), cost_of_request())
@@ -130,7 +130,7 @@ def test_every_limit_that_is_exceeded_is_told() -> None:
     assert told == [limit.name for limit in OF_REQUESTS]
 
 
-COSTLIEST = {  # what costs most of each request, and where it stands
+COSTLIEST = {  # requests, and the pointer to the part that costs most of each
     "#/verify": Asked(GRADIENTS, (30, 30), ("tanh",), 100, verify=True),
     "#/breakdown": Asked(GRADIENTS, (60, 60), ("tanh",), 8, breakdown="per_weight"),
     "#/inputs": Asked(GRADIENTS, (30, 30, 30, 30), ("gelu",) * 3, 300),
@@ -139,13 +139,13 @@ COSTLIEST = {  # what costs most of each request, and where it stands
 
 
 @pytest.mark.parametrize("where", COSTLIEST)
-def test_the_pointer_of_a_refusal_leads_to_what_costs_most(where: str) -> None:
+def test_the_pointer_of_a_refusal_leads_to_the_costliest_part(where: str) -> None:
     """For four kinds of requests."""
     answer = post(with_limits(work_seconds=1e-6), COSTLIEST[where].document)
     assert [error["pointer"] for error in answer.get_json(force=True)["errors"]] == [where]
 
 
-def test_verification_costs_only_where_it_is_asked_for() -> None:
+def test_verification_costs_only_if_it_is_requested() -> None:
     """Without `verify`, no part of the cost is a verification."""
     parts = [part.cause for part in cost_of_request(verify=False).parts]
     assert ("verify",) not in parts
@@ -229,7 +229,7 @@ HOSTILE = {"lists": b"[],", "objects": b"{},", "keys": b'{"a":0},', "strings": b
 
 
 @pytest.mark.parametrize("piece", HOSTILE.values(), ids=HOSTILE)
-def test_a_body_of_many_small_parts_costs_no_memory(client: FlaskClient, piece: bytes) -> None:
+def test_a_body_of_many_small_parts_takes_little_memory(client: FlaskClient, piece: bytes) -> None:
     """Parsing 30 MB would take hundreds of MB. The body is refused, and only copies of it are allocated."""
     body = b"[" + piece * (30 * 10**6 // len(piece))
     tracemalloc.start()
@@ -240,7 +240,7 @@ def test_a_body_of_many_small_parts_costs_no_memory(client: FlaskClient, piece: 
     assert peak < 4 * len(body)
 
 
-def test_to_tell_the_depth_costs_some_copies_of_the_body() -> None:
+def test_measuring_the_depth_takes_a_few_copies_of_the_body() -> None:
     """Also for a body of brackets that close, which has no parts that a limit would count."""
     outline = Outline(b"]" * 4_000_000)
     tracemalloc.start()
@@ -251,10 +251,10 @@ def test_to_tell_the_depth_costs_some_copies_of_the_body() -> None:
     assert peak < 12 * len(outline.body)
 
 
-# What is told beforehand.
+# The costs that are published in advance.
 
 
-def test_the_limits_in_force_are_told_beforehand() -> None:
+def test_the_limits_in_force_are_published() -> None:
     """GET /v1/limits has the rows of the table, in its order, with the values of this deployment."""
     ours = {limit.name: number for number, limit in enumerate(LIMITS, start=1000)}
     told = create_app(with_limits(**ours)).test_client().get("/v1/limits").get_json()["limits"]
@@ -277,7 +277,7 @@ def test_a_limit_is_set_by_the_variable_that_it_names(limit: Limit, monkeypatch:
     assert read_settings().limits == {**DEFAULTS, limit.name: 17}
 
 
-def test_the_cost_of_known_requests_is_told_beforehand(client: FlaskClient) -> None:
+def test_the_cost_of_example_requests_is_published(client: FlaskClient) -> None:
     """For every endpoint that computes, with some shapes. The predicted cost is the one that the limits apply to."""
     told = {row["path"]: row["examples"] for row in client.get("/v1/limits").get_json()["endpoints"]}
     assert list(told) == ["/v1/gradients", "/v1/explanations", "/v1/gradient-checks"]
@@ -291,7 +291,7 @@ def test_the_cost_of_known_requests_is_told_beforehand(client: FlaskClient) -> N
 
 
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: f"{known.path} {known.units} {known.breakdown}")
-def test_the_most_samples_told_are_the_most_that_pass(known: Known) -> None:
+def test_the_published_number_of_samples_is_the_largest_that_passes(known: Known) -> None:
     """One more sample is over a limit. The limits are small enough for a few hundred samples."""
     limits = DEFAULTS | {"work_seconds": 0.3, "memory_bytes": 30e6}
     most = known.document(partial(allows, limits))["most_samples"]
@@ -309,7 +309,7 @@ def test_a_known_check_posts_the_gradients_of_all_parameters_besides() -> None:
 
 
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: f"{known.path} {known.units} {known.breakdown}")
-def test_the_most_samples_told_pass_with_ordinary_numbers(known: Known) -> None:
+def test_the_published_number_of_samples_passes_with_ordinary_numbers(known: Known) -> None:
     """The body includes brackets and the client's own gradients. With a twentieth more samples it is refused."""
     limits = DEFAULTS | {"work_seconds": 0.3, "memory_bytes": 30e6}
     most = known.document(partial(allows, limits))["most_samples"]
@@ -342,7 +342,7 @@ def test_the_smallest_memory_budget_allows_every_example_of_the_limits() -> None
     assert min(most) >= 1
 
 
-def test_limits_that_the_memory_budget_does_not_allow_are_told_as_they_are_in_force() -> None:
+def test_limits_are_reported_as_the_memory_budget_allows() -> None:
     """A body may take a quarter of the budget at most, a request 9/16. A smaller limit stays as it is set."""
     told = []
     for limits in ({"body_bytes": 10**9, "memory_bytes": 10**9}, {"body_bytes": 1000, "memory_bytes": 2000}):

@@ -88,7 +88,7 @@ def test_every_row_that_has_a_number_as_default_has_bounds() -> None:
 
 @pytest.mark.parametrize("name", ["WORKERS", "WORK_SECONDS"])
 @pytest.mark.parametrize("value", NO_NUMBERS.values(), ids=NO_NUMBERS)
-def test_what_is_no_number_in_plain_digits_is_refused(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_a_number_not_in_plain_digits_is_refused(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
     """Python's int and float accept some of these. The sentence names the variable and its bounds."""
     bounds = {"WORKERS": "a whole number from 1 to 128", "WORK_SECONDS": "a number of seconds from 0.01 to 86400"}
     assert refusal(environment, **{name: value}) == f"{PREFIX}{name}: must be {bounds[name]}"
@@ -181,7 +181,7 @@ ADDRESSES = {
 
 
 @pytest.mark.parametrize("value", ADDRESSES.values(), ids=ADDRESSES)
-def test_an_address_that_is_none_is_refused_with_an_example(environment: pytest.MonkeyPatch, value: str) -> None:
+def test_an_invalid_address_is_refused_with_an_example(environment: pytest.MonkeyPatch, value: str) -> None:
     """Before gunicorn refuses it with its own message."""
     words = refusal(environment, BIND=value)
     assert words == "CHAINRULE_BIND: must be an address and a port, such as 127.0.0.1:8000"
@@ -217,7 +217,7 @@ def test_a_file_that_cannot_be_read_is_refused(environment: pytest.MonkeyPatch, 
     assert words == "CHAINRULE_API_KEYS_FILE: must be the path of a file that can be read"
 
 
-def test_a_setting_is_not_taken_for_a_limit_of_the_same_name() -> None:
+def test_a_setting_and_a_limit_of_the_same_name_are_distinguished() -> None:
     """CHAINRULE_WORK_SECONDS bounds the time of a request, CHAINRULE_MAX_WORK_SECONDS its predicted work."""
     settings = replace(read_settings(), work_seconds=60, limits={**DEFAULTS, "work_seconds": 10})
     [row] = [row for row in SETTINGS if row.name == "WORK_SECONDS"]
@@ -243,14 +243,14 @@ def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(
     assert refusal(environment, **{name: "3"}) == f'{PREFIX}{name} is not a setting; did you mean "{PREFIX}{meant}"?'
 
 
-def test_a_setting_like_no_other_is_refused_with_all_there_are(environment: pytest.MonkeyPatch) -> None:
+def test_an_unknown_setting_is_refused_with_a_list_of_all(environment: pytest.MonkeyPatch) -> None:
     """No name is similar enough to suggest it alone."""
     words = refusal(environment, ZZZ="3")
     assert words.startswith("CHAINRULE_ZZZ is not a setting; known here: CHAINRULE_BIND, CHAINRULE_ADMIN_BIND")
     assert all(PREFIX + setting.name in words for setting in SETTINGS)
 
 
-def test_all_that_is_wrong_with_the_settings_is_told_at_once(environment: pytest.MonkeyPatch) -> None:
+def test_all_mistakes_in_the_settings_are_reported_at_once(environment: pytest.MonkeyPatch) -> None:
     """Two names and three values are wrong: five lines."""
     words = refusal(environment, FOO="1", BAR="2", BIND="x", WORKERS="0", MAX_JSON_DEPTH="-3")
     assert sorted(line.split()[0].rstrip(":") for line in words.splitlines()) == [
@@ -263,14 +263,14 @@ def test_all_that_is_wrong_with_the_settings_is_told_at_once(environment: pytest
 
 
 @pytest.mark.parametrize("name", RETIRED)
-def test_a_retired_setting_keeps_no_deployment_from_starting(environment: pytest.MonkeyPatch, name: str) -> None:
+def test_a_service_starts_with_a_retired_setting(environment: pytest.MonkeyPatch, name: str) -> None:
     """With any value."""
     environment.setenv(PREFIX + name, "12")
     assert read_settings().bind == "127.0.0.1:8000"
 
 
 @pytest.mark.parametrize("name", [name for name in RETIRED if name not in {row.name for row in SETTINGS}])
-def test_a_retired_setting_is_told_of_with_what_takes_its_place(environment: pytest.MonkeyPatch, name: str) -> None:
+def test_a_retired_setting_is_reported_with_its_replacement(environment: pytest.MonkeyPatch, name: str) -> None:
     """One sentence for the log, with its name and the name of a setting that exists."""
     environment.setenv(PREFIX + name, "any")
     [sentence] = retired_settings()
@@ -278,7 +278,7 @@ def test_a_retired_setting_is_told_of_with_what_takes_its_place(environment: pyt
     assert RETIRED[name] in sentence
 
 
-def test_nothing_is_told_of_settings_in_force(environment: pytest.MonkeyPatch) -> None:
+def test_settings_in_force_cause_no_warning(environment: pytest.MonkeyPatch) -> None:
     """There is no warning without a retired setting."""
     environment.setenv("CHAINRULE_WORKERS", "1")
     assert list(retired_settings()) == []
@@ -314,7 +314,7 @@ def test_no_setting_has_a_name_that_kubernetes_would_overwrite() -> None:
     assert not [setting.name for setting in SETTINGS if setting.name.startswith(("PORT", "SERVICE"))]
 
 
-def test_a_name_that_only_begins_like_ours_is_none_of_our_business(environment: pytest.MonkeyPatch) -> None:
+def test_a_name_without_our_prefix_is_ignored(environment: pytest.MonkeyPatch) -> None:
     """`CHAINRULES` and `MY_CHAINRULE_BIND` belong to other programs."""
     environment.setenv("CHAINRULES", "x")
     environment.setenv("MY_CHAINRULE_BIND", "x")

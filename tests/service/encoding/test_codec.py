@@ -48,7 +48,7 @@ HARD_NUMBERS = [
     1.0000000000000002,
     9007199254740993.0,
     1e22,
-    1e23,  # half way between two floats, for a reader that multiplies by powers of ten
+    1e23,  # halfway between two floats for a parser that multiplies by powers of ten
     9.5367431640625e-07,
     math.pi,
 ]
@@ -91,7 +91,7 @@ def test_an_integer_beyond_64_bits_is_read_as_its_float64(number: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["1e400", "1e309", "1" + "0" * 309, "1" + "0" * 400, "1" + "0" * 5000])
-def test_a_number_beyond_float64_is_read_for_the_schema_to_point_at(text: str) -> None:
+def test_a_number_beyond_float64_is_left_to_the_schema(text: str) -> None:
     """It becomes infinity or an integer beyond float64. The parser raises no error, because it knows no pointer."""
     for sign in ("", "-"):
         read = decode(f'{{"inputs": [0.5, {sign}{text}]}}'.encode())["inputs"]
@@ -141,7 +141,7 @@ def test_a_numpy_number_is_written_as_a_number() -> None:
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, 1j, b"bytes"], ids=["an object", "a set", "complex", "bytes"])
-def test_what_has_no_json_form_is_a_fault_of_ours(value: Any) -> None:
+def test_a_value_without_a_json_form_raises_type_error(value: Any) -> None:
     """It raises TypeError."""
     with pytest.raises(TypeError):
         encode({"x": value})
@@ -181,12 +181,12 @@ TWICE = {
 
 
 @pytest.mark.parametrize(("text", "pointer", "key"), TWICE.values(), ids=TWICE)
-def test_a_key_given_twice_is_refused_with_the_object_it_is_in(text: str, pointer: str, key: str) -> None:
+def test_a_duplicate_key_is_refused_with_a_pointer_to_its_object(text: str, pointer: str, key: str) -> None:
     """Fast parsers silently keep the last value. The pointer follows RFC 6901."""
     assert complaint(text.encode()) == f'at {pointer}: the key "{key}" is given twice in one object'
 
 
-def test_a_key_given_twice_among_many_is_found_in_no_time() -> None:
+def test_a_duplicate_key_among_many_is_found_quickly() -> None:
     """20,000 keys are 0.2 MB: milliseconds with a set, 9 s if each key were counted in the list of all."""
     body = "{" + ",".join(f'"{number}": 0' for number in range(20_000)) + ', "19999": 1}'
     start = time.process_time()
@@ -209,7 +209,7 @@ ONCE = {
 
 
 @pytest.mark.parametrize("text", ONCE.values(), ids=ONCE)
-def test_what_only_looks_like_a_key_given_twice_is_read(text: str) -> None:
+def test_a_document_that_only_seems_to_have_a_duplicate_key_is_read(text: str) -> None:
     """The result is that of the standard library."""
     assert decode(text.encode()) == json.loads(text)
 
@@ -252,7 +252,7 @@ def _with_a_key_twice(document: Any) -> str:
 
 @SAME
 @given(DOCUMENTS)
-def test_every_document_with_a_key_given_twice_is_refused(document: Any) -> None:
+def test_every_document_with_a_duplicate_key_is_refused(document: Any) -> None:
     """Counting colons and keys finds it in any place, with any colons in strings."""
     text = _with_a_key_twice(document)
     if text:
@@ -303,14 +303,14 @@ def test_nesting_that_a_request_needs_is_read(depth: int) -> None:
     assert decode(body) == json.loads(body)
 
 
-def test_an_array_that_stands_twice_in_a_document_is_written_twice() -> None:
+def test_an_array_that_occurs_twice_in_a_document_is_written_twice() -> None:
     """Its text is made once. An equal array, or a slice of it, is written separately."""
     o, equal = np.arange(5000.0).reshape(50, 100), np.arange(5000.0).reshape(50, 100)
     document = {"layers": [{"o": o, "half": o[25:]}, {"factors": {"da_dw": o}, "a": equal}], "outputs": o.T}
     whole, half, turned = o.tolist(), o[25:].tolist(), o.T.tolist()
     expected = {"layers": [{"o": whole, "half": half}, {"factors": {"da_dw": whole}, "a": whole}], "outputs": turned}
     assert json.loads(encode(document)) == expected
-    many = document | {"more": [{"a": np.zeros((600, 600))}]}  # so that all is written in pieces
+    many = document | {"more": [{"a": np.zeros((600, 600))}]}  # so that the document is written in pieces
     assert json.loads(encode(many)) == expected | {"more": [{"a": [[0.0] * 600] * 600}]}
 
 
@@ -340,7 +340,7 @@ def test_an_array_is_written_in_pieces_as_it_would_be_in_one(
     assert len(looks) >= 2
 
 
-def test_what_a_checkpoint_raises_while_an_answer_is_written_comes_out() -> None:
+def test_an_exception_of_the_checkpoint_reaches_the_caller_of_the_encoder() -> None:
     """The exception is unchanged: orjson would turn it into a TypeError."""
 
     class Stop(Exception):
@@ -354,7 +354,7 @@ def test_what_a_checkpoint_raises_while_an_answer_is_written_comes_out() -> None
             encode({"layers": [{"part": part}]}, stop)
 
 
-def test_few_records_are_written_though_the_time_is_over() -> None:
+def test_few_records_are_written_even_after_the_deadline() -> None:
     """An exception within orjson would become a 500."""
 
     def over() -> None:

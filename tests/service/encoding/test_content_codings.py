@@ -34,7 +34,7 @@ def bomb(coding: str, size: int) -> bytes:
 @each_coding
 @settings(max_examples=50, deadline=None)
 @given(data=st.binary(max_size=5000), repeated=st.integers(1, 300))
-def test_what_comes_back_is_what_went_in(coding: str, data: bytes, repeated: int) -> None:
+def test_compressed_data_is_decompressed_to_the_original(coding: str, data: bytes, repeated: int) -> None:
     """With several slices and pieces."""
     whole = data * repeated
     assert expand(coding, CODINGS[coding].compress(whole), len(whole)) == whole
@@ -42,7 +42,7 @@ def test_what_comes_back_is_what_went_in(coding: str, data: bytes, repeated: int
 
 @each_coding
 @pytest.mark.parametrize("size", [0, 1, MB - 1, MB, MB + 1, 5 * MB])
-def test_exactly_what_may_come_out_comes_out(coding: str, size: int) -> None:
+def test_output_up_to_exactly_the_limit_is_returned(coding: str, size: int) -> None:
     """Even if the limit is the end of a piece. One byte more is refused."""
     assert len(expand(coding, CODINGS[coding].compress(bytes(size)), size)) == size
     with pytest.raises(TooMuch):
@@ -51,9 +51,9 @@ def test_exactly_what_may_come_out_comes_out(coding: str, size: int) -> None:
 
 @each_coding
 def test_a_bomb_is_stopped_with_little_memory_and_time(coding: str) -> None:
-    """256 MB within 256 kB of gzip, or within a few kB of zstd: no more comes out than may, nor takes more time.
+    """256 MB within 256 kB of gzip, or within a few kB of zstd: no more is output than allowed.
 
-    The time is that of 16 MB which may come out: a bomb that is expanded to its end takes 16 times as much.
+    The time is that of the allowed 16 MB; expanding the whole bomb would take 16 times as long.
     """
     size = 256 * MB
     compressed = bomb(coding, size)
@@ -83,7 +83,7 @@ def _seconds(act: Callable[[], object]) -> float:
     return time.thread_time() - start
 
 
-def test_a_stream_of_many_empty_parts_costs_nothing() -> None:
+def test_a_stream_of_many_empty_parts_is_refused_at_once() -> None:
     """300,000 empty gzip members are refused at the second member."""
     member = gzip.compress(b"")
     stream = member * 300_000
@@ -120,7 +120,7 @@ def test_a_stream_that_is_cut_short_is_refused_wherever_it_ends(coding: str) -> 
 
 @each_coding
 @pytest.mark.parametrize("far", [False, True], ids=["soon", "slices later"])
-def test_what_follows_behind_the_end_is_refused_and_counted(coding: str, far: bool) -> None:
+def test_data_behind_the_end_of_a_stream_is_refused(coding: str, far: bool) -> None:
     """Garbage, zeros, another member or frame."""
     compressed = CODINGS[coding].compress(b"[1, 2, 3]")
     for behind in (b"\0", b"garbage", compressed):
@@ -130,7 +130,7 @@ def test_what_follows_behind_the_end_is_refused_and_counted(coding: str, far: bo
 
 
 @each_coding
-def test_a_changed_byte_is_never_more_than_a_refusal(coding: str) -> None:
+def test_a_changed_byte_never_causes_another_exception(coding: str) -> None:
     """No other exception is raised, for any stream."""
     compressed = bytearray(CODINGS[coding].compress(b"[1, 2, 3]" * 50))
     refused = 0
@@ -144,7 +144,7 @@ def test_a_changed_byte_is_never_more_than_a_refusal(coding: str) -> None:
     assert refused > len(compressed) / 2
 
 
-def test_gzip_is_held_against_its_checksum() -> None:
+def test_the_checksum_of_gzip_is_verified() -> None:
     """Without the check of the last eight bytes, a changed number would be computed with."""
     compressed = bytearray(gzip.compress(b"[1, 2, 3]"))
     compressed[-8] ^= 1
@@ -152,7 +152,7 @@ def test_gzip_is_held_against_its_checksum() -> None:
         expand("gzip", bytes(compressed), MB)
 
 
-def test_what_is_written_is_read_by_everybody_elses_libraries() -> None:
+def test_other_libraries_read_what_we_compress() -> None:
     """The standard library reads our gzip, and the zstd library our zstd."""
     assert gzip.decompress(CODINGS["gzip"].compress(b"x" * 9999)) == b"x" * 9999
     assert zstd.decompress(CODINGS["zstd"].compress(b"x" * 9999)) == b"x" * 9999

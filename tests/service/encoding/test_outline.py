@@ -17,8 +17,10 @@ from tests.decoding import ARRAYS, HOSTILE, ORDINARY, read
 
 ROOT = Path(__file__).parents[3]
 SHAPES = ORDINARY | HOSTILE
-SLACK = 2**20  # bytes, by which the memory of a process is more or less from time to time
-Taken = dict[str, tuple[int, int, int, int]]  # by name: bytes of the body, foreseen, taken by the fast and plain reader
+SLACK = 2**20  # bytes: the variation of the memory of a process
+Taken = dict[
+    str, tuple[int, int, int, int]
+]  # by name: bytes of the body, predicted bytes, bytes taken by the fast parser and by the plain one
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +32,14 @@ def measured() -> Taken:
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_decoding_takes_no_more_memory_than_was_foreseen(measured: Taken, name: str) -> None:
+def test_decoding_takes_no_more_memory_than_predicted(measured: Taken, name: str) -> None:
     """Measured as the resident memory of a process, parsers included, with the fast parser and without it."""
     _, foreseen, fast, plain = measured[name]
     assert max(fast, plain) <= foreseen + SLACK
 
 
 @pytest.mark.parametrize("name", ORDINARY)
-def test_ordinary_documents_take_a_third_of_what_was_foreseen_at_least(measured: Taken, name: str) -> None:
+def test_ordinary_documents_take_at_least_a_third_of_the_prediction(measured: Taken, name: str) -> None:
     """Otherwise requests would be refused, or wait, for memory that they do not use."""
     _, foreseen, fast, plain = measured[name]
     assert foreseen <= 3 * max(fast, plain) + SLACK
@@ -46,10 +48,10 @@ def test_ordinary_documents_take_a_third_of_what_was_foreseen_at_least(measured:
 @pytest.mark.slow
 @pytest.mark.parametrize("arrays", [ARRAYS, frozenset()], ids=["fast", "plain"])
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_document_takes_no_more_than_was_foreseen(name: str, arrays: frozenset[str]) -> None:
-    """Python's objects and the arrays, to the byte. Of the parser's memory tracemalloc tells nothing, or too much.
+def test_a_document_takes_no_more_memory_than_predicted(name: str, arrays: frozenset[str]) -> None:
+    """Python's objects and the arrays, to the byte. tracemalloc is wrong for the parsers' memory.
 
-    It sees none of simdjson's, and of orjson's twelve times the text, most of which is never touched.
+    It does not see simdjson's. For orjson it counts twelve times the text, most of which is never touched.
     """
     foreseen = Outline(SHAPES[name]).memory
     gc.collect()
@@ -63,7 +65,7 @@ def test_a_document_takes_no_more_than_was_foreseen(name: str, arrays: frozenset
     assert kept <= foreseen
 
 
-def test_a_small_document_is_foreseen_as_a_large_one() -> None:
+def test_the_prediction_is_the_same_for_small_and_large_documents() -> None:
     """Short and long texts are counted by different code."""
     for size in (1, 10, 1000, 5000):
         text = b"[" + b'{"a":[1,"x"]},' * size + b"0]"
@@ -102,9 +104,7 @@ def _depth(document: Any) -> int:
 
 
 @pytest.mark.parametrize("size", [5, 64, 2**18])
-def test_what_stands_outside_of_strings_is_what_a_plain_reader_finds(
-    monkeypatch: pytest.MonkeyPatch, size: int
-) -> None:
+def test_the_marks_outside_of_strings_are_those_of_a_plain_reader(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """With quotes in strings, runs of backslashes in front of them, and both across the edges of slices."""
     monkeypatch.setattr(outline, "_SLICE", size)
     for seed in range(300):

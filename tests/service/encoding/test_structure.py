@@ -52,6 +52,6 @@ TWICE: dict[str, tuple[str, tuple[Path, str]]] = {
 
 
 @pytest.mark.parametrize(("text", "found"), TWICE.values(), ids=TWICE)
-def test_a_key_given_twice_is_found_with_its_object(text: str, found: tuple[Path, str]) -> None:
+def test_a_duplicate_key_is_found_with_its_object(text: str, found: tuple[Path, str]) -> None:
     """Also if the key is written in two ways, but not if two objects have the same key."""
     assert Structure(text.encode(), orjson.loads).key_twice() == found

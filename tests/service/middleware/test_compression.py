@@ -25,7 +25,7 @@ else:
 LARGE, SMALL = "/v1/losses", "/v1"
 READERS = {"gzip": gzip.decompress, "zstd": zstd.decompress, None: bytes}
 
-ACCEPTED = {  # what Accept-Encoding says, and what a large and a small answer are sent as
+ACCEPTED = {  # Accept-Encoding, and the codings of a large and a small answer
     "no header": (None, "identity", "identity"),
     "nothing": ("", "identity", "identity"),
     "gzip": ("gzip", "gzip", "identity"),
@@ -58,7 +58,9 @@ each_header = pytest.mark.parametrize(("header", "large", "small"), ACCEPTED.val
 
 
 @each_header
-def test_the_coding_is_the_one_that_is_liked_best(header: str | None, large: str | None, small: str | None) -> None:
+def test_the_coding_with_the_highest_quality_is_chosen(
+    header: str | None, large: str | None, small: str | None
+) -> None:
     """The highest q-value wins, zstd among equals.
 
     Identity is last unless it is named, and never chosen if it is excluded.
@@ -72,7 +74,7 @@ def _get(client: FlaskClient, path: str, header: str | None, method: str = "GET"
 
 
 @each_header
-def test_an_answer_is_sent_as_the_client_likes_it(
+def test_an_answer_has_the_coding_that_the_client_prefers(
     client: FlaskClient, header: str | None, large: str | None, small: str | None
 ) -> None:
     """It is complete and has its length. Vary names Accept-Encoding in every case."""
@@ -124,7 +126,7 @@ def test_only_text_is_compressed(kind: str, packed: bool) -> None:
     assert ("Content-Encoding" in answer.headers) == ("Vary" in answer.headers) == packed
 
 
-def test_what_is_compressed_already_is_left_alone() -> None:
+def test_a_compressed_body_is_not_compressed_again() -> None:
     """No client could read a body that is compressed twice."""
     body = gzip.compress(bytes(99_999), mtime=0).ljust(9999)
     packed = Response(body, content_type="text/plain", headers={"Content-Encoding": "gzip"})
@@ -133,7 +135,7 @@ def test_what_is_compressed_already_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("status", [204, 206])
-def test_nothing_and_a_part_are_left_alone(status: int) -> None:
+def test_empty_and_partial_answers_are_not_compressed(status: int) -> None:
     """The range of a partial answer counts the bytes of the file."""
     body = b"" if status == 204 else b"x" * 9999
     answer = _get(_app_with("/x", lambda: Response(body, status, content_type="text/plain")), "/x", "gzip")
@@ -169,7 +171,7 @@ def test_a_gradient_is_compressed(client: FlaskClient, coding: str) -> None:
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd", "identity"])
-def test_head_tells_the_length_of_what_get_sends(client: FlaskClient, coding: str) -> None:
+def test_head_has_the_content_length_of_get(client: FlaskClient, coding: str) -> None:
     """The length is that of the compressed body."""
     head, get = _get(client, LARGE, coding, "HEAD"), _get(client, LARGE, coding)
     for name in ("Content-Length", "Content-Encoding", "Vary", "ETag"):
@@ -191,7 +193,7 @@ def test_a_file_is_compressed_and_no_part_of_it_offered(tmp_path: Any) -> None:
         assert (part.status_code, len(part.data), "Content-Encoding" in part.headers) == (206, 5000, False)
 
 
-def test_what_is_refused_beforehand_is_not_worked_on() -> None:
+def test_a_request_without_an_acceptable_coding_is_not_computed() -> None:
     """If no coding is acceptable, the client gets an uncompressed 406 before the work is done."""
     worked: list[bool] = []
     client = _app_with("/labour", lambda: worked.append(True) or "x" * 9999)  # type: ignore[func-returns-value]

@@ -65,7 +65,7 @@ ASKED = {
 
 
 @pytest.mark.parametrize(("method", "path", "status"), ASKED.values(), ids=ASKED)
-def test_every_answer_has_the_id_and_is_told_once(watched: Watched, method: str, path: str, status: int) -> None:
+def test_every_answer_has_the_id_and_is_reported_once(watched: Watched, method: str, path: str, status: int) -> None:
     """This includes files, pages, unknown paths and faults."""
     with watched.client.open(path, method=method, headers={"X-Request-ID": "lesson-7"}) as answer:
         assert (answer.status_code, answer.headers["X-Request-ID"]) == (status, "lesson-7")
@@ -73,7 +73,7 @@ def test_every_answer_has_the_id_and_is_told_once(watched: Watched, method: str,
     assert (told.method, told.status, told.request_id) == (method, status, "lesson-7")
 
 
-def test_a_gradient_is_told_with_sizes_stages_and_time(watched: Watched) -> None:
+def test_a_gradient_is_reported_with_sizes_stages_and_time(watched: Watched) -> None:
     """Bytes as they were sent, seconds from the first byte to the last, and the four stages within them."""
     answer = watched.client.post("/v1/gradients", json=REQUEST)
     (told,) = watched.told
@@ -106,19 +106,19 @@ ROUTES = {
 
 
 @pytest.mark.parametrize(("path", "route"), ROUTES.items(), ids=ROUTES)
-def test_a_route_is_told_and_not_the_path(watched: Watched, path: str, route: str) -> None:
+def test_the_route_is_reported_and_not_the_path(watched: Watched, path: str, route: str) -> None:
     """The exchange has the route in OpenAPI's notation, or "unmatched". So the number of labels is bounded."""
     with watched.client.get(path):
         assert watched.told[0].route == route
 
 
-def test_a_method_that_is_none_is_told_as_other(watched: Watched) -> None:
+def test_an_unknown_method_is_reported_as_other(watched: Watched) -> None:
     """A client must not be able to create new labels."""
     watched.client.open("/v1", method="BREW")
     assert watched.told[0].method == "other"
 
 
-def test_what_has_no_body_is_told_as_of_no_bytes(watched: Watched) -> None:
+def test_an_answer_without_a_body_has_zero_bytes(watched: Watched) -> None:
     """Answers to HEAD and 304 have the length of the document in their headers, but no body."""
     tag = watched.client.head("/v1/losses").headers["ETag"]
     answer = watched.client.get("/v1/losses", headers={"If-None-Match": tag})
@@ -126,20 +126,20 @@ def test_what_has_no_body_is_told_as_of_no_bytes(watched: Watched) -> None:
     assert [told.response_bytes for told in watched.told] == [0, 0]
 
 
-def test_the_bytes_of_a_file_are_told(watched: Watched) -> None:
+def test_the_bytes_of_a_file_are_reported(watched: Watched) -> None:
     """The size is known although the file is read only while it is sent."""
     with watched.client.get("/static/pages.css") as answer:
         assert watched.told[0].response_bytes == len(answer.data) > 0
 
 
-def test_a_problem_is_told_by_its_name(watched: Watched) -> None:
+def test_a_problem_is_reported_by_its_name(watched: Watched) -> None:
     """This includes the problems of Flask's own errors."""
     watched.client.get("/nothing")
     watched.client.post("/v1/gradients", json={})
     assert [told.problem for told in watched.told] == ["not-found", "invalid-request"]
 
 
-def test_a_fault_is_told_with_its_exception(watched: Watched) -> None:
+def test_an_internal_error_is_reported_with_its_exception(watched: Watched) -> None:
     """The log gets the exception; the client does not."""
     answer = watched.client.get("/fail")
     (told,) = watched.told
@@ -148,7 +148,7 @@ def test_a_fault_is_told_with_its_exception(watched: Watched) -> None:
     assert "fault of ours" not in answer.text
 
 
-def test_a_fault_behind_the_views_is_answered_like_any_other(watched: Watched) -> None:
+def test_an_error_after_the_view_is_answered_like_any_other(watched: Watched) -> None:
     """An after_request function may fail, too: the answer is a problem with an id, and the exception is reported."""
     failed: list[bool] = []
 
@@ -165,7 +165,7 @@ def test_a_fault_behind_the_views_is_answered_like_any_other(watched: Watched) -
     assert [type(told.exception) for told in watched.told] == [Broken]
 
 
-def test_the_size_of_the_network_is_told(watched: Watched) -> None:
+def test_the_size_of_the_network_is_reported(watched: Watched) -> None:
     """Two weights and two biases, and three matrix products over three samples. Other requests have no such size."""
     layer = {"activation": "relu", "weights": [[1.0, 2.0]], "biases": [0.0, 0.0]}
     batch = {"network": {"layers": [layer]}, "inputs": [[1.0]] * 3, "targets": [[0.0, 0.0]] * 3}
@@ -213,7 +213,9 @@ def _overloaded() -> Refusal:
 
 
 @pytest.mark.parametrize("refused", REFUSED.values(), ids=REFUSED)
-def test_what_the_front_refuses_is_answered_as_any_refusal(watched: Watched, refused: Callable[[Watched], Any]) -> None:
+def test_refusals_of_the_front_are_answered_like_all_others(
+    watched: Watched, refused: Callable[[Watched], Any]
+) -> None:
     """It is answered before everything else, with the headers of the refusal, an id and an exchange."""
     answer = refused(watched)
     assert (answer.status_code, answer.mimetype) == (503, "application/problem+json")

@@ -38,14 +38,14 @@ def _allowances(answer: TestResponse) -> dict[str, str]:
     return {name: value for name, value in answer.headers if name.startswith("Access-Control-")}
 
 
-def test_without_the_setting_nothing_is_allowed(client: FlaskClient) -> None:
+def test_without_the_setting_no_origin_is_allowed(client: FlaskClient) -> None:
     """There are no CORS headers, and Vary does not name Origin."""
     for answer in (_preflight(client), client.get("/v1", headers={"Origin": PAGE})):
         assert _allowances(answer) == {}
         assert "Origin" not in answer.headers.get("Vary", "")
 
 
-def test_a_preflight_of_a_page_that_may_is_told_what_it_may() -> None:
+def test_a_preflight_from_an_allowed_origin_lists_methods_and_headers() -> None:
     """204, with every method and header that a page needs here."""
     answer = _preflight(_client(OTHER, PAGE))
     assert (answer.status_code, answer.data) == (204, b"")
@@ -77,7 +77,7 @@ def test_an_origin_is_compared_exactly(origin: str) -> None:
         assert "Origin" in _words(answer, "Vary")
 
 
-def test_an_answer_to_a_page_that_may_shows_its_headers() -> None:
+def test_an_answer_to_an_allowed_origin_exposes_its_headers() -> None:
     """The headers that a page cannot read otherwise are exposed.
 
     Credentials are never allowed, because we use no cookies.
@@ -90,14 +90,14 @@ def test_an_answer_to_a_page_that_may_shows_its_headers() -> None:
     assert _words(answer, "Access-Control-Expose-Headers") == shown
 
 
-def test_a_cache_is_told_that_the_origin_matters_also_where_there_is_none() -> None:
+def test_vary_names_origin_even_for_a_request_without_an_origin() -> None:
     """Otherwise a cache could serve a page the answer to a request without an origin."""
     answer = _client(PAGE).get("/v1")
     assert _allowances(answer) == {}
     assert "Origin" in _words(answer, "Vary")
 
 
-def test_a_star_lets_every_page_in() -> None:
+def test_a_star_allows_every_origin() -> None:
     """The value is the star itself, so the answer is the same for all origins."""
     client = _client("*")
     for answer in (_preflight(client, OTHER), client.get("/v1", headers={"Origin": OTHER})):
@@ -133,7 +133,7 @@ def test_a_preflight_needs_no_key(tmp_path: Path) -> None:
     assert client.options(URL, headers={"Access-Control-Request-Method": "POST"}).status_code == 401
 
 
-def test_what_is_no_preflight_tells_the_methods_of_the_path() -> None:
+def test_an_ordinary_options_request_lists_the_methods_of_the_path() -> None:
     """An ordinary OPTIONS request is answered as HTTP specifies."""
     answer = _client(PAGE).options(URL, headers={"Origin": PAGE})
     assert (answer.status_code, _words(answer, "Allow")) == (200, {"OPTIONS", "POST"})

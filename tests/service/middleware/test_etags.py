@@ -29,7 +29,7 @@ REQUEST = {"network": {"layers": [{"activation": "tanh", "weights": [[0.5]]}]}, 
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)
-def test_a_document_that_has_not_changed_is_not_sent_again(client: FlaskClient, path: str) -> None:
+def test_an_unchanged_document_is_not_sent_again(client: FlaskClient, path: str) -> None:
     """304 without a body, with the headers that a cache updates: ETag, Cache-Control and Vary."""
     first = client.get(path)
     assert first.headers["ETag"].startswith('W/"')
@@ -43,14 +43,14 @@ def test_a_document_that_has_not_changed_is_not_sent_again(client: FlaskClient, 
 
 
 @pytest.mark.parametrize("form", ['{}, W/"x"', 'W/"x",{}', "*", "strong"])
-def test_every_form_of_asking_is_understood(client: FlaskClient, form: str) -> None:
+def test_every_form_of_if_none_match_is_understood(client: FlaskClient, form: str) -> None:
     """Several ETags, any ETag (*), and the ETag without the prefix of a weak one."""
     tag = client.get("/v1/losses").headers["ETag"]
     asked = tag.removeprefix("W/") if form == "strong" else form.format(tag)
     assert client.get("/v1/losses", headers={"If-None-Match": asked}).status_code == 304
 
 
-def test_another_tag_gets_the_document(client: FlaskClient) -> None:
+def test_another_etag_gets_the_document(client: FlaskClient) -> None:
     """The complete document."""
     for asked in ('W/"x"', '"x"', client.get("/v1/losses").headers["ETag"], "rubbish"):
         answer = client.get("/v1/activations", headers={"If-None-Match": asked})
@@ -97,7 +97,7 @@ def test_head_has_the_headers_of_get(client: FlaskClient) -> None:
     assert client.head("/v1/losses", headers={"If-None-Match": get.headers["ETag"]}).status_code == 304
 
 
-def test_nothing_else_is_kept(client: FlaskClient) -> None:
+def test_other_answers_are_not_cached(client: FlaskClient) -> None:
     """Gradients, errors and health have no ETag, but no-store."""
     answers = [
         client.post("/v1/gradients", json=REQUEST, headers={"If-None-Match": "*"}),
@@ -112,7 +112,7 @@ def test_nothing_else_is_kept(client: FlaskClient) -> None:
         assert "ETag" not in answer.headers
 
 
-def test_behind_keys_documents_are_the_clients_own(tmp_path: Path) -> None:
+def test_with_keys_documents_are_private(tmp_path: Path) -> None:
     """Shared caches must not store them, and a withdrawn key takes effect at once.
 
     Documents that need no key stay public.

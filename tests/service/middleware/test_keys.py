@@ -59,7 +59,7 @@ GIVEN = {
 
 
 @pytest.mark.parametrize("headers", GIVEN.values(), ids=GIVEN)
-def test_a_key_is_taken_as_bearer_or_in_its_own_header(guarded: FlaskClient, headers: dict[str, str]) -> None:
+def test_a_key_is_accepted_as_bearer_token_or_in_its_own_header(guarded: FlaskClient, headers: dict[str, str]) -> None:
     """This holds for every endpoint under /v1."""
     assert guarded.get("/v1", headers=headers).status_code == 200
     assert guarded.post("/v1/gradients", json=REQUEST, headers=headers).status_code == 200
@@ -104,7 +104,7 @@ def test_a_key_in_the_query_is_none(guarded: FlaskClient) -> None:
 @pytest.mark.parametrize(
     "path", ["/livez", "/readyz", "/openapi.json", "/docs", "/problems", "/troubleshooting", "/static/pages.css", "/v2"]
 )
-def test_what_is_not_under_v1_needs_no_key(guarded: FlaskClient, path: str) -> None:
+def test_paths_outside_v1_need_no_key(guarded: FlaskClient, path: str) -> None:
     """Probes, documents, pages and files need no key; an unknown path gets 404."""
     with guarded.get(path) as answer:
         assert answer.status_code == (404 if path == "/v2" else 200)
@@ -132,7 +132,7 @@ ODD = (
 
 
 @pytest.mark.parametrize("path", ODD)
-def test_no_way_to_write_a_path_goes_past_the_key(guarded: FlaskClient, path: str) -> None:
+def test_no_spelling_of_a_path_bypasses_the_key(guarded: FlaskClient, path: str) -> None:
     """The router treats "//v1/losses" as "/v1/losses", so the check must do so, too."""
     answer = guarded.post("/", environ_overrides={"PATH_INFO": path})
     assert answer.status_code in {401, 404}
@@ -140,13 +140,13 @@ def test_no_way_to_write_a_path_goes_past_the_key(guarded: FlaskClient, path: st
         assert context.request.url_rule is None or needs_key(context.request.path)
 
 
-def test_without_the_setting_nobody_is_asked(client: FlaskClient) -> None:
+def test_without_the_setting_no_key_is_required(client: FlaskClient) -> None:
     """A key that is sent is ignored."""
     assert client.get("/v1", headers={"X-API-Key": "anything"}).status_code == 200
     assert ADMITS not in client.application.extensions
 
 
-def test_the_key_is_asked_for_before_the_body_is_read(guarded: FlaskClient) -> None:
+def test_the_key_is_checked_before_the_body_is_read(guarded: FlaskClient) -> None:
     """A client without a key must not make the service read 32 MB."""
 
     class Untouched:
@@ -159,7 +159,7 @@ def test_the_key_is_asked_for_before_the_body_is_read(guarded: FlaskClient) -> N
     assert answer.status_code == 401
 
 
-def test_the_front_may_ask_beforehand(guarded: FlaskClient) -> None:
+def test_the_front_can_check_the_key(guarded: FlaskClient) -> None:
     """It needs only the WSGI environment, before there is a request object."""
     admits = guarded.application.extensions[ADMITS]
     assert admits({"PATH_INFO": "/v1/gradients", "HTTP_X_API_KEY": BOB})
@@ -171,7 +171,7 @@ def test_the_front_may_ask_beforehand(guarded: FlaskClient) -> None:
     assert (needs_key("/v1"), needs_key("/v1/"), needs_key("/v10"), needs_key("/")) == (True, True, False, False)
 
 
-def test_the_name_of_the_key_is_told_and_never_the_key(guarded: FlaskClient) -> None:
+def test_the_name_of_the_key_is_reported_but_never_the_key(guarded: FlaskClient) -> None:
     """The observers, such as the log, get the name."""
     told: list[Any] = []
     guarded.application.extensions[OBSERVERS].append(told.append)
@@ -211,7 +211,7 @@ def test_a_new_key_is_random_and_its_line_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "a\n", "#a", "x" * 65, "é", "a$"])
-def test_a_name_that_cannot_stand_in_the_file_gets_no_key(name: str) -> None:
+def test_a_name_that_the_file_cannot_contain_gets_no_key(name: str) -> None:
     """Such a name could also break a line of the log."""
     with pytest.raises(BadKeys, match="1 to 64 of the characters"):
         new_key(name)
@@ -231,7 +231,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("line", BROKEN.values(), ids=BROKEN)
-def test_a_broken_line_starts_nothing_and_is_named_but_not_shown(tmp_path: Path, line: str) -> None:
+def test_with_a_broken_line_the_service_does_not_start_and_does_not_show_the_line(tmp_path: Path, line: str) -> None:
     """The line may contain a key in clear text."""
     file = tmp_path / "keys"
     file.write_text(f"# keys\n{BOBS_LINE}\n{line}\n")
@@ -240,7 +240,7 @@ def test_a_broken_line_starts_nothing_and_is_named_but_not_shown(tmp_path: Path,
     assert line not in str(raised.value)
 
 
-def test_a_file_without_a_key_starts_nothing(tmp_path: Path) -> None:
+def test_with_a_file_without_keys_the_service_does_not_start(tmp_path: Path) -> None:
     """It may be incomplete or forgotten, and would refuse every client."""
     file = tmp_path / "keys"
     for text in ("", "\n\n", "# alice\n"):
@@ -249,7 +249,7 @@ def test_a_file_without_a_key_starts_nothing(tmp_path: Path) -> None:
             read_keys(file)
 
 
-def test_a_file_that_cannot_be_read_starts_nothing(tmp_path: Path) -> None:
+def test_with_an_unreadable_file_the_service_does_not_start(tmp_path: Path) -> None:
     """The file is missing, or not text."""
     for file in (tmp_path / "nothing", tmp_path):
         with pytest.raises(BadKeys, match="cannot be read"):
@@ -273,7 +273,7 @@ def test_a_key_is_exchanged_without_a_restart(file: Path, guarded: FlaskClient) 
 
 @pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("broken", ["alice:oops\n", "", None])
-def test_a_broken_new_file_leaves_the_old_keys_in_force_and_is_told_of_once(
+def test_a_broken_new_file_leaves_the_old_keys_valid_and_is_logged_once(
     file: Path, caplog: pytest.LogCaptureFixture, broken: str | None
 ) -> None:
     """This includes an empty and a missing file, so that an editor at work excludes no client.
@@ -296,7 +296,7 @@ def test_a_broken_new_file_leaves_the_old_keys_in_force_and_is_told_of_once(
 
 
 @pytest.mark.usefixtures("at_once")
-def test_a_change_of_the_same_length_within_one_tick_is_seen(file: Path) -> None:
+def test_a_change_of_the_same_length_within_one_tick_is_noticed(file: Path) -> None:
     """A new file has another inode, even with the same time."""
     found = file.stat()
     keyring = Keyring(file)
@@ -305,7 +305,7 @@ def test_a_change_of_the_same_length_within_one_tick_is_seen(file: Path) -> None
     assert keyring.name_of(ALICE) == "carol"
 
 
-def test_the_file_is_looked_at_once_a_second(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_is_checked_once_a_second(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not at every request: checking the file costs more than comparing the keys."""
     assert keys._PAUSE == 1.0
     now = [100.0]

@@ -99,7 +99,7 @@ def _refused(client: FlaskClient) -> Any:
     return client.post("/v1/gradients", environ_overrides={"chainrule.refusal": Refusal(OVERLOADED, "too many")})
 
 
-def test_the_level_tells_whose_fault_it_is(capfd: Captured) -> None:
+def test_the_level_depends_on_whose_fault_it_is(capfd: Captured) -> None:
     """Faults of the service are errors, overload is a warning. Mistakes of clients and 304 are normal."""
     configure("info")
     client = _client()
@@ -120,7 +120,7 @@ def test_the_level_tells_whose_fault_it_is(capfd: Captured) -> None:
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_a_level_shows_itself_and_what_is_worse(capfd: Captured, level: str) -> None:
+def test_a_level_includes_all_higher_levels(capfd: Captured, level: str) -> None:
     """Probes come every few seconds, and are logged at level debug only."""
     configure(level)
     client = _client()
@@ -135,7 +135,7 @@ def test_a_level_shows_itself_and_what_is_worse(capfd: Captured, level: str) -> 
     )
 
 
-def test_a_fault_is_one_line_with_its_trace_and_without_its_message(capfd: Captured) -> None:
+def test_an_internal_error_is_one_line_with_the_traceback_but_no_message(capfd: Captured) -> None:
     """The trace has the lines of code, those of the causes too.
 
     The message is left out, because it may quote the request.
@@ -159,7 +159,7 @@ def test_a_fault_is_one_line_with_its_trace_and_without_its_message(capfd: Captu
     assert exception.endswith("RuntimeError")
 
 
-def test_a_trace_follows_what_led_to_it_unless_that_is_hidden() -> None:
+def test_a_traceback_includes_its_causes_unless_they_are_suppressed() -> None:
     """The same causes as in Python's own tracebacks."""
 
     def raised(hidden: bool) -> BaseException:
@@ -177,7 +177,7 @@ def test_a_trace_follows_what_led_to_it_unless_that_is_hidden() -> None:
     assert "KeyError\n" not in trace(raised(hidden=True))
 
 
-def test_a_fault_behind_the_views_is_one_line_too(capfd: Captured) -> None:
+def test_an_error_after_the_view_is_one_line_too(capfd: Captured) -> None:
     """Flask would log it with the path, which is a client's text."""
     configure("info")
     client = _client()
@@ -234,9 +234,7 @@ PRIVATE = {
 
 @pytest.mark.parametrize("keys", [False, True], ids=["without keys", "with keys"])
 @pytest.mark.parametrize("asked", PRIVATE.values(), ids=PRIVATE)
-def test_nothing_that_a_client_sent_is_in_the_log(
-    capfd: Captured, tmp_path: Path, asked: dict[str, Any], keys: bool
-) -> None:
+def test_no_text_of_a_client_is_in_the_log(capfd: Captured, tmp_path: Path, asked: dict[str, Any], keys: bool) -> None:
     """No level logs an input, weight, name, path, query, header or key.
 
     The name of the key and a valid request id are logged.
@@ -304,7 +302,7 @@ def test_gunicorns_messages_are_lines_and_it_logs_no_requests(capfd: Captured) -
     assert (line["event"], line["logger"], line["level"]) == ("Listening at: here", "gunicorn.error", "info")
 
 
-def test_being_configured_twice_doubles_nothing(capfd: Captured) -> None:
+def test_configuring_twice_does_not_log_twice(capfd: Captured) -> None:
     """The last level applies."""
     configure("debug")
     configure("info")
@@ -329,7 +327,7 @@ def test_a_long_text_loses_its_beginning(capfd: Captured) -> None:
     assert line["event"].endswith("aé end")
 
 
-def test_a_log_that_cannot_be_written_fails_no_request(capfd: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_log_fails_no_request(capfd: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the disk is full or the reader of the pipe has exited, clients still get their answers."""
     configure("info")
 
@@ -352,7 +350,7 @@ def test_a_line_that_is_written_in_part_is_written_to_its_end(capfd: Captured, m
     assert [line["event"] for line in _lines(capfd)] == ["whole"]
 
 
-def test_without_being_configured_nothing_is_written(capfd: Captured) -> None:
+def test_without_configuration_no_log_is_written(capfd: Captured) -> None:
     """A program that embeds the app configures its own logging."""
     assert _client().get("/v1").status_code == 200
     assert capfd.readouterr().out == ""

@@ -7,7 +7,7 @@ PATHS = ("/v1", "/nothing", "/problems", "/troubleshooting", "/static/pages.css"
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_no_answer_is_guessed_at_or_embedded_elsewhere(client: FlaskClient, path: str) -> None:
+def test_no_answer_may_be_sniffed_or_embedded_elsewhere(client: FlaskClient, path: str) -> None:
     """This includes errors and files. No header reveals the server software."""
     with client.get(path) as answer:
         assert answer.headers["X-Content-Type-Options"] == "nosniff"

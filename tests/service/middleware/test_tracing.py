@@ -142,7 +142,7 @@ def _by_request_id(receiver: Receiver) -> dict[object, Span]:
     return {attributes(span)["chainrule.request_id"]: span for span in receiver.spans}
 
 
-def test_what_was_asked_just_before_the_stop_is_sent(receiver: Receiver, tmp_path: Path) -> None:
+def test_spans_of_the_last_requests_are_sent_at_the_stop(receiver: Receiver, tmp_path: Path) -> None:
     """Queued spans are sent at the stop. A refusal has its problem, and the resource has the configured name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")

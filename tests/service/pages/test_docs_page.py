@@ -24,8 +24,8 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--disable-extensions"),
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # there is no internet
-    "--enable-logging=stderr",  # what the page complains of
-    "--virtual-time-budget=8000",  # milliseconds, which pass as fast as the page is done with them
+    "--enable-logging=stderr",  # the errors of the page
+    "--virtual-time-budget=8000",  # milliseconds of virtual time, which passes as fast as the page can work
 )
 LONGEST = 60  # seconds
 VIOLATION = re.compile(r"CONSOLE.*(?:Content Security Policy|Refused to|ERR_|Uncaught|Failed to load)", re.IGNORECASE)
@@ -33,7 +33,7 @@ VIOLATION = re.compile(r"CONSOLE.*(?:Content Security Policy|Refused to|ERR_|Unc
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """The service on a port of its own."""
+    """The service on a separate port."""
     server = make_server("127.0.0.1", 0, create_app(), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -52,10 +52,10 @@ def _drawn(address: str, folder: Path) -> tuple[str, list[str]]:
     return ran.stdout, VIOLATION.findall(ran.stderr)
 
 
-def test_the_reference_is_drawn(address: str, tmp_path: Path) -> None:
+def test_the_api_reference_is_rendered(address: str, tmp_path: Path) -> None:
     """Every operation, our name and version; one is open by its address, with the examples, ready to be tried out.
 
-    There is no complaint of the policy, none of a file that is missing, and no badge of a validator elsewhere.
+    There is no violation of the policy, no missing file, and no badge of an external validator.
     """
     page, complaints = _drawn(f"{address}/docs#/gradients/postGradients", tmp_path)
     assert complaints == []
@@ -93,7 +93,7 @@ class _Sources(HTMLParser):
 
 
 def test_the_page_fetches_from_the_service_alone(client: FlaskClient) -> None:
-    """Nothing is inline, every file it names is served, and no style or script of ours names another site."""
+    """There is no inline code, every file is served, and none of our styles and scripts names another site."""
     page = _Sources(client.get("/docs").text)
     assert page.inline == []
     own = [source for source in page.sources if source != "data:,"]
@@ -106,7 +106,7 @@ def test_the_page_fetches_from_the_service_alone(client: FlaskClient) -> None:
     assert not re.search(r"url\((?!['\"]?(?:data:|#))|@import", (SWAGGER_UI / "swagger-ui.css").read_text("utf-8"))
 
 
-def test_the_policy_lets_nothing_else_in(client: FlaskClient) -> None:
+def test_the_policy_allows_nothing_else(client: FlaskClient) -> None:
     """It allows scripts and styles from our own files, data: images, and requests to our own address."""
     policy = dict(part.split(" ", 1) for part in client.get("/docs").headers["Content-Security-Policy"].split("; "))
     assert policy == {
@@ -119,7 +119,7 @@ def test_the_policy_lets_nothing_else_in(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(("file", "content_type"), ASSETS.items())
-def test_an_asset_is_kept_for_long(client: FlaskClient, file: str, content_type: str) -> None:
+def test_an_asset_is_cached_for_long(client: FlaskClient, file: str, content_type: str) -> None:
     """Its address contains the version of Swagger UI."""
     with client.get(f"/docs/assets/{file}") as answer:
         assert answer.mimetype == content_type

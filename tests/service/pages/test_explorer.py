@@ -43,7 +43,7 @@ def test_everyone_else_gets_the_links(client: FlaskClient, accept: str | None) -
     assert "Content-Security-Policy" not in answer.headers
 
 
-def test_the_page_is_asked_for_anew_each_time(client: FlaskClient) -> None:
+def test_the_page_is_revalidated_each_time(client: FlaskClient) -> None:
     """Caches revalidate it by its ETag, so that modules of two versions are never mixed.
 
     Unchanged, it is not sent again.
@@ -84,7 +84,7 @@ def test_the_library_is_the_one_that_its_authors_published() -> None:
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
-def test_a_module_imports_what_is_there_and_says_what_it_is_for(path: Path) -> None:
+def test_a_module_imports_existing_files_and_begins_with_its_purpose(path: Path) -> None:
     """It imports existing files by relative paths, begins with a comment, and has nothing that the policy refuses."""
     text = path.read_text("utf-8")
     for imported in re.findall(r'^import [^;]*?from "([^"]+)"', text, re.MULTILINE):
@@ -95,7 +95,7 @@ def test_a_module_imports_what_is_there_and_says_what_it_is_for(path: Path) -> N
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
-def test_the_page_holds_no_second_copy_of_the_mathematics(path: Path) -> None:
+def test_the_page_has_no_second_copy_of_the_mathematics(path: Path) -> None:
     """It contains no function of an activation or a loss, and no name of either except the default loss."""
     text = path.read_text("utf-8")
     assert not re.search(r"Math\.(exp|expm1|tanh|cosh|sinh|log1p|log|log2|erf|pow)\b", text)

@@ -75,7 +75,7 @@ def test_no_state_has_a_violation(seen: Visit) -> None:
     seen.page.click("#view-form")
 
 
-def test_axe_finds_what_it_is_there_for(seen: Visit) -> None:
+def test_axe_finds_a_planted_violation(seen: Visit) -> None:
     """It finds a button without a name. Otherwise it might report nothing at all."""
     for name in ("aria-label", "title"):
         seen.page.evaluate(f"document.querySelector('.steps button').removeAttribute('{name}')")

@@ -42,7 +42,7 @@ def test_a_number_has_four_digits_and_a_real_minus(opened: Visit, value: float, 
     assert opened.module("numbers", "m.shown(given)", value) == text
 
 
-def test_what_is_not_finite_is_said_so(opened: Visit) -> None:
+def test_a_number_that_is_not_finite_is_written_as_such(opened: Visit) -> None:
     """For a factor that the service answers as null."""
     assert opened.module("numbers", "m.shown(given)", None) == "not a finite number"
 
@@ -55,12 +55,12 @@ def test_a_number_keeps_its_text(opened: Visit, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["abc", "", "0x10", "NaN", "01", "1_000", "+1", ".5"])
-def test_what_is_no_number_becomes_a_string_for_the_service_to_explain(opened: Visit, text: str) -> None:
+def test_text_that_is_no_number_becomes_a_string(opened: Visit, text: str) -> None:
     """So the page needs no checks of its own."""
     assert opened.module("json", "m.compact(m.typed(given))", text) == f'"{text}"'
 
 
-def test_a_typographic_minus_is_taken(opened: Visit) -> None:
+def test_a_typographic_minus_is_accepted(opened: Visit) -> None:
     """It occurs in numbers copied from the page."""
     assert opened.module("json", "m.compact(m.typed(given))", "−0.5") == "-0.5"
 

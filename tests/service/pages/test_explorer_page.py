@@ -63,7 +63,7 @@ def test_a_hidden_weight_shows_the_sum_behind_its_first_factor(visit: Visit) -> 
 
 
 def test_one_derivative_is_followed_from_the_loss_to_the_first_layer_by_keyboard(visit: Visit) -> None:
-    """One tab stop for the drawing; left goes down the path, up and down along the ports, Enter to the value."""
+    """The drawing has one tab stop. Left goes down the path, up and down along the ports, Enter to the value."""
     page = visit.page
     page.focus("#drawing")
     assert page.locator("svg.network [tabindex]").count() == 0
@@ -82,8 +82,8 @@ def test_one_derivative_is_followed_from_the_loss_to_the_first_layer_by_keyboard
     assert "h₂ → y₁, gradient 0.08267" in page.inner_text("[aria-live]")
 
 
-def test_a_row_of_the_table_chooses_too(visit: Visit) -> None:
-    """By click and by Enter; the table holds every weight of the drawing, with all its digits in the title."""
+def test_a_row_of_the_table_can_be_chosen(visit: Visit) -> None:
+    """By click and by Enter; the table has every weight of the drawing, with all its digits in the title."""
     visit.page.click("table.gradients tr:has-text('bias of y₂') td >> nth=0")
     assert visit.chosen() == "Bias of y₂"
     button = visit.page.locator("table.gradients button", has_text="x₂ → h₁")
@@ -161,7 +161,7 @@ def test_an_edit_in_place_is_computed_once_after_a_pause(visit: Visit, client: F
     assert "0.750" in visit.page.inner_text("table.gradients tr.own")
 
 
-def test_an_earlier_request_is_taken_back_and_the_old_result_dimmed(visit: Visit, client: FlaskClient) -> None:
+def test_an_earlier_request_is_aborted_and_the_old_result_dimmed(visit: Visit, client: FlaskClient) -> None:
     """The first of two edits is never answered. The page shows the answer to the second."""
     held: list[Route] = []
     page = visit.page
@@ -177,14 +177,14 @@ def test_an_earlier_request_is_taken_back_and_the_old_result_dimmed(visit: Visit
     assert "0.6,0.55" in visit.posted[-1]
     product = visit.value("product")
     answer = client.post("/v1/gradients", json=REQUESTS["two-layers"]).get_json()
-    with contextlib.suppress(Error):  # taken back, so that it cannot be answered any more
+    with contextlib.suppress(Error):  # the page has aborted it, so it cannot be answered any more
         held[0].fulfill(status=200, content_type="application/json", body=json.dumps(answer))
     page.wait_for_timeout(200)
     assert visit.value("product") == product != "0.08267"
 
 
 @pytest.mark.parametrize("typed", ["0.4x", "", "1e400", "NaN", "true", "1,5"])
-def test_what_is_no_number_is_explained_at_its_field(visit: Visit, typed: str) -> None:
+def test_text_that_is_no_number_is_explained_at_its_field(visit: Visit, typed: str) -> None:
     """The page shows the service's sentence, marks the field, and dims the last result."""
     visit.expected |= {422}
     visit.page.fill(VALUE, typed)
@@ -200,7 +200,7 @@ def test_what_is_no_number_is_explained_at_its_field(visit: Visit, typed: str) -
     assert visit.page.inner_text("#value-complaint") == ""
 
 
-def test_a_complaint_stands_at_no_other_field(visit: Visit) -> None:
+def test_a_message_is_shown_at_no_other_field(visit: Visit) -> None:
     """One of eight weights and four biases is wrong. Only its field is marked."""
     visit.expected |= {422}
     for summary in visit.page.locator(".layer summary").all():
@@ -234,7 +234,7 @@ def test_a_mistake_in_the_form_is_explained_at_its_place(visit: Visit, case: str
 
 
 @pytest.mark.parametrize("typed", ["0", "-1", "2.5", "many", "5000"])
-def test_a_size_that_is_none_is_explained_at_its_place(visit: Visit, typed: str) -> None:
+def test_an_invalid_size_is_explained_at_its_field(visit: Visit, typed: str) -> None:
     """The network stays as it is. A valid size removes the complaint."""
     field = "[aria-label='How many: Layer 1']"
     visit.page.fill(field, typed)
@@ -291,7 +291,7 @@ def test_json_that_cannot_be_read_is_explained_with_its_line(visit: Visit) -> No
     assert visit.page.input_value("#json") == '{\n  "network": ,\n}'
 
 
-def test_every_mistake_in_the_json_is_told_with_its_place(visit: Visit) -> None:
+def test_every_mistake_in_the_json_is_shown_with_its_place(visit: Visit) -> None:
     """A boolean weight, a missing member, a misspelt loss, an unknown key; the form shows each at its field too."""
     visit.expected |= {422}
     text = json.dumps(REQUESTS["two-layers"] | {"loss": "hubr", "colour": 1, "inputs": [True, 0.1]}, indent=1).replace(
@@ -319,7 +319,7 @@ ODD = (
 
 
 @pytest.mark.parametrize("text", ODD)
-def test_any_json_at_all_is_taken_calmly(visit: Visit, text: str) -> None:
+def test_the_page_survives_any_json(visit: Visit, text: str) -> None:
     """Both views show the service's sentence, and neither fails."""
     visit.expected |= {422, 400}
     visit.paste(text)
@@ -330,7 +330,7 @@ def test_any_json_at_all_is_taken_calmly(visit: Visit, text: str) -> None:
     assert visit.value("product") == "0.08267"
 
 
-def test_a_request_that_is_too_much_is_explained(visit: Visit) -> None:
+def test_a_request_over_a_limit_is_explained(visit: Visit) -> None:
     """Limits too: the service says which, how much, and what to change."""
     visit.expected |= {422}
     layer = {"activation": "softmax", "weights": [[0.5] * 2000]}  # four million derivatives of one unit by another
@@ -340,7 +340,7 @@ def test_a_request_that_is_too_much_is_explained(visit: Visit) -> None:
 
 
 def test_form_and_json_are_two_views_of_one_request(visit: Visit) -> None:
-    """What is changed in one stands in the other; a matrix is read as one, a number as it was typed."""
+    """A change in one is shown in the other; a matrix stays a matrix, a number is as it was typed."""
     visit.page.select_option("[aria-label='Activation of layer 1']", "tanh")
     visit.settle()
     visit.page.click("#view-json")
@@ -355,7 +355,7 @@ def test_form_and_json_are_two_views_of_one_request(visit: Visit) -> None:
 
 
 def test_layers_units_and_activations_are_changed_in_the_form(visit: Visit) -> None:
-    """Another unit, another layer, an activation for each unit, no biases, a sample; each is a request that holds."""
+    """Another unit, another layer, an activation for each unit, no biases, a sample: each gives a valid request."""
     page = visit.page
     page.click("[aria-label='One more: Layer 1']")
     visit.settle()
@@ -384,8 +384,8 @@ def test_layers_units_and_activations_are_changed_in_the_form(visit: Visit) -> N
     assert len(json.loads(visit.posted[-1])["network"]["layers"]) == 2
 
 
-def test_a_service_that_is_away_leaves_the_last_result(visit: Visit) -> None:
-    """A banner says so; once it is back, one click computes what the form says."""
+def test_without_a_service_the_last_result_stays(visit: Visit) -> None:
+    """A banner says so. When the service is back, one click computes the request of the form."""
     page = visit.page
     page.route("**/v1/gradients", lambda route: route.abort())
     page.fill(VALUE, "0.9")
@@ -400,8 +400,8 @@ def test_a_service_that_is_away_leaves_the_last_result(visit: Visit) -> None:
     visit.complaints[:] = [told for told in visit.complaints if "ERR_FAILED" not in told]
 
 
-def test_a_service_that_has_too_much_to_do_says_so(visit: Visit) -> None:
-    """503: its own words, with the last result."""
+def test_the_page_says_that_the_service_is_overloaded(visit: Visit) -> None:
+    """After a 503, the page shows the service's sentence, and keeps the last result."""
     visit.expected |= {503}
     problem = {"type": "/problems/overloaded", "status": 503, "detail": "too much work is in flight"}
     reply = {"status": 503, "content_type": "application/problem+json", "body": json.dumps(problem)}
@@ -413,7 +413,7 @@ def test_a_service_that_has_too_much_to_do_says_so(visit: Visit) -> None:
 
 
 def test_the_copied_request_runs_elsewhere(visit: Visit, tmp_path: Path) -> None:
-    """curl and Python, as they are copied, get the answer that the page shows."""
+    """The copied curl and Python code get the answer that the page shows."""
     visit.page.click("#tab-request")
     commands = {"curl": ["bash", "-c"], "Python": [sys.executable, "-W", "error", "-c"]}
     for language, command in commands.items():
@@ -429,7 +429,7 @@ def test_the_copied_request_runs_elsewhere(visit: Visit, tmp_path: Path) -> None
 
 
 def test_the_response_is_shown_and_downloaded(visit: Visit, client: FlaskClient) -> None:
-    """The very document, all digits."""
+    """Exactly the service's document, with all digits."""
     answer = client.post("/v1/gradients", json=REQUESTS["two-layers"]).get_json()
     visit.page.click("#tab-response")
     assert json.loads(visit.page.inner_text(".details pre")) == answer
@@ -438,8 +438,8 @@ def test_the_response_is_shown_and_downloaded(visit: Visit, client: FlaskClient)
     assert json.loads(Path(download.value.path()).read_text("utf-8")) == answer
 
 
-def test_a_link_holds_the_request_and_the_server_never_sees_it(visit: Visit) -> None:
-    """Deflated into the fragment; opened elsewhere, it is the same request, and the same gradients."""
+def test_a_link_contains_the_request_and_the_server_never_gets_it(visit: Visit) -> None:
+    """It is deflated into the fragment. Opened in another browser, it gives the same request and gradients."""
     visit.page.fill(VALUE, "0.375")
     visit.settle()
     product = visit.value("product")
@@ -458,8 +458,8 @@ def test_a_link_holds_the_request_and_the_server_never_sees_it(visit: Visit) -> 
     assert other.complaints == []
 
 
-def test_a_damaged_link_is_told_and_the_first_example_shown(browser: Browser, explorer_address: str) -> None:
-    """Cut short in a mail, say."""
+def test_a_damaged_link_is_reported_and_the_first_example_shown(browser: Browser, explorer_address: str) -> None:
+    """For example, a mail program has truncated it."""
     visit = Visit(browser.new_page(), explorer_address)
     visit.page.goto(f"{explorer_address}/#request=q1bKS")
     visit.page.wait_for_selector(".factors")
@@ -469,8 +469,8 @@ def test_a_damaged_link_is_told_and_the_first_example_shown(browser: Browser, ex
     assert visit.complaints == []
 
 
-def test_descent_lowers_the_loss_and_goes_back(visit: Visit, client: FlaskClient) -> None:
-    """Eleven steps from exclusive or, the losses those of the service's own steps; then the start again."""
+def test_descent_lowers_the_loss_and_can_be_reset(visit: Visit, client: FlaskClient) -> None:
+    """Eleven steps from `exclusive-or` have the losses of the service's own steps; then the start is restored."""
     visit.take("exclusive-or")
     request = REQUESTS["exclusive-or"]
     losses = []
@@ -520,7 +520,7 @@ def test_a_lopsided_jacobian_is_read_the_right_way(visit: Visit, client: FlaskCl
     assert sum(terms) == pytest.approx(answer["layers"][0]["dE_da"][to], rel=1e-12)
 
 
-def test_mixed_units_have_each_the_cards_of_their_own(visit: Visit) -> None:
+def test_each_unit_of_a_mixed_layer_has_its_own_cards(visit: Visit) -> None:
     """The tanh unit beside a softmax has three factors, the softmax units have the sum over their three."""
     visit.take("mixed-units")
     visit.page.click("table.gradients button:text-is('h₁ → y₄')")
@@ -557,7 +557,7 @@ def test_the_first_choice_is_never_a_zero(visit: Visit) -> None:
 
 
 def test_widths_have_one_scale_over_all_layers(visit: Visit) -> None:
-    """Vanishing gradients are seen: the first layer's lines are thinner than the last one's; a strip says how far."""
+    """Vanishing gradients are visible: the first layer has thinner lines than the last, and a strip shows the ratio."""
     visit.take("vanishing")
     widths = [max(visit.page.locator(f"[id^='w-{k}-'] .line").evaluate_all(WIDTHS)) for k in (0, 6)]
     assert widths[0] < 1.2
@@ -566,7 +566,7 @@ def test_widths_have_one_scale_over_all_layers(visit: Visit) -> None:
     assert "Only the chosen line has its number: all numbers fit only for up to" in visit.page.inner_text(".picture")
 
 
-def test_signs_are_told_without_colours(visit: Visit) -> None:
+def test_signs_are_visible_without_colours(visit: Visit) -> None:
     """Negative is dashed, zero dotted, positive solid; numbers have a real minus sign."""
     visit.take("exclusive-or")
     dash = "e => getComputedStyle(e).strokeDasharray"
@@ -578,7 +578,7 @@ def test_signs_are_told_without_colours(visit: Visit) -> None:
 
 
 def test_a_wide_network_is_drawn_as_matrices(visit: Visit) -> None:
-    """24 · 16 + 16 · 10 cells, the reason in a sentence; a click and the arrows choose."""
+    """It has 24 · 16 + 16 · 10 cells and a sentence with the reason; a click and the arrow keys choose a weight."""
     visit.take("wide")
     page = visit.page
     assert page.locator(".cells [data-at]").count() == 24 * 16 + 16 * 10
@@ -592,7 +592,7 @@ def test_a_wide_network_is_drawn_as_matrices(visit: Visit) -> None:
 
 
 def test_a_very_wide_network_is_drawn_in_blocks(visit: Visit) -> None:
-    """784-128-10: a canvas for each layer, painted, a click chooses the largest of a block; no link, paged tables."""
+    """784-128-10: each layer has a canvas. A click chooses the largest weight of a block. There is no link."""
     visit.take("wide")
     page = visit.page
     for label, size in (("Inputs", "784"), ("Layer 1", "128")):
@@ -629,7 +629,7 @@ CHECKED = {
 
 
 def test_own_gradients_are_compared_and_diagnosed(visit: Visit) -> None:
-    """The request and the candidate are posted; agreement by weight, the cause, what is not seen, a better probe."""
+    """The request and the candidate are posted. The tab shows which weights agree, the cause, and a probe."""
     sent: list[Any] = []
 
     def reply(route: Route) -> None:
@@ -665,8 +665,8 @@ def test_own_gradients_are_compared_and_diagnosed(visit: Visit) -> None:
     assert json.loads(visit.posted[-1])["inputs"] == REQUESTS["exclusive-or"]["inputs"]
 
 
-def test_a_mistake_of_the_readers_own_is_named(visit: Visit) -> None:
-    """All signs turned round: every weight differs, and the service says why; a probe that shows more is then drawn."""
+def test_a_mistake_in_the_users_gradients_is_named(visit: Visit) -> None:
+    """All signs are reversed: every weight differs, and the service names the cause. Then a probe is drawn."""
     visit.page.click("#tab-check")
     visit.page.click("text=Fill in the right gradients")
     candidate = json.loads(visit.page.input_value("#candidate"))
@@ -684,8 +684,8 @@ def test_a_mistake_of_the_readers_own_is_named(visit: Visit) -> None:
     assert len(json.loads(visit.posted[-1])["inputs"]) > 1
 
 
-def test_where_there_is_no_comparison_the_tab_says_so(visit: Visit) -> None:
-    """404: this service does not offer it."""
+def test_without_gradient_checks_the_tab_says_so(visit: Visit) -> None:
+    """The service answers 404, because it does not offer them."""
     visit.expected |= {404}
     problem = {"type": "/problems/not-found", "status": 404, "detail": "there is nothing"}
     reply = {"status": 404, "content_type": "application/problem+json", "body": json.dumps(problem)}
@@ -711,7 +711,7 @@ def test_base64_arrays_and_pytorchs_layout_are_drawn(visit: Visit) -> None:
     assert visit.value("product") == "4.977×10⁻⁴"
 
 
-def test_warnings_and_factors_beyond_float64_are_told(visit: Visit) -> None:
+def test_warnings_and_factors_beyond_float64_are_shown(visit: Visit) -> None:
     """A saturated sigmoid under cross-entropy: factor 1 is no finite number, the gradient is right."""
     layer = {"activation": "sigmoid", "weights": [[-1000.0]]}
     one = {"inputs": [1.0], "targets": [1.0], "loss": "binary_cross_entropy"}
@@ -722,8 +722,8 @@ def test_warnings_and_factors_beyond_float64_are_told(visit: Visit) -> None:
     assert visit.page.locator(".warnings li").count() > 0
 
 
-def test_keys_are_asked_for_where_the_service_does(browser: Browser, tmp_path: Path) -> None:
-    """A field in a banner; with the key everything is as elsewhere, and the key is kept nowhere."""
+def test_the_page_asks_for_a_key_if_the_service_requires_one(browser: Browser, tmp_path: Path) -> None:
+    """A banner has a field for the key. With the key everything works, and the key is not stored."""
     key, line = new_key("class")
     (tmp_path / "keys").write_text(line + "\n")
     with served(replace(read_settings(), api_keys_file=str(tmp_path / "keys"))) as address:
@@ -740,7 +740,7 @@ def test_keys_are_asked_for_where_the_service_does(browser: Browser, tmp_path: P
 
 @pytest.mark.parametrize("example", REQUESTS)
 def test_a_narrow_page_scrolls_only_downwards(browser: Browser, explorer_address: str, example: str) -> None:
-    """At 320 px, folded and unfolded, by tapping; the chosen weight is in view."""
+    """At 320 px, with the form folded and unfolded by tapping; the chosen weight is visible."""
     context = browser.new_context(viewport={"width": 320, "height": 700}, has_touch=True)
     visit = Visit(context.new_page(), explorer_address).open()
     visit.take(example)
@@ -756,7 +756,7 @@ def test_a_narrow_page_scrolls_only_downwards(browser: Browser, explorer_address
 
 
 def test_the_colours_follow_the_system_until_the_button(browser: Browser, explorer_address: str) -> None:
-    """Dark by the system; the button turns it, for later visits too; turned back, it follows the system again."""
+    """The button changes the system's dark theme, for later visits, too. A second click restores the system's."""
     context = browser.new_context(color_scheme="dark")
     visit = Visit(context.new_page(), explorer_address).open()
     ground = "getComputedStyle(document.body).backgroundColor"
@@ -773,7 +773,7 @@ def test_the_colours_follow_the_system_until_the_button(browser: Browser, explor
     assert visit.complaints == []
 
 
-def test_nothing_moves_for_who_does_not_want_it(browser: Browser, explorer_address: str) -> None:
+def test_there_is_no_animation_with_reduced_motion(browser: Browser, explorer_address: str) -> None:
     """prefers-reduced-motion: no transition; forced colours: lines and numbers are still there."""
     context = browser.new_context(reduced_motion="reduce", forced_colors="active")
     visit = Visit(context.new_page(), explorer_address).open()
@@ -784,7 +784,7 @@ def test_nothing_moves_for_who_does_not_want_it(browser: Browser, explorer_addre
 
 
 def test_tabs_are_walked_with_the_arrows(visit: Visit) -> None:
-    """One tab stop; right opens the next one, and after the last the first."""
+    """The tabs have one tab stop. Right opens the next tab, and after the last the first."""
     visit.page.focus("#tab-table")
     for name in ("request", "response", "check", "table"):
         visit.page.keyboard.press("ArrowRight")
@@ -792,7 +792,7 @@ def test_tabs_are_walked_with_the_arrows(visit: Visit) -> None:
     assert visit.page.locator("[role=tablist] [tabindex='0']").count() == 2
 
 
-def test_what_is_copied_from_a_number_is_the_whole_of_it(visit: Visit) -> None:
+def test_copying_a_number_copies_all_its_digits(visit: Visit) -> None:
     """Four digits are shown, all are copied."""
     visit.page.locator(".factor.one .value").click(click_count=3)
     visit.page.keyboard.press("Control+c")
@@ -801,7 +801,7 @@ def test_what_is_copied_from_a_number_is_the_whole_of_it(visit: Visit) -> None:
 
 @pytest.mark.parametrize("example", REQUESTS)
 def test_every_example_is_drawn_without_a_complaint(visit: Visit, example: str) -> None:
-    """All weights in the drawing or in cells, all steps, both things that lines show."""
+    """All weights, in the drawing or in cells, all steps, and lines with weights and with gradients."""
     visit.take(example)
     for _ in range(2):
         visit.page.click("[aria-label='One step back']")

@@ -56,16 +56,14 @@ def test_the_loop_lets_through_what_is_small() -> None:
         (2 * SMALL_SECONDS, 0, Work.BIG),
     ],
 )
-def test_the_loop_postpones_what_is_not_small_and_says_which_kind_of_work_it_is(
-    seconds: float, memory: int, work: Work
-) -> None:
+def test_the_loop_postpones_larger_requests_with_their_kind_of_work(seconds: float, memory: int, work: Work) -> None:
     """So the request then waits for a slot of the right kind."""
     with pytest.raises(Postponed) as caught:
         OnLoop().admit(seconds, memory)
     assert caught.value.work is work
 
 
-def test_the_loop_postpones_a_body_that_takes_much_to_decode() -> None:
+def test_the_loop_postpones_a_body_that_is_expensive_to_decode() -> None:
     """The work is not known before the body is decoded."""
     with pytest.raises(Postponed) as caught:
         OnLoop().reserve(LOOP_MEMORY + 1)
@@ -92,7 +90,7 @@ def test_small_work_keeps_its_slot() -> None:
     assert place.slots.busy == 2
 
 
-def test_work_that_was_known_to_be_big_waits_for_no_slot_again() -> None:
+def test_work_already_known_to_be_big_does_not_wait_for_a_second_slot() -> None:
     """It already has a slot for big work, because the loop had postponed it."""
     place = Place(Work.BIG)
     assert place.thread.admit(2 * SMALL_SECONDS, MIB) == 0
@@ -100,7 +98,7 @@ def test_work_that_was_known_to_be_big_waits_for_no_slot_again() -> None:
     assert place.slots.busy == 0
 
 
-def test_a_request_that_finds_no_slot_gives_back_none() -> None:
+def test_a_request_that_gets_no_slot_frees_none() -> None:
     """Its answer is a refusal, which takes almost no work."""
     place = Place()
     place.take(Work.BIG)
@@ -111,7 +109,7 @@ def test_a_request_that_finds_no_slot_gives_back_none() -> None:
     assert place.slots.busy == 1
 
 
-def test_time_that_is_waited_is_no_working_time() -> None:
+def test_waiting_does_not_count_as_work() -> None:
     """The deadline moves by the time in which the request waits for memory."""
     place = Place()
     other = Holding(place.budget)
@@ -127,7 +125,7 @@ async def _release_soon(other: Holding, place: Place) -> None:
     assert await asyncio.to_thread(place.thread.admit, 0.0, 20 * MIB) > 0.2
 
 
-def test_kinds_of_work_are_told_by_their_seconds() -> None:
+def test_work_is_classified_by_its_seconds() -> None:
     """The threshold is a tenth of a second of the reference core."""
     assert [kind_of(seconds) for seconds in (0, SMALL_SECONDS, 1.01 * SMALL_SECONDS)] == [
         Work.SMALL,
@@ -143,7 +141,7 @@ def test_without_a_server_everything_is_admitted() -> None:
         admit(1e6, 10**12)
 
 
-def test_what_a_request_waits_in_its_thread_stands_in_its_stages() -> None:
+def test_the_wait_in_a_thread_is_part_of_the_stage_queue() -> None:
     """It is added to the wait on the event loop."""
 
     class Waiting:

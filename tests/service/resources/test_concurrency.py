@@ -74,7 +74,7 @@ def test_a_share_of_the_slots_is_never_given_to_big_work(concurrency: int, big: 
     asyncio.run(play())
 
 
-def test_the_next_in_the_queue_has_the_slot_that_is_given_back() -> None:
+def test_a_freed_slot_goes_to_the_next_request_in_the_queue() -> None:
     """It gets the slot at once."""
 
     async def scene(slots: Slots) -> None:
@@ -89,7 +89,7 @@ def test_the_next_in_the_queue_has_the_slot_that_is_given_back() -> None:
     assert _play(scene, 10)[-1] == (2, 0)
 
 
-def test_big_work_that_waits_for_its_share_does_not_hold_up_small_work() -> None:
+def test_big_work_that_waits_does_not_delay_small_work() -> None:
     """The free slot goes to the small request, although the big one came first."""
 
     async def scene(slots: Slots) -> None:
@@ -105,7 +105,7 @@ def test_big_work_that_waits_for_its_share_does_not_hold_up_small_work() -> None
     _play(scene, 10)
 
 
-def test_small_work_behind_big_work_in_the_queue_is_not_held_up() -> None:
+def test_small_work_behind_big_work_in_the_queue_is_not_delayed() -> None:
     """Both wait, the big request first.
 
     The slot that becomes free is reserved for small work, and goes to the small request.
@@ -127,7 +127,7 @@ def test_small_work_behind_big_work_in_the_queue_is_not_held_up() -> None:
     _play(scene, 10, queue=2)
 
 
-def test_beyond_the_queue_nobody_waits() -> None:
+def test_if_the_queue_is_full_a_request_is_refused_at_once() -> None:
     """Two requests are computed and one waits. The next is refused at once, until one has ended."""
 
     async def scene(slots: Slots) -> None:
@@ -147,7 +147,7 @@ def test_beyond_the_queue_nobody_waits() -> None:
     _play(scene, 10)
 
 
-def test_who_goes_while_it_waits_has_no_slot_and_holds_none() -> None:
+def test_a_cancelled_request_leaves_the_queue_and_takes_no_slot() -> None:
     """Its wait ends at once, and the slot that becomes free goes to the next request."""
 
     async def scene(slots: Slots) -> None:
@@ -203,7 +203,7 @@ def test_a_request_that_gets_no_slot_for_big_work_has_none(ended: str) -> None:
     _play(scene)
 
 
-def test_slots_that_many_threads_take_and_give_back_are_all_there_in_the_end() -> None:
+def test_slots_used_by_many_threads_are_all_free_at_the_end() -> None:
     """12 threads run 600 requests that turn out to be big. Never do two of them have the slot at the same time."""
     slots = Slots(2, 100, 10)
     lock, most, inside = threading.Lock(), [0], [0]

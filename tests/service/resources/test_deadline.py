@@ -10,7 +10,7 @@ from service.problems import PROBLEMS, WORK_TIMED_OUT, Refusal
 from service.resources.deadline import CLIENT_GONE, DEADLINE, Deadline, checkpoint
 
 
-def test_work_goes_on_until_its_time_is_over() -> None:
+def test_work_continues_until_its_deadline() -> None:
     """The next checkpoint then ends it. There is no Retry-After, because the same request would take as long again."""
     deadline = Deadline(0.05)
     deadline()
@@ -22,7 +22,7 @@ def test_work_goes_on_until_its_time_is_over() -> None:
     assert "0.05 s (CHAINRULE_WORK_SECONDS)" in caught.value.detail
 
 
-def test_time_that_was_waited_does_not_count() -> None:
+def test_waiting_time_does_not_count() -> None:
     """The deadline moves by the time in which the work waits for a slot or for memory."""
     deadline = Deadline(0.05)
     time.sleep(0.06)
@@ -31,7 +31,7 @@ def test_time_that_was_waited_does_not_count() -> None:
     assert 9 < deadline.left < 10
 
 
-def test_work_for_a_client_that_has_gone_ends_at_its_next_look() -> None:
+def test_work_for_a_disconnected_client_ends_at_the_next_checkpoint() -> None:
     """It ends with status 499, which no client gets and no problem document lists."""
     deadline = Deadline(100)
     deadline.end_for_nobody()

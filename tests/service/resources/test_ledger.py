@@ -34,7 +34,7 @@ def _code(pid: int) -> int:
 
 
 @pytest.mark.parametrize("total", [16 * MIB, 307 * MIB, 14 * 1024 * MIB])
-def test_the_ceilings_leave_room_for_whatever_waits_in_the_next_stage(total: int) -> None:
+def test_the_ceilings_leave_room_for_the_largest_request(total: int) -> None:
     """When nothing is computed, the largest request fits beside everything decoded. `memory_budget` relies on that."""
     arriving, decoding, computing, last = ceilings(total)
     assert 0 < arriving < decoding < computing < last == total
@@ -146,7 +146,7 @@ def test_a_process_sees_whether_requests_of_another_one_wait() -> None:
     assert not ledger.others_want(one)
 
 
-def test_rows_are_taken_again_and_there_is_an_end_of_them() -> None:
+def test_rows_are_reused_and_their_number_is_bounded() -> None:
     """There are two for each worker and 16 more, so all workers can be replaced at the same time."""
     ledger = Ledger(TOTAL, 2)
     assert [ledger.enter() for _ in range(20)] == list(range(20))

@@ -97,13 +97,13 @@ print(first > 4000, second < 400, kept > 15e6, resident() - idle < 5e6, sep=", "
     [("keep_freed()", "True, True, True, True"), ("", "True, False, True, True")],
     ids=["as served", "by default"],
 )
-def test_freed_memory_is_kept_for_the_next_request_until_it_is_given_back(line: str, told: str) -> None:
+def test_freed_memory_is_kept_until_it_is_returned_to_the_system(line: str, told: str) -> None:
     """The kernel clears each new page, which takes longer than most work with it."""
     command = [sys.executable, "-c", FREED.format(line)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == told
 
 
-def test_elsewhere_than_on_glibc_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_another_c_library_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A C library without these two functions is left as it is."""
     monkeypatch.setattr(malloc, "_LIBC", object())
     malloc.keep_freed(2**20)

@@ -45,7 +45,7 @@ def test_a_request_waits_for_memory_until_there_is_some() -> None:
     timer.join()
 
 
-def test_who_waits_in_vain_for_memory_is_told_when_to_come_again() -> None:
+def test_a_request_without_memory_gets_503_with_retry_after() -> None:
     """The answer is 503 with Retry-After, counted under the reason memory.
 
     The request keeps its memory until it ends.
@@ -61,7 +61,7 @@ def test_who_waits_in_vain_for_memory_is_told_when_to_come_again() -> None:
     assert not ledger.others_want(-1)
 
 
-def test_who_waits_looks_at_its_deadline() -> None:
+def test_a_request_that_waits_for_memory_obeys_its_deadline() -> None:
     """A request whose client has disconnected stops waiting."""
     budget, _ = _budget(10)
     Holding(budget).admit(80 * MIB, unlimited)
@@ -73,7 +73,7 @@ def test_who_waits_looks_at_its_deadline() -> None:
         Holding(budget).admit(80 * MIB, stop)
 
 
-def test_memory_is_given_in_the_order_in_which_requests_asked_for_it() -> None:
+def test_requests_get_memory_in_the_order_of_their_arrival() -> None:
     """This holds even if a later request would fit at once: otherwise a big request could wait for ever."""
     budget, _ = _budget(10)
     first = Holding(budget)
@@ -96,7 +96,7 @@ def test_memory_is_given_in_the_order_in_which_requests_asked_for_it() -> None:
     assert order == ["big", "small"]
 
 
-def test_admitted_is_what_the_request_takes_in_all() -> None:
+def test_the_admitted_memory_is_all_memory_of_the_request() -> None:
     """It includes the body and the decoded document, so that these are not counted twice."""
     budget, _ = _budget()
     holding = Holding(budget)
@@ -111,7 +111,7 @@ def test_admitted_is_what_the_request_takes_in_all() -> None:
     assert budget.used == 0
 
 
-def test_decoding_that_takes_much_is_counted_with_the_most_that_its_request_can_take() -> None:
+def test_expensive_decoding_counts_as_the_largest_request() -> None:
     """So it never waits again. Otherwise two such requests would wait for each other."""
     budget, _ = _budget()
     holding = Holding(budget)
@@ -205,7 +205,7 @@ def test_a_claim_ends_only_when_the_memory_is_back_with_the_system(monkeypatch: 
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_after_work_memory_goes_back_at_once_where_it_is_more_than_may_be_kept(kept: bool) -> None:
+def test_freed_memory_above_the_share_is_returned_at_once(kept: bool) -> None:
     """Each of two processes may keep an eighth of the budget."""
     budget, ledger = _budget(workers=2)
     holding = Holding(budget)
@@ -216,7 +216,7 @@ def test_after_work_memory_goes_back_at_once_where_it_is_more_than_may_be_kept(k
     assert kept_bytes(TOTAL, 2) == 20 * MIB
 
 
-def test_another_process_that_waits_is_made_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unused_memory_is_returned_when_another_process_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process returns its unused claim at once, long before it would do so by itself."""
     monkeypatch.setattr("service.resources.memory_budget._TICKS", 10**9)
     ledger = Ledger(TOTAL, 2)

@@ -56,7 +56,7 @@ def _ended(command: list[str], **settings: object) -> tuple[subprocess.Completed
         ("API_KEYS_FILE", __file__, "CHAINRULE_API_KEYS_FILE: line 1 of"),
     ],
 )
-def test_a_bad_setting_starts_nothing(setting: str, value: str, sentence: str) -> None:
+def test_with_a_bad_setting_the_service_does_not_start(setting: str, value: str, sentence: str) -> None:
     """One sentence on stderr, exit code 2, and the port is never opened."""
     given = _addresses() | {setting: value}
     ended, _ = _ended(COMMAND, **given)
@@ -78,7 +78,7 @@ def test_every_bad_setting_has_its_line() -> None:
 
 
 @pytest.mark.parametrize("setting", ["BIND", "ADMIN_BIND"])
-def test_a_taken_port_is_refused_at_once(setting: str) -> None:
+def test_a_port_in_use_is_refused_at_once(setting: str) -> None:
     """The refusal takes no more CPU time than any other bad setting.
 
     NumPy and Flask are not loaded, and gunicorn does not retry.
@@ -119,7 +119,7 @@ def test_config_shows_every_setting_with_its_bounds() -> None:
     assert "CHAINRULE_HELD_BYTES=" not in ended.stdout
 
 
-def test_a_retired_setting_is_told_of_in_the_log(tmp_path: Path) -> None:
+def test_a_retired_setting_is_logged(tmp_path: Path) -> None:
     """The log has one warning, and the service runs."""
     with serving(tmp_path / "log", HELD_BYTES="64M") as server, server.connection() as connection:
         assert post(connection, BODY)[0] == 200
@@ -157,7 +157,9 @@ def _left_of(pid: int) -> list[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 @pytest.mark.parametrize("delay", [0.3, 0.6, 0.9, 1.2])
-def test_a_signal_during_the_start_leaves_nothing(tmp_path: Path, number: signal.Signals, delay: float) -> None:
+def test_a_signal_during_the_start_leaves_no_process_and_no_folder(
+    tmp_path: Path, number: signal.Signals, delay: float
+) -> None:
     """At any moment of the start, a signal ends all processes, removes the folder, and prints nothing unexpected."""
     log = tmp_path / "log"
     given = _addresses() | {"WORKERS": 4, "DRAIN_SECONDS": 0, "STOP_SECONDS": 2 * SECONDS}
@@ -171,7 +173,7 @@ def test_a_signal_during_the_start_leaves_nothing(tmp_path: Path, number: signal
         code = process.wait(SECONDS / 2)
     finally:
         left = _kill_group(process.pid)
-    if code != -number:  # which is Python's own way to end, before the command has begun
+    if code != -number:  # that is how Python itself ends before the command begins
         assert code == 0, log.read_text()
         assert "Traceback" not in log.read_text()
     assert left is False

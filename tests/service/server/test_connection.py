@@ -54,7 +54,7 @@ def _ends(sock: socket.socket) -> bool:
 
 
 @pytest.mark.parametrize("target", [b"http://localhost/v1/gradients", b"HTTP://elsewhere:80/v1/gradients?x=1"])
-def test_an_absolute_target_is_taken(server: Server, target: bytes) -> None:
+def test_an_absolute_target_is_accepted(server: Server, target: bytes) -> None:
     """Proxies send absolute targets, and every server must accept them (RFC 9112, section 3.2.2)."""
     with server.socket() as sock:
         sock.sendall(LINE.replace(b"/v1/gradients", target) + HOST + TYPE + LENGTH + BODY)
@@ -96,7 +96,7 @@ REFUSED: dict[str, tuple[bytes, int, str, str]] = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_is_not_http_to_the_letter_is_refused_as_everything_else(server: Server, kind: str) -> None:
+def test_invalid_http_is_refused_with_a_problem_document(server: Server, kind: str) -> None:
     """Invalid HTTP gets a problem document with an id, one log line and one count, but no body count.
 
     Then the connection closes.
@@ -151,7 +151,7 @@ def test_an_unknown_method_is_405(server: Server) -> None:
 
 
 @pytest.mark.parametrize("name", ["Content_Length", "Transfer_Encoding", "X_Request_ID"])
-def test_a_header_with_an_underscore_is_passed_over(server: Server, name: str) -> None:
+def test_a_header_with_an_underscore_is_ignored(server: Server, name: str) -> None:
     """In WSGI it would look like the header with a hyphen, which a proxy treats as a different header."""
     with server.connection() as connection:
         connection.request("POST", "/v1/gradients", BODY, JSON | {name: "7"})
@@ -159,7 +159,7 @@ def test_a_header_with_an_underscore_is_passed_over(server: Server, name: str) -
         assert (response.status, response.headers["X-Request-ID"] == "7") == (200, False)
 
 
-def test_what_is_logged_is_what_was_received(server: Server) -> None:
+def test_the_log_has_the_bytes_received(server: Server) -> None:
     """The client announces 900 bytes and sends 300."""
     before = len(_lines(server))
     with server.socket() as sock:
@@ -180,7 +180,7 @@ def test_an_http_1_0_client_may_keep_its_connection(server: Server) -> None:
             assert b"Connection: keep-alive\r\n" in answer
 
 
-def test_connections_that_send_nothing_shut_nobody_out(server: Server) -> None:
+def test_connections_that_send_nothing_do_not_exclude_new_clients(server: Server) -> None:
     """1,100 clients announce a body and send none, where 1,000 connections are allowed.
 
     A new client is answered within a second.
@@ -204,7 +204,7 @@ def test_connections_that_send_nothing_shut_nobody_out(server: Server) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_who_is_computed_for_is_never_closed_to_make_room(tmp_path: Any) -> None:
+def test_a_connection_with_a_request_in_flight_is_never_closed_to_make_room(tmp_path: Any) -> None:
     """Four connections are allowed, and ten are opened while the request of the first is computed.
 
     The first is answered.
@@ -294,7 +294,7 @@ def _run(test: Callable[[], Awaitable[None]]) -> None:
 
 
 @pytest.mark.parametrize("how", ["reset", "closed"])
-def test_a_client_that_goes_is_noticed_while_it_is_computed_for(how: str) -> None:
+def test_a_disconnected_client_is_noticed_while_its_request_is_computed(how: str) -> None:
     """The service notices a reset at once, and a closed client within two seconds by its interim answers."""
 
     async def test() -> None:
@@ -321,7 +321,7 @@ def test_a_client_that_goes_is_noticed_while_it_is_computed_for(how: str) -> Non
     _run(test)
 
 
-def test_a_client_that_has_ended_its_side_is_not_gone() -> None:
+def test_a_half_closed_client_still_gets_its_answer() -> None:
     """A client that closes only its sending side is answered two seconds later, after interim answers."""
 
     async def test() -> None:
@@ -344,7 +344,7 @@ def test_a_client_that_has_ended_its_side_is_not_gone() -> None:
     _run(test)
 
 
-def test_a_body_that_nobody_takes_is_not_collected() -> None:
+def test_a_body_that_the_front_does_not_read_is_not_buffered() -> None:
     """A client sends 20 MB while the front does not read. The connection reads only some kilobytes."""
 
     async def test() -> None:
@@ -410,7 +410,7 @@ def test_pipelined_requests_are_answered_one_at_a_time_and_in_order() -> None:
     _run(test)
 
 
-def test_a_flood_of_pipelined_requests_is_not_collected() -> None:
+def test_a_flood_of_pipelined_requests_is_not_buffered() -> None:
     """A client sends 10 MB of requests while the first is answered. The connection reads only some kilobytes."""
 
     async def test() -> None:
@@ -443,7 +443,7 @@ def _fill(connections: Connections) -> None:
     assert connections.keep(object(), 4 * 2**20)  # type: ignore[arg-type]  # nothing is asked of it
 
 
-def test_a_large_head_without_room_is_refused_and_a_small_one_is_answered() -> None:
+def test_without_memory_a_large_head_is_refused_and_a_small_one_answered() -> None:
     """The answer is 503 if no other connection can make room."""
 
     async def test() -> None:
@@ -461,7 +461,7 @@ def test_a_large_head_without_room_is_refused_and_a_small_one_is_answered() -> N
 
 
 @pytest.mark.parametrize("sent", [_LARGE_HEAD[:-2], _LARGE_HEAD, b"x" * 9000])
-def test_nothing_is_kept_of_a_client_that_has_gone(sent: bytes) -> None:
+def test_a_disconnected_client_leaves_nothing_in_memory(sent: bytes) -> None:
     """Memory is freed without the garbage collector, which may run late: after a thousand heads, 400 MB had stayed."""
 
     async def test() -> None:
@@ -485,7 +485,7 @@ def test_nothing_is_kept_of_a_client_that_has_gone(sent: bytes) -> None:
     _run(test)
 
 
-def test_a_large_head_is_forgotten_when_its_answer_is_there() -> None:
+def test_a_large_head_is_freed_when_its_answer_begins() -> None:
     """While a slow client reads, only its answer stays in memory, and other clients may send large heads."""
 
     async def test() -> None:
@@ -509,7 +509,7 @@ def test_a_large_head_is_forgotten_when_its_answer_is_there() -> None:
     _run(test)
 
 
-def test_requests_sent_ahead_without_room_are_dropped_and_the_connection_ends_with_the_answer() -> None:
+def test_without_memory_pipelined_requests_are_dropped_and_the_connection_closes() -> None:
     """`Connection: close` shows the client that it has to send the pipelined requests again."""
 
     async def test() -> None:
@@ -545,7 +545,7 @@ def test_an_answer_waits_for_the_kernel_to_take_all_of_it() -> None:
             await _answer(send, bytes(20_000_000), more=True)
             (connection,) = {scope[CONNECTION] for scope in served.front.scopes}
             sent.append(connection._transport.get_write_buffer_size())
-            sent.extend(connection._transport.get_write_buffer_limits())  # of which chance alone may leave nothing
+            sent.extend(connection._transport.get_write_buffer_limits())  # 0: an empty buffer alone could be chance
 
         async with _served(answer) as served:
             reader, writer = await asyncio.open_connection(*served.address)
@@ -560,7 +560,7 @@ def test_an_answer_waits_for_the_kernel_to_take_all_of_it() -> None:
     _run(test)
 
 
-def test_a_client_that_resets_behind_pipelined_requests_is_gone() -> None:
+def test_a_client_that_resets_behind_pipelined_requests_is_noticed() -> None:
     """Reading is paused, so only a periodic check of the socket detects the reset."""
 
     async def test() -> None:
@@ -580,7 +580,7 @@ def test_a_client_that_resets_behind_pipelined_requests_is_gone() -> None:
     _run(test)
 
 
-def test_a_body_is_asked_for_where_the_client_waits_for_that() -> None:
+def test_a_client_with_expect_gets_100_continue_or_a_refusal() -> None:
     """A client with Expect: 100-continue gets the 100, or a refusal with `Connection: close`."""
 
     async def test() -> None:
@@ -645,7 +645,7 @@ def test_a_fault_of_the_front_is_answered_or_breaks_the_connection(started: bool
     _run(test)
 
 
-def test_a_refused_client_that_goes_on_sending_reads_why() -> None:
+def test_a_refused_client_that_continues_sending_gets_the_refusal() -> None:
     """A client sends 3 MB behind an invalid head, also after the answer. No reset destroys the answer."""
 
     async def test() -> None:
@@ -673,7 +673,7 @@ WHOLE = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 @pytest.mark.parametrize("ended", [False, True])
 @pytest.mark.parametrize("behind", [b"", WHOLE], ids=["nothing", "a request"])
-def test_who_is_refused_in_its_turn_reads_why_and_is_not_read_from(ended: bool, behind: bytes) -> None:
+def test_a_refused_pipelined_client_gets_the_refusal_and_is_not_read_from(ended: bool, behind: bytes) -> None:
     """This holds even if the client has closed its sending side. No request behind the refused one is answered."""
 
     async def test() -> None:
@@ -700,7 +700,7 @@ def test_who_is_refused_in_its_turn_reads_why_and_is_not_read_from(ended: bool, 
     _run(test)
 
 
-def test_nothing_is_read_of_a_client_whose_refusal_is_due() -> None:
+def test_nothing_is_read_from_a_client_that_waits_for_its_refusal() -> None:
     """A client sends 20 MB behind the head.
 
     The kernel buffers a part, the event loop reads nothing, and the answer arrives.
@@ -721,7 +721,7 @@ def test_nothing_is_read_of_a_client_whose_refusal_is_due() -> None:
     _run(test)
 
 
-def test_refusals_that_are_due_make_room() -> None:
+def test_connections_that_wait_for_their_refusal_make_room() -> None:
     """Two connections are allowed, and two refusals wait to be sent. A new client is answered."""
 
     async def test() -> None:
@@ -745,7 +745,7 @@ def test_refusals_that_are_due_make_room() -> None:
 
 
 @pytest.mark.parametrize("raw", [NO_HOST, WHOLE], ids=["a head", "a fault"])
-def test_a_refusal_that_is_due_is_sent_before_a_stop(raw: bytes) -> None:
+def test_a_waiting_refusal_is_sent_before_a_stop(raw: bytes) -> None:
     """A connection with a waiting refusal does not count as idle."""
 
     async def test() -> None:
@@ -789,7 +789,7 @@ def test_a_refusal_that_cannot_be_sent_leaves_no_connection(how: str, monkeypatc
     _run(test)
 
 
-def test_the_loop_is_never_held_up_by_chunks() -> None:
+def test_chunks_never_block_the_loop() -> None:
     """With 3 million chunks of one byte, other callbacks of the loop wait at most a tenth of a second of CPU time."""
 
     async def test() -> None:
@@ -831,7 +831,7 @@ def test_the_loop_is_never_held_up_by_chunks() -> None:
     _run(test)
 
 
-def test_who_reads_slowly_is_sent_no_more_than_it_takes() -> None:
+def test_a_slow_reader_is_sent_no_more_than_it_reads() -> None:
     """`send` waits for a slow client, and the answer arrives complete."""
 
     async def test() -> None:

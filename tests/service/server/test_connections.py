@@ -51,7 +51,7 @@ def test_the_client_that_is_silent_for_the_longest_makes_room() -> None:
     _run(test)
 
 
-def test_who_is_served_or_reads_an_answer_does_not_make_room() -> None:
+def test_a_connection_being_served_is_not_closed_to_make_room() -> None:
     """If there are no other connections, the new one is closed."""
 
     async def test() -> None:
@@ -69,7 +69,7 @@ def test_who_is_served_or_reads_an_answer_does_not_make_room() -> None:
     _run(test)
 
 
-def test_what_takes_too_long_is_closed() -> None:
+def test_a_connection_that_takes_too_long_is_closed() -> None:
     """Heads and idle connections have timeouts here; the front has the timeout of bodies."""
 
     async def test() -> None:
@@ -93,7 +93,7 @@ def test_what_takes_too_long_is_closed() -> None:
     _run(test)
 
 
-def test_only_what_is_idle_is_closed_for_a_stop() -> None:
+def test_only_idle_connections_are_closed_for_a_stop() -> None:
     """A request that has begun to arrive is still answered."""
 
     async def test() -> None:
@@ -145,7 +145,7 @@ def test_the_client_silent_for_longest_makes_room_for_a_large_head() -> None:
     _run(test)
 
 
-def test_a_large_head_has_no_room_where_all_others_are_being_served() -> None:
+def test_a_large_head_gets_no_memory_while_all_others_are_being_served() -> None:
     """The result is False. There is room again once one of them is answered, has disconnected, or keeps less."""
 
     async def test() -> None:
@@ -170,7 +170,7 @@ def test_a_large_head_has_no_room_where_all_others_are_being_served() -> None:
     _run(test)
 
 
-def test_the_bytes_of_bodies_are_bounded_that_one_round_of_the_loop_reads() -> None:
+def test_one_iteration_of_the_loop_reads_a_bounded_number_of_body_bytes() -> None:
     """The budget counts bodies only in the next round, and a thousand clients may send at once."""
 
     async def test() -> None:

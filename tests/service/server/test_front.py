@@ -103,7 +103,7 @@ class Asked:
 
 
 @pytest.mark.parametrize("kind", [*ON_LOOP, *IN_A_THREAD])
-def test_only_the_work_of_a_moment_is_done_on_the_loop(kind: str) -> None:
+def test_only_small_work_is_computed_on_the_loop(kind: str) -> None:
     """Each request is answered and reported once, and frees its slot and memory.
 
     This holds on the loop and in a thread.
@@ -117,7 +117,7 @@ def test_only_the_work_of_a_moment_is_done_on_the_loop(kind: str) -> None:
 
 
 @pytest.mark.parametrize("request_body", [SMALL, WIDE | {"verify": True}], ids=["on the loop", "in a thread"])
-def test_slot_and_memory_are_free_also_where_the_application_falls(
+def test_slot_and_memory_are_freed_if_the_application_raises(
     monkeypatch: pytest.MonkeyPatch, request_body: Any
 ) -> None:
     """Otherwise each exception would cost a slot for good."""
@@ -194,7 +194,7 @@ def _scope(gone: asyncio.Event) -> dict[str, Any]:
     }
 
 
-def test_a_client_that_has_gone_is_told_of_without_the_application() -> None:
+def test_a_disconnected_client_is_logged_without_calling_the_application() -> None:
     """A thousand clients can disconnect at once, so each costs only one log line and one count."""
     exchanges: list[Exchange] = []
     app = create_app()
@@ -214,7 +214,7 @@ def test_a_client_that_has_gone_is_told_of_without_the_application() -> None:
     assert (told.request_id, told.request_bytes, told.response_bytes, told.key) == ("mine", 0, 0, None)
 
 
-def test_a_refusal_that_waits_keeps_nothing_of_its_body() -> None:
+def test_a_waiting_refusal_keeps_no_body_in_memory() -> None:
     """At most one refusal is written at a time: a thousand waiting ones had kept 250 kB each, which nothing counted."""
     kept: list[Pieces] = []
 
@@ -246,7 +246,7 @@ def test_a_refusal_that_waits_keeps_nothing_of_its_body() -> None:
     assert kept == []
 
 
-def test_refusals_take_turns_on_the_loop() -> None:
+def test_one_iteration_of_the_loop_writes_at_most_one_refusal() -> None:
     """No two refusals are written in the same round of the event loop, so other clients are answered in between."""
     turn, turns = 0, []
     app = create_app()

@@ -37,14 +37,14 @@ def _fed(body: Incoming, raw: bytes, step: int) -> tuple[bytes, bytes]:
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 7, 1000])
 @pytest.mark.parametrize("trailer", [b"", b"X: y\r\n", b"X: y\r\nZ: \r\n"])
-def test_a_chunked_body_ends_where_it_ends(step: int, trailer: bytes) -> None:
+def test_a_chunked_body_ends_with_its_last_chunk(step: int, trailer: bytes) -> None:
     """Empty lines within the body do not end it, and the next request behind it is not read."""
     body = b"\r\n\r\n0\r\n\r\n\r\nGET / HTTP/1.1\r\n\r\n\r\n"
     raw = _chunked(body, [2, 2, 1, len(body) - 5], b";a=b", trailer)
     assert _fed(ChunkedBody(), raw + NEXT, step) == (body, NEXT)
 
 
-def test_chunks_of_any_sizes_in_pieces_of_any_sizes_are_read_alike() -> None:
+def test_the_sizes_of_chunks_and_pieces_do_not_matter() -> None:
     """1,000 random bodies from a seed."""
     draw = random.Random(7)
     for _ in range(1000):
@@ -55,7 +55,7 @@ def test_chunks_of_any_sizes_in_pieces_of_any_sizes_are_read_alike() -> None:
 
 
 @pytest.mark.parametrize("step", [1, 3, 1000])
-def test_a_body_of_a_length_ends_where_it_ends(step: int) -> None:
+def test_a_body_with_a_content_length_ends_after_that_many_bytes(step: int) -> None:
     """The rest belongs to the next request. A body of length 0 has ended at once."""
     assert _fed(BodyOfLength(11), b"hello world" + NEXT, step) == (b"hello world", NEXT)
     assert incoming_body(None, False).ended
@@ -158,7 +158,7 @@ def _feed_for_ever(body: ChunkedBody, piece: bytes) -> None:
 
 
 @pytest.mark.parametrize("endless", [b"1;" + b"x" * 1000, b"0\r\n" + b"X: y\r\n" * 200], ids=["extension", "trailers"])
-def test_framing_without_a_body_is_not_read_for_ever(endless: bytes) -> None:
+def test_endless_framing_without_content_is_refused(endless: bytes) -> None:
     """Endless extensions or trailers are refused after 64 kB, and none of their bytes are kept."""
     body = ChunkedBody()
     body.feed(endless)
@@ -208,7 +208,7 @@ def _seconds(head: bytes, piece: bytes) -> float:
     return min(seconds)
 
 
-def test_what_is_in_a_chunk_costs_nothing() -> None:
+def test_the_content_of_a_chunk_is_not_parsed() -> None:
     """16 kB of empty lines, or of content that looks like chunks, are skipped at once; httptools takes 20 ms."""
     for piece in (b"\r\n\r\n", b"1\r\nx\r\n", b"0\r\n\r\n"):
         assert _seconds(b"100000\r\n", piece) < 0.001
@@ -225,6 +225,6 @@ def test_what_is_in_a_chunk_costs_nothing() -> None:
     ],
     ids=["one byte", "15 bytes", "extensions", "both", "trailers"],
 )
-def test_one_read_of_chunks_takes_the_loop_a_moment(head: bytes, piece: bytes) -> None:
+def test_one_read_of_chunks_takes_milliseconds(head: bytes, piece: bytes) -> None:
     """One read takes some milliseconds, for any chunks."""
     assert _seconds(head, piece) < 0.03

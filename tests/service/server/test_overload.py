@@ -23,12 +23,12 @@ from tests.costs import ordinary
 from tests.serving import BODY, HEAD, JSON, REQUEST, SECONDS, Load, Server, post, serving, slow_body, wait_until
 
 CROWD = 200  # slow clients
-LARGE_BODY = json.dumps(REQUEST).encode() + b" " * 20_000  # which the event loop does not look at
-MEMORY_BYTES = 64 * 2**20  # the least that is allowed
+LARGE_BODY = json.dumps(REQUEST).encode() + b" " * 20_000  # larger than the event loop computes
+MEMORY_BYTES = 64 * 2**20  # the smallest budget allowed
 WORK_SECONDS = 1.0
-ENDED = 5.0  # seconds in which work has ended: one on an idle machine, and minutes where nothing ends it
-HELD_UP = 1.0  # seconds: milliseconds on an idle machine, and 2 to 12 s where each slow client takes a thread
-RESET = struct.pack("ii", 1, 0)  # of SO_LINGER: a client that closes is gone, and does not only end its side
+ENDED = 5.0  # seconds within which work ends: one on an idle machine; without a deadline, minutes
+HELD_UP = 1.0  # seconds: milliseconds on an idle machine; 2 to 12 s if each slow client took a thread
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER: a close resets the connection instead of only half-closing it
 NARROW = {"CONCURRENCY": 1, "QUEUE": 1, "MAX_WORK_SECONDS": 3600}
 
 
@@ -100,7 +100,7 @@ def _counts(server: Server, *codes: str) -> dict[str, float]:
     return {code: server.metric("chainrule_http_requests_total", route="/v1/gradients", code=code) for code in codes}
 
 
-def test_who_waits_too_long_for_a_slot_is_told_when_to_come_again(narrow: Server) -> None:
+def test_a_request_without_a_slot_gets_503_with_retry_after(narrow: Server) -> None:
     """The client gets 503 with Retry-After a third of a second after its request."""
     with _busy(narrow):
         start = time.monotonic()
@@ -111,7 +111,7 @@ def test_who_waits_too_long_for_a_slot_is_told_when_to_come_again(narrow: Server
     assert narrow.metric("chainrule_http_requests_rejected_total", reason="overloaded") == 1
 
 
-def test_who_waits_for_a_slot_has_it_when_it_is_free(patient: Server) -> None:
+def test_a_waiting_request_gets_the_slot_when_it_is_free(patient: Server) -> None:
     """The slot becomes free because the client of the other request disconnects."""
     with ThreadPoolExecutor(1) as pool:
         with _busy(patient):
@@ -120,7 +120,7 @@ def test_who_waits_for_a_slot_has_it_when_it_is_free(patient: Server) -> None:
         assert waiting.result()[0] == 200
 
 
-def test_beyond_the_queue_big_work_is_refused_at_once(patient: Server) -> None:
+def test_if_the_queue_is_full_big_work_is_refused_at_once(patient: Server) -> None:
     """One request is computed and one waits, so the third is refused."""
     with _busy(patient, 2):
         assert patient.metric("chainrule_requests_waiting") == 1
@@ -143,7 +143,7 @@ def test_work_ends_at_its_deadline(hasty: Server) -> None:
     wait_until(lambda: hasty.metric("chainrule_memory_claimed_bytes") < 6 * 2**20, "the memory to be given back")
 
 
-def test_work_for_a_client_that_has_gone_ends(narrow: Server) -> None:
+def test_work_for_a_disconnected_client_ends(narrow: Server) -> None:
     """Its slot is free soon, not after minutes. Log and metrics have the status 499."""
     with _busy(narrow):
         assert narrow.metric("chainrule_requests_in_flight") == 1
@@ -153,7 +153,7 @@ def test_work_for_a_client_that_has_gone_ends(narrow: Server) -> None:
     assert '"status":499,"problem":"client-gone"' in line
 
 
-def test_a_client_that_goes_while_it_waits_has_left_the_queue(patient: Server) -> None:
+def test_a_client_that_disconnects_while_it_waits_leaves_the_queue(patient: Server) -> None:
     """It leaves at once, and nothing is computed for it."""
     with _busy(patient):
         with patient.socket() as sock:
@@ -220,7 +220,7 @@ def _trickle(socks: list[socket.socket], stop: threading.Event) -> None:
 
 
 @pytest.mark.parametrize("beginning", [b"POST /v1/gradients HTTP/1.1\r\nX: ", HEAD + b"Content-Length: 5000\r\n\r\n"])
-def test_a_crowd_that_sends_slowly_holds_up_nobody(small: Server, beginning: bytes) -> None:
+def test_many_slow_senders_delay_nobody(small: Server, beginning: bytes) -> None:
     """200 clients send heads, or bodies, byte by byte. Other clients are not delayed."""
     with contextlib.ExitStack() as stack:
         socks = [stack.enter_context(small.socket()) for _ in range(CROWD)]
@@ -236,7 +236,7 @@ def test_a_crowd_that_sends_slowly_holds_up_nobody(small: Server, beginning: byt
             thread.join()
 
 
-def test_a_crowd_that_reads_slowly_holds_up_nobody_and_is_let_go(small: Server) -> None:
+def test_many_slow_readers_delay_nobody_and_are_disconnected(small: Server) -> None:
     """80 clients do not read their answers of 1.9 MB, and 29 answers fit into the budget.
 
     The slowest clients are dropped, and the others do not wait.
@@ -263,7 +263,7 @@ def test_the_smallest_memory_budget_serves_what_the_limits_promise(small: Server
     most = [example["most_samples"] for endpoint in told for example in endpoint["examples"]]
     found = {}
     for known, samples in zip(KNOWN, most, strict=True):
-        if not known.verify and samples < 2000:  # others are bounded by their time, and take seconds
+        if not known.verify and samples < 2000:  # others are bounded by time, and take seconds
             asked = ordinary(known, samples)
             with small.connection() as connection:
                 found[known] = post(connection, asked.body, known.path)[0]
@@ -312,8 +312,7 @@ def test_the_longest_idle_connection_makes_room_for_a_new_one(tmp_path: Path) ->
 def test_health_is_answered_while_every_worker_is_saturated(tmp_path: Path) -> None:
     """Six clients post 8 MB each, over and over, to two workers: health takes a fifth of their time at most.
 
-    From a worker it would take as long as they do, on an idle machine as on a busy one. How fast exactly:
-    benchmarks/livez.py.
+    A worker's own health would take as long as they do, on idle and busy machines. benchmarks/livez.py measures it.
     """
     body = json.dumps(
         {

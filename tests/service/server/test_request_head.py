@@ -30,7 +30,7 @@ def _refusal(raw: bytes) -> Refusal:
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 5, 7])
-def test_a_head_is_read_in_whatever_pieces_it_comes(size: int) -> None:
+def test_a_head_may_arrive_in_any_pieces(size: int) -> None:
     """The bytes behind the head belong to the body, even if they look like the end of a head."""
     head, rest = _read(LINE + HOST + b"X-A:  b \r\nContent-Length: 5\r\n\r\n\r\n\r\n!", size)
     assert (head.method, head.target, head.version) == ("POST", b"/v1/gradients?x=1", "1.1")
@@ -40,7 +40,7 @@ def test_a_head_is_read_in_whatever_pieces_it_comes(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 3])
-def test_empty_lines_in_front_of_a_request_are_passed_over(size: int) -> None:
+def test_empty_lines_before_a_request_are_skipped(size: int) -> None:
     """RFC 9112, section 2.2, requires this of servers."""
     assert _read(b"\r\n\r\n" + LINE + HOST + b"\r\n", size)[0].method == "POST"
 
@@ -71,7 +71,7 @@ def test_the_version_and_the_connection_header_say_whether_another_request_may_f
         (b"*", b"*", b"localhost"),
     ],
 )
-def test_an_absolute_target_is_taken_and_its_host_with_it(target: bytes, path: bytes, host: bytes) -> None:
+def test_an_absolute_target_is_accepted_and_its_host_is_used(target: bytes, path: bytes, host: bytes) -> None:
     """RFC 9112, section 3.2.2."""
     head, _ = _read(b"POST " + target + b" HTTP/1.1\r\n" + HOST + b"X: y\r\n\r\n")
     assert head.target == path
@@ -80,7 +80,7 @@ def test_an_absolute_target_is_taken_and_its_host_with_it(target: bytes, path: b
 
 @pytest.mark.parametrize("size", [0, 1])
 @pytest.mark.parametrize("method", [b"FOO", b"PROPFIND2", b"GETX", b"DELETE"])
-def test_an_unknown_method_is_the_applications_to_refuse(method: bytes, size: int) -> None:
+def test_an_unknown_method_is_left_to_the_application(method: bytes, size: int) -> None:
     """The application's 405 lists the allowed methods."""
     head, _ = _read(method + b" /v1 HTTP/1.1\r\nHost: a\r\n\r\n", size)
     assert (head.method, head.target) == (method.decode(), b"/v1")
@@ -155,7 +155,7 @@ REFUSED: dict[str, tuple[bytes, Problem, str]] = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_a_head_that_is_wrong_is_refused(kind: str) -> None:
+def test_an_invalid_head_is_refused(kind: str) -> None:
     """The status is the one of RFC 9112, with a sentence."""
     raw, problem, sentence = REFUSED[kind]
     refusal = _refusal(raw)
@@ -163,7 +163,7 @@ def test_a_head_that_is_wrong_is_refused(kind: str) -> None:
     assert sentence in refusal.detail
 
 
-def test_what_is_readable_of_a_refused_head_is_known() -> None:
+def test_the_readable_part_of_a_refused_head_is_used() -> None:
     """So the answer has the id of the request, and the log has its route."""
     reader = HeadReader()
     with pytest.raises(Refusal):
@@ -185,7 +185,7 @@ def test_a_head_may_be_as_large_as_its_limits(raw: bytes) -> None:
     assert _read(raw)[0].version == "1.1"
 
 
-def test_empty_lines_in_front_of_a_request_cost_next_to_nothing() -> None:
+def test_empty_lines_before_a_request_are_skipped_quickly() -> None:
     """As many empty lines as one read can have.
 
     One by one, they took seconds of the event loop. Too many are refused.

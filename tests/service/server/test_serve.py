@@ -46,7 +46,7 @@ def test_a_gradient_comes_over_a_real_socket(server: Server) -> None:
     assert document["layers"][0]["dE_dw"] == [[15.0]]
 
 
-def test_an_answer_tells_the_stages_and_not_the_server(server: Server) -> None:
+def test_an_answer_names_the_stages_but_not_the_server_software(server: Server) -> None:
     """The time in which the body arrives is a stage, too. A small request has no queue stage."""
     with server.connection() as connection:
         connection.request("POST", "/v1/gradients", BODY, JSON)
@@ -57,7 +57,7 @@ def test_an_answer_tells_the_stages_and_not_the_server(server: Server) -> None:
     assert response.headers.get_all("Server") == ["chainrule"]
 
 
-def test_a_connection_is_kept_for_the_next_request(server: Server) -> None:
+def test_a_connection_stays_open_for_the_next_request(server: Server) -> None:
     """Two requests, one socket."""
     with server.connection() as connection:
         first = post(connection, BODY)
@@ -78,7 +78,7 @@ def test_requests_may_be_sent_before_the_answers(server: Server) -> None:
     assert losses[0] > 0
 
 
-def test_a_body_in_pieces_is_read_whole_and_not_what_stands_behind_it(server: Server) -> None:
+def test_a_body_in_pieces_is_read_up_to_its_end_only(server: Server) -> None:
     """Each piece is sent separately, and the last one contains the next request, too."""
     body = BODY.ljust(LARGEST_BODY)
     head = HEAD + b"Content-Length: %d\r\n\r\n" % LARGEST_BODY
@@ -92,7 +92,7 @@ def test_a_body_in_pieces_is_read_whole_and_not_what_stands_behind_it(server: Se
     assert [text.count(said) for said in (b'"loss":12.5', b"200 OK\r\n", b"HTTP/1.0 200")] == [2, 3, 1]
 
 
-def test_a_chunked_body_is_read_whole(server: Server) -> None:
+def test_a_chunked_body_is_read_completely(server: Server) -> None:
     """A body of unknown length, in pieces that split words and numbers."""
     with server.connection() as connection:
         status, document = post(connection, (BODY[i : i + 7] for i in range(0, len(BODY), 7)))
@@ -108,9 +108,7 @@ def _in_chunks(body: bytes) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("pieces", [_whole, _in_chunks])
-def test_a_body_may_have_the_limit_and_not_one_byte_more(
-    server: Server, pieces: Callable[[bytes], bytes | Iterator[bytes]]
-) -> None:
+def test_a_body_may_have_exactly_the_limit(server: Server, pieces: Callable[[bytes], bytes | Iterator[bytes]]) -> None:
     """The limit is 1000 bytes here. 1001 bytes get 413, even without a Content-Length."""
     with server.connection() as connection:
         status, _ = post(connection, pieces(BODY.ljust(LARGEST_BODY)))
@@ -122,7 +120,7 @@ def test_a_body_may_have_the_limit_and_not_one_byte_more(
     assert document["limit"] == LARGEST_BODY
 
 
-def test_a_client_who_sends_too_much_reads_why(tmp_path: Path) -> None:
+def test_a_client_that_sends_too_much_can_read_the_refusal(tmp_path: Path) -> None:
     """The client sends 7 MB, where 1 MB is allowed, before it reads.
 
     It gets the refusal instead of a reset, and can go on using the connection.
@@ -135,7 +133,7 @@ def test_a_client_who_sends_too_much_reads_why(tmp_path: Path) -> None:
         assert connection.sock is sock
 
 
-def test_a_client_who_asks_first_need_not_send_too_much(server: Server) -> None:
+def test_a_client_with_expect_is_refused_before_it_sends_too_much(server: Server) -> None:
     """Expect: 100-continue with a body that is too large gets the refusal, not the 100."""
     with server.socket() as sock:
         sock.sendall(HEAD + f"Expect: 100-continue\r\nContent-Length: {10 * LARGEST_BODY}\r\n\r\n".encode())
@@ -161,7 +159,7 @@ def test_a_body_that_ends_early_is_answered(server: Server, framing: bytes, sent
     assert document["detail"] == f"the body ended after {sentence}"
 
 
-def test_a_client_may_end_its_side_when_all_is_sent(server: Server) -> None:
+def test_a_client_may_half_close_after_its_request(server: Server) -> None:
     """It still gets its answer."""
     with server.socket() as sock:
         sock.sendall(HEAD + LENGTH + BODY)
@@ -179,7 +177,7 @@ def test_a_path_is_read_as_flask_reads_it(server: Server, path: str) -> None:
 @pytest.mark.parametrize(
     "sent", [b"", b"GET / HTT", HEAD + LENGTH + BODY[:5]], ids=["nothing", "half a head", "half a body"]
 )
-def test_a_client_that_stops_sending_is_not_waited_for(server: Server, sent: bytes) -> None:
+def test_a_client_that_stops_sending_is_disconnected(server: Server, sent: bytes) -> None:
     """Its connection closes after the timeout. Meanwhile other clients are answered."""
     with server.socket() as sock, server.connection() as connection:
         sock.sendall(sent)
@@ -189,7 +187,7 @@ def test_a_client_that_stops_sending_is_not_waited_for(server: Server, sent: byt
         assert 0.5 < time.monotonic() - start < SECONDS / 2
 
 
-def test_a_body_that_takes_too_long_is_told_so(server: Server) -> None:
+def test_a_body_that_takes_too_long_gets_408(server: Server) -> None:
     """The answer is 408, and names the setting."""
     with server.socket() as sock:
         sock.sendall(HEAD + LENGTH + BODY[:5])

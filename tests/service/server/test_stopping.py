@@ -86,7 +86,7 @@ def test_requests_sent_just_before_sigterm_are_answered(tmp_path: Path) -> None:
         assert server.process.wait(SECONDS) == 0
 
 
-def test_sigterm_is_told_before_it_is_obeyed(draining: Server) -> None:
+def test_readiness_changes_before_the_service_stops(draining: Server) -> None:
     """/readyz answers 503 at once, /livez 200. Requests are answered with `Connection: close`."""
     with draining.connection() as kept:
         assert post(kept, BODY)[0] == 200
@@ -114,7 +114,7 @@ def test_a_second_sigterm_does_not_wait(draining_long: Server) -> None:
     assert draining_long.process.wait(SECONDS) == 0
 
 
-def test_a_client_that_never_ends_does_not_keep_the_service(tmp_path: Path) -> None:
+def test_an_endless_client_does_not_prevent_the_stop(tmp_path: Path) -> None:
     """Its connection is closed STOP_SECONDS after the signal."""
     with serving(tmp_path / "log", STOP_SECONDS=1) as server, server.socket() as sock:
         sock.sendall(HEAD + b"Expect: 100-continue\r\n" + LENGTH)
@@ -124,7 +124,7 @@ def test_a_client_that_never_ends_does_not_keep_the_service(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("rounds", "keep"), [(3, True), (10, False)], ids=["kept connections", "new connections"])
-def test_hup_loses_nothing(server: Server, rounds: int, keep: bool) -> None:
+def test_sighup_loses_no_request(server: Server, rounds: int, keep: bool) -> None:
     """All workers are replaced several times under load."""
     with Load(server.port, clients=6, keep=keep) as load:
         for _ in range(rounds):
@@ -136,7 +136,7 @@ def test_hup_loses_nothing(server: Server, rounds: int, keep: bool) -> None:
     assert _answered(server) == load.answered
 
 
-def test_a_killed_worker_takes_with_it_only_what_it_had_in_flight(server: Server) -> None:
+def test_a_killed_worker_loses_only_its_requests_in_flight(server: Server) -> None:
     """At most one request of each client fails, and two workers run again within seconds."""
     with Load(server.port) as load:
         load.wait_for(50)
@@ -227,7 +227,7 @@ def _answers(port: int) -> bool:
 
 
 @pytest.mark.skipif(shutil.which("haproxy") is None, reason="there is no HAProxy here")
-def test_a_rolling_restart_behind_a_proxy_loses_nothing(tmp_path: Path) -> None:
+def test_a_rolling_restart_behind_a_proxy_loses_no_request(tmp_path: Path) -> None:
     """The replicas are restarted one by one under load. No request fails, and none is sent twice."""
     ports = [{"BIND": f"127.0.0.1:{free_port()}", "ADMIN_BIND": f"127.0.0.1:{free_port()}"} for _ in range(2)]
     with contextlib.ExitStack() as last:

@@ -51,7 +51,7 @@ async def _transfer(budget: Budget, size: int, moved: int) -> tuple[Transfer, as
     return transfer, task
 
 
-def test_the_slowest_is_given_up() -> None:
+def test_the_slowest_client_is_dropped() -> None:
     """Two clients hold bodies of 15 and 25 MiB. The slower one is dropped, and a third client has room."""
 
     async def scene(budget: Budget, clock: Clock) -> None:
@@ -68,7 +68,7 @@ def test_the_slowest_is_given_up() -> None:
     _play(scene)
 
 
-def test_nobody_is_given_up_who_holds_nothing() -> None:
+def test_a_client_without_memory_is_not_dropped() -> None:
     """Dropping it would free nothing: a client that has announced a body and sent none is slow, but takes no memory."""
 
     async def scene(budget: Budget, clock: Clock) -> None:
@@ -84,7 +84,7 @@ def test_nobody_is_given_up_who_holds_nothing() -> None:
     _play(scene)
 
 
-def test_nobody_is_called_slow_within_a_second() -> None:
+def test_no_client_counts_as_slow_within_its_first_second() -> None:
     """A body without room in the budget is then received no further, and refused after CHAINRULE_QUEUE_SECONDS."""
 
     async def scene(budget: Budget, clock: Clock) -> None:
@@ -107,7 +107,7 @@ def test_nobody_is_called_slow_within_a_second() -> None:
     _play(scene)
 
 
-def test_a_body_goes_on_when_there_is_room_for_it() -> None:
+def test_a_waiting_body_continues_when_there_is_memory() -> None:
     """The bytes received before are counted although the budget had no room for them."""
 
     async def scene(budget: Budget, clock: Clock) -> None:
@@ -163,7 +163,7 @@ def test_small_bodies_do_not_count_with_the_large_ones() -> None:
     _play(scene)
 
 
-def test_a_small_request_is_refused_where_there_is_no_memory_at_all() -> None:
+def test_a_small_request_is_refused_if_no_memory_is_left() -> None:
     """Answers that clients read fill the budget, and none of them has taken a second yet."""
 
     async def scene(budget: Budget, clock: Clock) -> None:
@@ -178,7 +178,7 @@ def test_a_small_request_is_refused_where_there_is_no_memory_at_all() -> None:
     _play(scene)
 
 
-def test_what_work_holds_that_nobody_waits_for_is_held_on() -> None:
+def test_memory_of_abandoned_work_stays_counted_until_it_ends() -> None:
     """The memory stays counted until the work ends, and not for the refusal that the client gets."""
 
     async def scene(budget: Budget, clock: Clock) -> None:
@@ -194,7 +194,7 @@ def test_what_work_holds_that_nobody_waits_for_is_held_on() -> None:
     _play(scene)
 
 
-def test_a_client_that_was_given_up_holds_nothing() -> None:
+def test_a_dropped_client_holds_no_memory() -> None:
     """Its memory is free at once, before its task ends."""
 
     async def scene(budget: Budget, clock: Clock) -> None:

@@ -112,7 +112,7 @@ def test_a_worker_answers_on_every_socket_that_it_was_given() -> None:
                 assert _answered(client, pid)
 
 
-def test_who_has_connected_before_the_stop_is_answered() -> None:
+def test_clients_connected_before_the_stop_are_answered() -> None:
     """Twenty connections are still in the kernel's queue when the signal arrives. They are accepted and answered."""
     with _listener() as listener, contextlib.ExitStack() as stack, _worker(listener) as pid:
         with _client(listener) as client:
@@ -140,7 +140,7 @@ def test_a_stopping_worker_waits_for_its_answers_and_closes_what_is_idle() -> No
 
 
 @pytest.mark.parametrize(("number", "stop_seconds"), [(signal.SIGQUIT, 20), (signal.SIGINT, 20), (signal.SIGTERM, 1)])
-def test_a_worker_that_is_told_so_waits_for_nobody(number: signal.Signals, stop_seconds: int) -> None:
+def test_a_worker_ends_at_once_after_sigquit_or_sigint(number: signal.Signals, stop_seconds: int) -> None:
     """SIGQUIT and SIGINT end it at once, SIGTERM after the graceful timeout."""
     with _listener() as listener, _client(listener) as client:
         start = time.monotonic()
@@ -152,7 +152,7 @@ def test_a_worker_that_is_told_so_waits_for_nobody(number: signal.Signals, stop_
         assert time.monotonic() - start < 10
 
 
-def test_a_worker_takes_a_few_connections_at_a_time() -> None:
+def test_a_worker_accepts_a_few_connections_at_a_time() -> None:
     """It leaves the other connections of a burst to idle workers. The kernel's queue stays as long as configured."""
     most = 60
     with _listener() as listener, contextlib.ExitStack() as stack, _worker(listener) as pid:

@@ -76,7 +76,7 @@ function below(result, { layer, from }) {
   return layer === 0 ? null : result.largest(layer - 1, from === null ? {} : { to: from });
 }
 
-/** The weight reached from the chosen one by `below`, again and again, until the layer. */
+/** The weight of a layer that is reached from the chosen one by repeated `below`. */
 function followed(result, chosen, layer) {
   let weight = chosen;
   while (weight.layer > layer) weight = below(result, weight);

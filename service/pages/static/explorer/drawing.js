@@ -19,7 +19,7 @@ export function lineValues(state, known) {
   };
 }
 
-/** The largest of them, over ALL layers: a scale for each layer would hide that gradients vanish. */
+/** The largest absolute value, over ALL layers: a scale for each layer would hide that gradients vanish. */
 export function largestOf(state, valueOf) {
   let largest = 0;
   for (const weight of state.result.weights) largest = Math.max(largest, Math.abs(valueOf(weight) ?? 0));

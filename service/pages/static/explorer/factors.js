@@ -117,7 +117,7 @@ function third(view) {
   return card({ digit: "3", kind: "three", math: formula.da_dw(bias), value, made: bias ? "always 1" : `output of ${source}`.replace("output", chosen.layer === 0 ? "value" : "output"), means });
 }
 
-/** The factors of a whole batch: as many products as samples, so that there is a sum in their place. */
+/** For a whole batch: the sum of the products of all samples, in place of three single factors. */
 function everySample({ result, chosen }) {
   return html`
     <article class="factor one wide">

@@ -88,7 +88,7 @@ function activationField(state, act, path, spec, label, perUnit, short) {
     </div>`;
 }
 
-/** The parameters of an activation or a loss, where it has some; `brief` leaves out what is not given. */
+/** The parameters of an activation or a loss; `brief` leaves out those that the request does not set. */
 function parameterFields(state, act, path, spec, known, brief = false) {
   const given = typeof spec === "object" ? spec : {};
   return known.parameters.filter((parameter) => given[parameter.name] !== undefined || (!brief && parameter.default !== null)).map((parameter) => html`
@@ -128,7 +128,7 @@ function weightFields(state, act, widths, layer, k) {
     </details>`;
 }
 
-/** A weight by its way in the matrix, or a row of it. */
+/** The name of a weight, or of a row, by its position in the matrix. */
 function calledWeight({ request }, widths, k, [row_, column]) {
   const count = widths.length - 1;
   if (column === undefined) return `row ${Number(row_) + 1}`;

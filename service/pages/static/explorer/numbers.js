@@ -1,10 +1,10 @@
-/** Numbers as people read them: four digits, a real minus sign, powers of ten where a number is very small or large. */
+/** Numbers for reading: four digits, a real minus sign, powers of ten for very small or large numbers. */
 
 const DIGITS = 4;
 const SUPERSCRIPTS = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉";
 
-/** A number in so many significant digits; one that has no more than those stands as it is: 0.05, 12. */
+/** A number with so many significant digits; a number with fewer digits is unchanged: 0.05, 12. */
 export function shown(value, digits = DIGITS) {
   if (value === null || value === undefined || Number.isNaN(value)) return "not a finite number";
   if (value === 0) return "0";
@@ -21,12 +21,12 @@ export function shown(value, digits = DIGITS) {
 /** A power of ten. */
 export const power = (exponent) => (exponent === 0 ? "1" : `10${superscript(exponent)}`);
 
-/** A number that somebody typed, as it was typed. */
+/** A typed number, as it was typed. */
 export function asTyped(text) {
   return signed(text);
 }
 
-/** A number that somebody typed, with fewer digits where it has more than there is room for. */
+/** A typed number, with fewer digits if there is no room for all of them. */
 export function inBrief(text, room = 9) {
   return text.length <= room || Number.isNaN(Number(text)) ? asTyped(text.slice(0, 2 * room)) : shown(Number(text));
 }
@@ -46,7 +46,7 @@ export function counted(count, noun) {
   return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** The class of a value's sign: what colour it has. */
+/** The CSS class for a value's sign, which sets its colour. */
 export function sign(value) {
   return value > 0 ? "positive" : value < 0 ? "negative" : "zero";
 }

@@ -134,6 +134,6 @@ export class Result {
   }
 }
 
-/** Whether two name the same weight. */
+/** Whether two objects name the same weight. */
 export const isSame = (one, other) =>
   one !== null && other !== null && one.layer === other.layer && one.from === other.from && one.to === other.to;
