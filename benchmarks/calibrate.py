@@ -27,7 +27,6 @@ from chainrule.functions.activations import ACTIVATIONS, ActivationSpec, activat
 from chainrule.functions.losses import LOSSES, LossSpec, loss_spec
 from chainrule.functions.stable_pairs import STABLE_PAIRS
 from chainrule.graph.backprop import Activity, gradients, loss_gradient
-from chainrule.graph.maps import Local
 from chainrule.graph.moved import moved, parameters_of
 from chainrule.graph.network import Layer, Network
 from chainrule.notices import first_non_finite, units_on_kinks
@@ -131,7 +130,7 @@ def loss_of(loss: LossSpec) -> Callable[[tuple[int, int]], Callable[[], Any]]:
     def run_on(shape: tuple[int, int]) -> Callable[[], Any]:
         o = np.random.default_rng(7).uniform(0.05, 0.95, shape)
         layer = Layer.dense(np.ones((1, shape[1])), None, activation_spec("identity"))
-        last, targets = Activity(layer, (o[:, :1],), Local(o, ()), o), targets_of(loss, shape)
+        last, targets = Activity(layer, (o[:, :1],), o, o), targets_of(loss, shape)
         return lambda: loss_gradient(last, targets, loss)
 
     return run_on

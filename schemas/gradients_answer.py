@@ -54,7 +54,7 @@ def _layer_answer(gradient: LayerGradient, request: GradientRequest) -> dict[str
         document["dE_db"] = gradient.dE_db
     if request.breakdown == "none":
         return document
-    _, (x,), (a, *_), o, _, _ = gradient.activity
+    _, (x,), a, o, _, _ = gradient.activity
     do_da = gradient.do_da.whole.diagonal if gradient.do_da.whole.left is None else gradient.do_da.array()
     arrays = a, o, gradient.dE_da, gradient.dE_do, do_da, x
     if request.one_sample:

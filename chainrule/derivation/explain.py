@@ -22,7 +22,7 @@ from chainrule.functions.jacobian import Jacobian
 from chainrule.functions.losses import LossSpec
 from chainrule.functions.stable_pairs import STABLE_PAIRS, StablePair
 from chainrule.functions.tables import Array, Border, quietly
-from chainrule.graph.arguments import check_kind, check_place, check_request, check_sample, fitting_targets
+from chainrule.graph.arguments import check_kind, check_place, check_request, check_sample, fitting_target
 from chainrule.graph.backprop import Gradients, LayerGradient
 from chainrule.graph.network import Group, Layer, Network
 from chainrule.notices import check_result
@@ -101,7 +101,7 @@ def explain(
     check_kind("place", place, Place, "Place(layer, unit, unit_before)")
     check_place(network, place.layer, place.unit_before, place.unit)
     check_sample(sample, len(result.outputs))
-    (targets,) = fitting_targets(network, [result.outputs.shape], targets, (loss,))
+    targets = fitting_target(result.outputs.shape, targets, loss)
     gradient = result.layers[place.layer]
     samples = range(len(result.outputs)) if sample is None else (sample,)
     dense = loss.dense_targets(targets, result.outputs.shape[1])

@@ -14,7 +14,7 @@ from chainrule.diagnosis.tolerance import Agreement, Given, Tolerance, agreement
 from chainrule.diagnosis.wrong_rules import Case
 from chainrule.functions.losses import LossSpec
 from chainrule.functions.tables import Array
-from chainrule.graph.arguments import check_kind, check_list, check_request, fitting_gradient, fitting_targets
+from chainrule.graph.arguments import check_kind, check_list, check_request, fitting_gradient, fitting_target
 from chainrule.graph.backprop import Gradients
 from chainrule.graph.network import Network
 from chainrule.notices import check_finite, check_result
@@ -74,7 +74,7 @@ def check(
     check_result(network, result)
     check_finite(result)
     check_kind("tolerance", tolerance, Tolerance, "Tolerance(relative, absolute)")
-    (targets,) = fitting_targets(network, [result.outputs.shape], targets, (loss,))
+    targets = fitting_target(result.outputs.shape, targets, loss)
     given = _fitting(given, result)
     case = Case(network, [layer.activity for layer in result.layers], result.top, targets, loss)
     layers = tuple(

@@ -20,7 +20,6 @@ from chainrule.diagnosis.tolerance import Given, GivenWithMargins, with_margins
 from chainrule.diagnosis.wrong_rules import Case, within
 from chainrule.functions.tables import Array, quietly
 from chainrule.graph.backprop import RIGHT, Activity, LayerGradient, Place, Rules, backward
-from chainrule.graph.affine import by_weights
 from chainrule.graph.network import Network
 from chainrule.graph.partition import LayerJacobian
 
@@ -162,11 +161,12 @@ def _shared(right: Sequence[LayerGradient]) -> Rules:
         untouched = do_da is known.do_da and dE_do is known.dE_do
         return known.dE_da if untouched else RIGHT.dE_da(place, do_da, dE_do)
 
-    def derivative(place: Place, name: str, dE_da: Array) -> Array:
+    def derivatives(place: Place, dE_da: Array) -> dict[str, Array]:
         known = right[place.k]
-        return known.derivatives[name] if dE_da is known.dE_da else RIGHT.derivative(place, name, dE_da)
+        untouched = dE_da is known.dE_da and place.activity is known.activity
+        return {**known.derivatives} if untouched else RIGHT.derivatives(place, dE_da)
 
-    return Rules(dE_do, lambda place: right[place.k].do_da, dE_da, derivative)
+    return Rules(dE_do, lambda place: right[place.k].do_da, dE_da, derivatives)
 
 
 def residual(tried: Trial, variant: Variant, theta: float, lowest: int) -> tuple[float | None, int]:
@@ -431,7 +431,7 @@ def _sketch(full: Trial) -> Trial:
     if n_in <= 2 * _SKETCHED or n_in == n_out:
         return full
     kept = np.linspace(0, n_in - 1, _SKETCHED).astype(np.intp)
-    narrow = _narrow(first, kept, full.budget.checkpoint)
+    narrow = _narrow(first, kept)
     right = full.right[0]
     lowest = right.with_derivatives(weights=right.dE_dw[kept])._replace(activity=narrow)
     rows = [
@@ -447,10 +447,8 @@ def _sketch(full: Trial) -> Trial:
     )
 
 
-def _narrow(first: Activity, kept: NDArray[np.intp], checkpoint: Checkpoint) -> Activity:
+def _narrow(first: Activity, kept: NDArray[np.intp]) -> Activity:
     """The activity of a dense layer of which only some inputs are looked at; its pre-activations stay."""
     layer, x = first.layer, first.x[:, kept]
     parameters = {**layer.parameters, "weights": layer.weights[kept]}
-    by_parameter = {**first.local.by_parameter, "weights": by_weights(x, checkpoint)}
-    local = first.local._replace(by_parameter=by_parameter)
-    return first._replace(layer=replace(layer, parameters=parameters), inputs=(x,), local=local)
+    return first._replace(layer=replace(layer, parameters=parameters), inputs=(x,))

@@ -302,7 +302,7 @@ def _one_sum(g: Array, _place: Place, dE_da: Array, _: float) -> Array:
 
 def _bias_from_weights(rules: Rules, case: Case, theta: float) -> Rules:
     def sums(_g: Array, place: Place, dE_da: Array, _theta: float) -> Array:
-        return rules.derivative(place, "weights", dE_da).sum(axis=0)
+        return rules.derivatives(place, dE_da)["weights"].sum(axis=0)
 
     return wrong.on_dE_db(sums)(rules, case, theta)
 

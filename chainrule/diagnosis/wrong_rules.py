@@ -115,8 +115,8 @@ def by_dE_da(formula: Callable[[Place, LayerJacobian, Array], Array]) -> Change:
 
 def by_x(formula: Callable[[Place], Array]) -> Change:
     """Replace da/dw, (s, i)."""
-    return on_derivative(
-        "weights", lambda _, place, dE_da, __: matrix_product(formula(place).T, dE_da, place.checkpoint)
+    return lambda rules, case, _: replace(
+        rules, derivatives=lambda place, dE_da: rules.derivatives(place.with_input(formula(place)), dE_da)
     )
 
 
@@ -189,11 +189,13 @@ def on_derivative(parameter: str, formula: Adjustment) -> Change:
     """Change the derivative by one parameter of a layer."""
 
     def change(rules: Rules, _case: Case, theta: float) -> Rules:
-        def derivative(place: Place, name: str, dE_da: Array) -> Array:
-            plain = rules.derivative(place, name, dE_da)
-            return formula(plain, place, dE_da, theta) if name == parameter else plain
+        def derivatives(place: Place, dE_da: Array) -> dict[str, Array]:
+            found = rules.derivatives(place, dE_da)
+            if parameter in found:
+                found[parameter] = formula(found[parameter], place, dE_da, theta)
+            return found
 
-        return replace(rules, derivative=derivative)
+        return replace(rules, derivatives=derivatives)
 
     return change
 

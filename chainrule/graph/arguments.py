@@ -82,26 +82,20 @@ def _fitting_matrix(network: Network, x: Array) -> Array:
     return x
 
 
-def fitting_targets(
-    network: Network,
-    outputs: Sequence[tuple[int, ...]],
-    targets: ArrayLike | Mapping[str, ArrayLike],
-    losses: Sequence[LossSpec],
-) -> tuple[Array, ...]:
-    """Return the targets of each output as finite float64, in the shape that its loss takes for outputs of this shape.
+def targets_of_outputs(network: Network, targets: ArrayLike | Mapping[str, ArrayLike]) -> tuple[ArrayLike, ...]:
+    """Return what is given as the targets of each output. Raises ValueError unless there are some for each."""
+    if isinstance(targets, dict):
+        return tuple(_by_output("targets", network, targets))
+    if len(network.ends) > 1:
+        raise ValueError(f"targets must be a mapping with {', '.join(network.outputs)}")
+    return (targets,)  # type: ignore[return-value]
+
+
+def fitting_target(outputs: tuple[int, ...], targets: ArrayLike, loss: LossSpec) -> Array:
+    """Return targets as finite float64, in the shape that the loss takes for outputs of this shape.
 
     That is the shape of the outputs, or without their last axis for class indices. Raises ValueError.
     """
-    if isinstance(targets, dict):
-        given = tuple(_by_output("targets", network, targets))
-    else:
-        given = (targets,)
-        if len(network.ends) > 1:
-            raise ValueError(f"targets must be a mapping with {', '.join(network.outputs)}")
-    return tuple(_fitting_targets(*each) for each in zip(outputs, given, losses, strict=True))
-
-
-def _fitting_targets(outputs: tuple[int, ...], targets: ArrayLike, loss: LossSpec) -> Array:
     units, values = outputs[-1], loss.loss.target_values
     if loss.loss.class_indices:
         t = real_array("targets", targets)

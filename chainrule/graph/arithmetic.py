@@ -1,4 +1,4 @@
-"""Layer types that combine or scale numbers of equal positions: add, multiply, scale, dropout; mean, sum, max.
+"""Layer types that combine or scale numbers: add, multiply, scale, dropout; mean, sum, max.
 
 add         a = Σ_k c_k · x_k
 multiply    a = Π_k x_k
@@ -9,41 +9,53 @@ sum         a = Σ x
 max         a = max x                   of equal numbers, the first has the derivative
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial, reduce
+from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from chainrule.checkpoint import Checkpoint
 from chainrule.functions.tables import Array
-from chainrule.graph.maps import LinearMap, Local
+from chainrule.graph.points import HasParameters, Point
 from chainrule.graph.shapes import Misfit, Shape, axes_of, shape_words
 
-Inputs = Sequence[Array]
-Parameters = Mapping[str, Array]
 Options = Mapping[str, Any]
 Shapes = Mapping[str, Shape]
 
 
-def _times(factor: Array | float) -> LinearMap:
-    """The map that multiplies by a factor of a's shape, or by a number."""
-    return LinearMap(lambda dE_da: dE_da * factor)
+def unchanged(_layer: HasParameters, inputs: Sequence[Array], _checkpoint: Checkpoint) -> Array:
+    """a = x."""
+    return inputs[0]
 
 
-def add(inputs: Inputs, _parameters: Parameters, options: Options, _checkpoint: Checkpoint) -> Local:
+def unchanged_by_input(_at: Point, _position: int, dE_da: Array, _checkpoint: Checkpoint) -> Array:
+    """dE/dx = dE/da."""
+    return dE_da
+
+
+def add(layer: HasParameters, inputs: Sequence[Array], _checkpoint: Checkpoint) -> Array:
     """a = Σ_k c_k · x_k."""
-    coefficients = options.get("coefficients")
+    coefficients = layer.options.get("coefficients")
     if coefficients is None:
-        return Local(reduce(np.add, inputs), (LinearMap(lambda dE_da: dE_da),) * len(inputs))
-    a = reduce(np.add, (c * x for c, x in zip(coefficients, inputs, strict=True)))
-    return Local(a, tuple(map(_times, coefficients)))
+        return reduce(np.add, inputs)
+    return reduce(np.add, (c * x for c, x in zip(coefficients, inputs, strict=True)))
 
 
-def multiply(inputs: Inputs, _parameters: Parameters, _options: Options, _checkpoint: Checkpoint) -> Local:
-    """a = Π_k x_k. The factor of each input is the product of the others."""
-    others = (reduce(np.multiply, [*inputs[:k], *inputs[k + 1 :]]) for k in range(len(inputs)))
-    return Local(reduce(np.multiply, inputs), tuple(map(_times, others)))
+def add_by_input(at: Point, position: int, dE_da: Array, _checkpoint: Checkpoint) -> Array:
+    """dE/dx_k = c_k · dE/da."""
+    coefficients = at.layer.options.get("coefficients")
+    return dE_da if coefficients is None else coefficients[position] * dE_da
+
+
+def multiply(_layer: HasParameters, inputs: Sequence[Array], _checkpoint: Checkpoint) -> Array:
+    """a = Π_k x_k."""
+    return reduce(np.multiply, inputs)
+
+
+def multiply_by_input(at: Point, position: int, dE_da: Array, _checkpoint: Checkpoint) -> Array:
+    """dE/dx_k = dE/da times the product of all other inputs."""
+    return reduce(np.multiply, [*at.inputs[:position], *at.inputs[position + 1 :]], dE_da)
 
 
 def same_shape(shapes: Sequence[Shape], _parameters: Shapes, options: Options) -> Shape:
@@ -59,19 +71,32 @@ def same_shape(shapes: Sequence[Shape], _parameters: Shapes, options: Options) -
     return shapes[0]
 
 
-def scale(inputs: Inputs, _parameters: Parameters, options: Options, _checkpoint: Checkpoint) -> Local:
+def scale(layer: HasParameters, inputs: Sequence[Array], _checkpoint: Checkpoint) -> Array:
     """a = factor · x."""
-    factor = options["factor"]
-    return Local(factor * inputs[0], (_times(factor),))
+    a: Array = layer.options["factor"] * inputs[0]
+    return a
 
 
-def dropout(inputs: Inputs, _parameters: Parameters, options: Options, _checkpoint: Checkpoint) -> Local:
+def scale_by_input(at: Point, _position: int, dE_da: Array, _checkpoint: Checkpoint) -> Array:
+    """dE/dx = factor · dE/da."""
+    dE_dx: Array = at.layer.options["factor"] * dE_da
+    return dE_dx
+
+
+def dropout(layer: HasParameters, inputs: Sequence[Array], _checkpoint: Checkpoint) -> Array:
     """a = x · mask / (1 - rate), for a given mask of 0 and 1; without a mask the identity, as outside of training."""
-    (x,), mask = inputs, options.get("mask")
-    if mask is None:
-        return Local(x.copy(), (LinearMap(lambda dE_da: dE_da),))
-    factor = mask / (1.0 - options.get("rate", 0.0))
-    return Local(x * factor, (_times(factor),))
+    return inputs[0] * _kept(layer)
+
+
+def dropout_by_input(at: Point, _position: int, dE_da: Array, _checkpoint: Checkpoint) -> Array:
+    """dE/dx = dE/da · mask / (1 - rate)."""
+    return dE_da * _kept(at.layer)
+
+
+def _kept(layer: HasParameters) -> Any:
+    """The factor of every number of a dropout layer."""
+    mask = layer.options.get("mask")
+    return 1.0 if mask is None else mask / (1.0 - layer.options.get("rate", 0.0))
 
 
 def dropout_shape(shapes: Sequence[Shape], _parameters: Shapes, options: Options) -> Shape:
@@ -83,51 +108,61 @@ def dropout_shape(shapes: Sequence[Shape], _parameters: Shapes, options: Options
     return shape
 
 
-def _axes(x: Array, options: Options) -> tuple[int, ...]:
-    """The axes of an array, that of the samples included."""
-    return tuple(axis % (x.ndim - 1) + 1 for axis in options["axes"])
-
-
-def _reduced(inputs: Inputs, options: Options, compute: Callable[..., Array]) -> tuple[Array, Callable[[Array], Array]]:
-    """The reduced array, and the function that gives an array of its shape the axes of x back, with one entry each."""
-    (x,) = inputs
-    axes = _axes(x, options)
-    a = compute(x, axis=axes, keepdims=True)
-    kept = a.shape
-    return a if options.get("keep_axes") else a.squeeze(axes), lambda dE_da: dE_da.reshape(-1, *kept[1:])
-
-
-def mean(inputs: Inputs, _parameters: Parameters, options: Options, _checkpoint: Checkpoint) -> Local:
+def mean(layer: HasParameters, inputs: Sequence[Array], _checkpoint: Checkpoint) -> Array:
     """The mean over some axes."""
-    (x,) = inputs
-    a, back = _reduced(inputs, options, np.mean)
-    n = x.size // max(a.size, 1)
-    return Local(a, (LinearMap(lambda dE_da: np.broadcast_to(back(dE_da) / n, (len(dE_da), *x.shape[1:]))),))
+    a: Array = inputs[0].mean(axis=_axes(layer, inputs[0]), keepdims=_keeps(layer))
+    return a
 
 
-def sum_(inputs: Inputs, _parameters: Parameters, options: Options, _checkpoint: Checkpoint) -> Local:
+def mean_by_input(at: Point, position: int, dE_da: Array, checkpoint: Checkpoint) -> Array:
+    """Every number has the share 1/n of the derivative."""
+    return sum_by_input(at, position, dE_da / (at.inputs[0].size // at.a.size), checkpoint)
+
+
+def sum_(layer: HasParameters, inputs: Sequence[Array], _checkpoint: Checkpoint) -> Array:
     """The sum over some axes."""
-    (x,) = inputs
-    a, back = _reduced(inputs, options, np.sum)
-    return Local(a, (LinearMap(lambda dE_da: np.broadcast_to(back(dE_da), (len(dE_da), *x.shape[1:]))),))
+    a: Array = inputs[0].sum(axis=_axes(layer, inputs[0]), keepdims=_keeps(layer))
+    return a
 
 
-def max_(inputs: Inputs, _parameters: Parameters, options: Options, _checkpoint: Checkpoint) -> Local:
-    """The maximum over some axes; its first place in the order of the array has the derivative."""
-    (x,) = inputs
-    a, back = _reduced(inputs, options, np.max)
-    return Local(a, (LinearMap(partial(_at_first_largest, x, _axes(x, options), back)),))
+def sum_by_input(at: Point, _position: int, dE_da: Array, _checkpoint: Checkpoint) -> Array:
+    """Every number has the derivative of the sum."""
+    return np.broadcast_to(_with_axes(at, dE_da), (len(dE_da), *at.inputs[0].shape[1:]))
 
 
-def _at_first_largest(x: Array, axes: tuple[int, ...], back: Callable[[Array], Array], dE_da: Array) -> Array:
-    ends = tuple(range(x.ndim - len(axes), x.ndim))
-    moved = np.moveaxis(x, sorted(axes), ends)
+def max_(layer: HasParameters, inputs: Sequence[Array], _checkpoint: Checkpoint) -> Array:
+    """The maximum over some axes."""
+    a: Array = inputs[0].max(axis=_axes(layer, inputs[0]), keepdims=_keeps(layer))
+    return a
+
+
+def max_by_input(at: Point, _position: int, dE_da: Array, _checkpoint: Checkpoint) -> Array:
+    """The first of the largest numbers, in the order of the array, has the derivative; all others have 0."""
+    (x,), axes = at.inputs, sorted(_axes(at.layer, at.inputs[0]))
+    ends = range(x.ndim - len(axes), x.ndim)
+    moved = np.moveaxis(x, axes, ends)
     rows = moved.reshape(*moved.shape[: ends[0]], -1)
-    found = np.zeros_like(rows)
-    at = np.expand_dims(rows.argmax(axis=-1), -1)
-    np.put_along_axis(found, at, np.moveaxis(back(dE_da), sorted(axes), ends).reshape(*at.shape), axis=-1)
-    dE_dx: Array = np.moveaxis(found.reshape(moved.shape), ends, sorted(axes))
-    return dE_dx
+    first = np.expand_dims(rows.argmax(axis=-1), -1)
+    dE_drows = np.zeros_like(rows)
+    np.put_along_axis(dE_drows, first, np.moveaxis(_with_axes(at, dE_da), axes, ends).reshape(first.shape), axis=-1)
+    return np.moveaxis(dE_drows.reshape(moved.shape), ends, axes)
+
+
+def _axes(layer: HasParameters, x: Array) -> tuple[int, ...]:
+    """The axes of an array, the axis of the samples included."""
+    return tuple(axis % (x.ndim - 1) + 1 for axis in layer.options["axes"])
+
+
+def _keeps(layer: HasParameters) -> bool:
+    return bool(layer.options.get("keep_axes"))
+
+
+def _with_axes(at: Point, dE_da: Array) -> Array:
+    """dE/da with the reduced axes, which have one entry each."""
+    x = at.inputs[0]
+    axes = _axes(at.layer, x)
+    kept = (1 if axis in axes else n for axis, n in enumerate(x.shape[1:], start=1))
+    return dE_da.reshape(len(dE_da), *kept)
 
 
 def reduced_shape(shapes: Sequence[Shape], _parameters: Shapes, options: Options) -> Shape:

@@ -4,30 +4,35 @@ The derivative goes back the way that the numbers came. Axes are those of a samp
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from chainrule.checkpoint import Checkpoint
 from chainrule.functions.tables import Array
-from chainrule.graph.maps import LinearMap, Local
+from chainrule.graph.points import HasParameters, Point
 from chainrule.graph.shapes import Misfit, Shape, axes_of, axis_of, check_axes, shape_words
 
-Inputs = Sequence[Array]
-Parameters = Mapping[str, Array]
 Options = Mapping[str, Any]
 Shapes = Mapping[str, Shape]
 
 
-def _moved(a: Array, back: Callable[[Array], Array]) -> Local:
-    return Local(np.ascontiguousarray(a), (LinearMap(back),))
-
-
-def reshape(inputs: Inputs, _parameters: Parameters, options: Options, _checkpoint: Checkpoint) -> Local:
+def reshape(layer: HasParameters, inputs: Sequence[Array], _checkpoint: Checkpoint) -> Array:
     """Each sample in another shape, its numbers in the same order."""
-    (x,) = inputs
-    return _moved(x.reshape(len(x), *options["shape"]), lambda dE_da: dE_da.reshape(len(dE_da), *x.shape[1:]))
+    (x,), shape = inputs, layer.options["shape"]
+    return x.reshape(len(x), *reshape_shape((x.shape[1:],), {}, {"shape": shape}))
+
+
+def flatten(_layer: HasParameters, inputs: Sequence[Array], _checkpoint: Checkpoint) -> Array:
+    """Each sample as one list."""
+    return inputs[0].reshape(len(inputs[0]), -1)
+
+
+def reshaped_by_input(at: Point, _position: int, dE_da: Array, _checkpoint: Checkpoint) -> Array:
+    """dE/da in the shape of the input."""
+    return dE_da.reshape(len(dE_da), *at.inputs[0].shape[1:])
 
 
 def reshape_shape(shapes: Sequence[Shape], _parameters: Shapes, options: Options) -> Shape:
@@ -43,21 +48,23 @@ def reshape_shape(shapes: Sequence[Shape], _parameters: Shapes, options: Options
     return check_axes(filled, ("shape",))
 
 
-def flatten(inputs: Inputs, _parameters: Parameters, _options: Options, checkpoint: Checkpoint) -> Local:
-    """Each sample as one list."""
-    return reshape(inputs, {}, {"shape": (inputs[0][0].size,)}, checkpoint)
-
-
 def flatten_shape(shapes: Sequence[Shape], _parameters: Shapes, _options: Options) -> Shape:
     """All numbers of a sample along one axis."""
     return (math.prod(shapes[0]),)
 
 
-def transpose(inputs: Inputs, _parameters: Parameters, options: Options, _checkpoint: Checkpoint) -> Local:
+def transpose(layer: HasParameters, inputs: Sequence[Array], _checkpoint: Checkpoint) -> Array:
     """The axes of each sample in another order."""
-    (x,) = inputs
-    order = (0, *(axis % (x.ndim - 1) + 1 for axis in options["axes"]))
-    return _moved(x.transpose(order), lambda dE_da: dE_da.transpose(np.argsort(order)))
+    return np.ascontiguousarray(inputs[0].transpose(_order(layer, inputs[0])))
+
+
+def transpose_by_input(at: Point, _position: int, dE_da: Array, _checkpoint: Checkpoint) -> Array:
+    """The axes in their order again."""
+    return dE_da.transpose(np.argsort(_order(at.layer, at.inputs[0])))
+
+
+def _order(layer: HasParameters, x: Array) -> tuple[int, ...]:
+    return 0, *(axis % (x.ndim - 1) + 1 for axis in layer.options["axes"])
 
 
 def transpose_shape(shapes: Sequence[Shape], _parameters: Shapes, options: Options) -> Shape:
@@ -69,52 +76,59 @@ def transpose_shape(shapes: Sequence[Shape], _parameters: Shapes, options: Optio
     return tuple(shape[axis] for axis in axes)
 
 
-def slice_(inputs: Inputs, _parameters: Parameters, options: Options, _checkpoint: Checkpoint) -> Local:
+def slice_(layer: HasParameters, inputs: Sequence[Array], _checkpoint: Checkpoint) -> Array:
     """A part of each sample along one axis: one entry, or those from one to another."""
-    (x,) = inputs
-    where = (slice(None),) * (options["axis"] % (x.ndim - 1) + 1) + (_part(options),)
-
-    def back(dE_da: Array) -> Array:
-        dE_dx = np.zeros((len(dE_da), *x.shape[1:]))
-        dE_dx[where] = dE_da
-        return dE_dx
-
-    return _moved(x[where], back)
+    return np.ascontiguousarray(inputs[0][_where(layer, inputs[0])])
 
 
-def _part(options: Options) -> int | slice:
-    return int(options["index"]) if "index" in options else slice(options.get("from"), options.get("to"))
+def slice_by_input(at: Point, _position: int, dE_da: Array, _checkpoint: Checkpoint) -> Array:
+    """dE/da at the part that was taken, 0 elsewhere."""
+    dE_dx = np.zeros((len(dE_da), *at.inputs[0].shape[1:]))
+    dE_dx[_where(at.layer, at.inputs[0])] = dE_da
+    return dE_dx
+
+
+def _where(layer: HasParameters, x: Array) -> tuple[int | slice, ...]:
+    options = layer.options
+    part = int(options["index"]) if "index" in options else slice(options.get("from"), options.get("to"))
+    return (slice(None),) * (options["axis"] % (x.ndim - 1) + 1) + (part,)
 
 
 def slice_shape(shapes: Sequence[Shape], _parameters: Shapes, options: Options) -> Shape:
     """With `index` the axis goes, else it is cut."""
     (shape,) = shapes
     axis = axis_of(shape, options["axis"], ("axis",))
-    n, others = shape[axis], (shape[:axis], shape[axis + 1 :])
+    n, before, after = shape[axis], shape[:axis], shape[axis + 1 :]
     if "index" not in options:
         left = len(range(*slice(options.get("from"), options.get("to")).indices(n)))
         if not left:
             raise Misfit((), f"takes nothing: axis {options['axis']} has {n} entries")
-        return (*others[0], left, *others[1])
+        return (*before, left, *after)
     if "from" in options or "to" in options:
         raise Misfit(("index",), "must not stand beside from and to: it takes one entry, they take a range")
     if not -n <= options["index"] < n:
         words = f"is {options['index']}, but axis {options['axis']} has the entries 0 to {n - 1}"
         raise Misfit(("index",), words)
-    return (*others[0], *others[1])
+    return (*before, *after)
 
 
-def concatenate(inputs: Inputs, _parameters: Parameters, options: Options, _checkpoint: Checkpoint) -> Local:
+def concatenate(layer: HasParameters, inputs: Sequence[Array], _checkpoint: Checkpoint) -> Array:
     """The inputs one after the other along an axis."""
     samples = max(map(len, inputs))
     whole = [np.broadcast_to(x, (samples, *x.shape[1:])) for x in inputs]
-    axis = options.get("axis", -1) % (inputs[0].ndim - 1) + 1
-    edges = np.cumsum([0, *(x.shape[axis] for x in inputs)]).tolist()
+    return np.concatenate(whole, axis=_axis(layer, inputs[0]))
 
-    def by(first: int, last: int) -> LinearMap:
-        return LinearMap(lambda dE_da: dE_da[(slice(None),) * axis + (slice(first, last),)])
 
-    return Local(np.concatenate(whole, axis=axis), tuple(map(by, edges, edges[1:])))
+def concatenate_by_input(at: Point, position: int, dE_da: Array, _checkpoint: Checkpoint) -> Array:
+    """The part of dE/da that stands where the input stood."""
+    axis = _axis(at.layer, at.inputs[0])
+    edges = [0, *accumulate(x.shape[axis] for x in at.inputs)]
+    return dE_da[(slice(None),) * axis + (slice(*edges[position : position + 2]),)]
+
+
+def _axis(layer: HasParameters, x: Array) -> int:
+    axis: int = layer.options.get("axis", -1) % (x.ndim - 1) + 1
+    return axis
 
 
 def concatenate_shape(shapes: Sequence[Shape], _parameters: Shapes, options: Options) -> Shape:

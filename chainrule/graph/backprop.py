@@ -21,10 +21,9 @@ from chainrule.functions.jacobian import Jacobian
 from chainrule.functions.losses import LossSpec
 from chainrule.functions.stable_pairs import STABLE_PAIRS, StablePair
 from chainrule.functions.tables import Array, quietly
-from chainrule.graph.arguments import check_gradients, check_request, fitting_inputs, fitting_targets
+from chainrule.graph.arguments import check_gradients, check_request, fitting_inputs, fitting_target, targets_of_outputs
 from chainrule.graph.batches import Batch, Units
 from chainrule.graph.blocks import BLOCK, Parts, in_blocks
-from chainrule.graph.maps import Local
 from chainrule.graph.network import Layer, Network, Reader, Use
 from chainrule.graph.numbers import finite_number
 from chainrule.graph.partition import LayerJacobian, rows_of
@@ -39,7 +38,7 @@ class Activity(NamedTuple):
 
     layer: Layer
     inputs: tuple[Array, ...]
-    local: Local
+    a: Array
     o: Array
     do_da: Jacobian | None = None
     shared: Any = None
@@ -48,11 +47,6 @@ class Activity(NamedTuple):
     def x(self) -> Array:
         """The first input."""
         return self.inputs[0]
-
-    @property
-    def a(self) -> Array:
-        """The pre-activations."""
-        return self.local.a
 
 
 class LossGradient(NamedTuple):
@@ -84,7 +78,7 @@ class LayerGradient(NamedTuple):
     @property
     def a(self) -> Array:
         """The pre-activations, (s, j)."""
-        return self.activity.local.a
+        return self.activity.a
 
     @property
     def o(self) -> Array:
@@ -161,29 +155,30 @@ def gradients(
     left in the result; `first_non_finite` finds it.
     """
     losses = check_request(network, loss, checkpoint)
-    xs = fitting_inputs(network, inputs)
-    activities = forward(network, xs, derive=True, checkpoint=checkpoint)
-    ts = fitting_targets(network, [activities[end].o.shape for end in network.ends], targets, losses)
-    tops = tuple(
-        loss_gradient(activities[end], t, own, checkpoint=checkpoint)
-        for end, t, own in zip(network.ends, ts, losses, strict=True)
-    )
+    xs, given = fitting_inputs(network, inputs), targets_of_outputs(network, targets)
+    activities, tops = _forward(network, xs, True, checkpoint), list[LossGradient]()
+    for end, own, t in zip(network.ends, losses, given, strict=True):
+        last = activities[end]
+        tops.append(_loss_gradient(last, fitting_target(last.o.shape, t, own), own, checkpoint))
     layers = with_uses(network, tuple(backward(network, activities, tops, checkpoint=checkpoint))[::-1])
-    samples = max(map(len, xs))
-    sample_losses = _sample_losses(tops, samples)
-    by_position = dict(enumerate(layers))
-    by_input = tuple([_pulled(readers, len(x), by_position) for readers, x in zip(network.readers, xs, strict=False)])
-    return Gradients(float(np.add.reduce(sample_losses)), sample_losses, tops, layers, by_input, network)
+    found, by_input = dict(enumerate(layers)), list[Array | None]()
+    for readers, x in zip(network.readers, xs, strict=False):
+        by_input.append(_pulled(readers, len(x), found, checkpoint))
+    sample_losses = _sample_losses(tops, [len(activities[end].o) for end in network.ends])
+    return Gradients(float(np.add.reduce(sample_losses)), sample_losses, tuple(tops), layers, tuple(by_input), network)
 
 
-def _sample_losses(tops: Sequence[LossGradient], samples: int) -> Array:
-    """The share of each sample in E, (s,): over all outputs and positions."""
-    shares = [np.add.reduce(_of_samples(top.losses, samples), axis=1) for top in tops]
-    return shares[0] if len(shares) == 1 else np.add.reduce(shares, axis=0)
+def _sample_losses(tops: Sequence[LossGradient], samples: Sequence[int]) -> Array:
+    """The share of each sample in E, (s,): over all outputs and positions.
 
-
-def _of_samples(losses: Array, samples: int) -> Array:
-    return losses if len(losses) == samples else losses.reshape(samples, -1)
+    What an output of one sample alone loses is shared by all samples.
+    """
+    if len(tops) == 1 and len(tops[0].losses) == samples[0]:
+        return np.add.reduce(tops[0].losses, axis=1)  # type: ignore[no-any-return]
+    most, total = max(samples), np.zeros(max(samples))
+    for top, own in zip(tops, samples, strict=True):
+        total += top.losses.reshape(own, -1).sum(axis=1) * (own / most)
+    return total
 
 
 @quietly
@@ -191,21 +186,26 @@ def forward(
     network: Network, inputs: Sequence[Array], *, derive: bool = False, checkpoint: Checkpoint = unlimited
 ) -> list[Activity]:
     """The activity of every layer, first to last; with `derive`, also do/da if it shares exponentials with o."""
+    return _forward(network, inputs, derive, checkpoint)
+
+
+def _forward(network: Network, inputs: Sequence[Array], derive: bool, checkpoint: Checkpoint) -> list[Activity]:
+    """The same; overflow warns, unless the caller is `quietly`."""
     values, activities = list(inputs), list[Activity]()
     for layer, sources in zip(network.layers, network.sources, strict=True):
         checkpoint()
-        xs = tuple([values[source] for source in sources])
-        activities.append(_activity(layer, xs, derive, checkpoint))
-        values.append(activities[-1].o)
+        activity = _activity(layer, tuple([values[source] for source in sources]), derive, checkpoint)
+        activities.append(activity)
+        values.append(activity.o)
     return activities
 
 
 def _activity(layer: Layer, inputs: tuple[Array, ...], derive: bool, checkpoint: Checkpoint) -> Activity:
     """The activity of a layer; with `derive`, also do/da if it shares exponentials with o."""
-    local = layer.type.at(inputs, layer.parameters, layer.options, checkpoint)
-    if derive and (found := layer.partition.outputs_and_jacobian(local.a)) is not None:
-        return Activity(layer, inputs, local, *found)
-    return Activity(layer, inputs, local, layer.partition.outputs(local.a, checkpoint=checkpoint))
+    a = layer.type.compute(layer, inputs, checkpoint)
+    if derive and (found := layer.partition.outputs_and_jacobian(a)) is not None:
+        return Activity(layer, inputs, a, *found)
+    return Activity(layer, inputs, a, layer.partition.outputs(a, checkpoint=checkpoint))
 
 
 class Place(NamedTuple):
@@ -223,56 +223,63 @@ class Place(NamedTuple):
         """The layer in the forward pass."""
         return self.activities[self.k]
 
+    def with_input(self, x: Array) -> "Place":
+        """The same place, where the layer has read another input."""
+        activities = [*self.activities]
+        activities[self.k] = self.activity._replace(inputs=(x,))
+        return self._replace(activities=activities)
+
     @property
     def above(self) -> LayerGradient | None:
         """The derivatives of the first layer that reads this one; None if there is none."""
-        readers = self.network.readers_of(self.k)
+        readers = self.network.readers_of[self.k]
         return self.found[readers[0].layer] if readers else None
 
 
 def handed_down(place: Place) -> Array:
     """dE/do: the loss's derivative if the layer is an output, plus Σ dE/da · da/dx of the layers that read it."""
-    o = place.activities[place.k].o
-    from_readers = _pulled(place.network.readers_of(place.k), len(o), place.found)
-    if place.top is None:  # a layer whose only readers take indices has no derivative
+    network, activities, k, top, found, checkpoint = place
+    o = activities[k].o
+    from_readers = _pulled(network.readers_of[k], len(o), found, checkpoint)
+    if top is None:  # a layer whose only readers take indices has no derivative
         return np.zeros_like(o) if from_readers is None else from_readers
-    dE_do = place.top.dE_do if place.top.dE_do.shape == o.shape else place.top.dE_do.reshape(o.shape)
+    dE_do = top.dE_do if top.dE_do.shape == o.shape else top.dE_do.reshape(o.shape)
     return dE_do if from_readers is None else dE_do + from_readers
 
 
-def _pulled(readers: Sequence[Reader], samples: int, found: Mapping[int, LayerGradient]) -> Array | None:
+def _pulled(
+    readers: Sequence[Reader], samples: int, found: Mapping[int, LayerGradient], checkpoint: Checkpoint
+) -> Array | None:
     """Σ dE/da · da/dx over the layers that read a value x, in its shape; None if none has a derivative by it."""
     total: Array | None = None
-    for layer, position in readers:
-        gradient = found[layer]
-        by_input = gradient.activity.local.by_input[position]
-        if by_input is None:
-            continue
-        part = by_input.pull(gradient.dE_da)
-        if len(part) != samples:  # one sample serves all
-            part = part.sum(axis=0, keepdims=True)
-        total = part if total is None else total + part
+    for k, position in readers:
+        gradient = found[k]
+        activity = gradient.activity
+        part = activity.layer.type.by_input(activity, position, gradient.dE_da, checkpoint)
+        if part is not None:
+            if len(part) != samples:  # one sample serves all
+                part = part.sum(axis=0, keepdims=True)
+            total = part if total is None else total + part
     return total
 
 
 def layer_jacobian(place: Place) -> LayerJacobian:
     """do/da at the layer's pre-activations."""
-    layer, _, local, _, do_da, _ = place.activities[place.k]
+    layer, _, a, _, do_da, _ = place.activities[place.k]
     if do_da is None:
-        return layer.partition.jacobian(local.a, checkpoint=place.checkpoint)
+        return layer.partition.jacobian(a, checkpoint=place.checkpoint)
     return LayerJacobian(layer.partition, do_da)
 
 
 def times_jacobian(place: Place, do_da: LayerJacobian, dE_do: Array) -> Array:
     """dE/da: dE/do · do/da, or the closed form for units that form a stable pair with the loss."""
-    closed = place.top.closed if place.top is not None else ()
-    if not closed:
+    if place.top is None or not place.top.closed:
         return do_da.dE_da(dE_do, checkpoint=place.checkpoint)
-    from_readers = _pulled(place.network.readers_of(place.k), len(dE_do), place.found)
+    closed = place.top.closed
+    from_readers = _pulled(place.network.readers_of[place.k], len(dE_do), place.found, place.checkpoint)
     if from_readers is None and isinstance(closed[0][0], slice):  # all units of the layer
         return closed[0][1].reshape(dE_do.shape)
-    rows = rows_of(dE_do if from_readers is None else place.top.dE_do)  # type: ignore[union-attr]
-    dE_da = do_da.dE_da(rows, checkpoint=place.checkpoint)
+    dE_da = do_da.dE_da(rows_of(dE_do if from_readers is None else place.top.dE_do), checkpoint=place.checkpoint)
     for units, numbers in closed:
         dE_da[:, units] = numbers
     if from_readers is not None:
@@ -280,9 +287,13 @@ def times_jacobian(place: Place, do_da: LayerJacobian, dE_do: Array) -> Array:
     return dE_da.reshape(dE_do.shape)
 
 
-def by_parameter(place: Place, name: str, dE_da: Array) -> Array:
-    """dE/dθ of one parameter of the layer: dE/da · da/dθ, summed over the samples."""
-    return place.activities[place.k].local.by_parameter[name].pull(dE_da)
+def by_parameters(place: Place, dE_da: Array) -> dict[str, Array]:
+    """dE/dθ of every parameter of the layer: dE/da · da/dθ, summed over the samples."""
+    activity, checkpoint = place.activities[place.k], place.checkpoint
+    layer, derivatives = activity.layer, {}
+    for name in layer.parameters:
+        derivatives[name] = layer.type.by_parameter[name](activity, dE_da, checkpoint)
+    return derivatives
 
 
 @dataclass(frozen=True)
@@ -292,15 +303,13 @@ class Rules:
     dE_do: Callable[[Place], Array] = handed_down
     do_da: Callable[[Place], LayerJacobian] = layer_jacobian
     dE_da: Callable[[Place, LayerJacobian, Array], Array] = times_jacobian
-    derivative: Callable[[Place, str, Array], Array] = by_parameter
+    derivatives: Callable[[Place, Array], dict[str, Array]] = by_parameters
 
     def at(self, place: Place) -> LayerGradient:
         """The derivatives of one layer."""
         dE_do, do_da = self.dE_do(place), self.do_da(place)
         dE_da = self.dE_da(place, do_da, dE_do)
-        activity = place.activities[place.k]
-        derivatives = {name: self.derivative(place, name, dE_da) for name in activity.local.by_parameter}
-        return LayerGradient(activity, dE_do, do_da, dE_da, derivatives)
+        return LayerGradient(place.activities[place.k], dE_do, do_da, dE_da, self.derivatives(place, dE_da))
 
 
 RIGHT = Rules()
@@ -319,13 +328,12 @@ def backward(
 
     `known` are the derivatives of the highest layers, first to last, if they are known: these layers are left out.
     """
-    count = len(activities)
-    found = dict(zip(range(count - len(known), count), known, strict=True))
-    top_of = dict(zip(network.ends, tops, strict=True))
-    for k in reversed(range(count - len(known))):
+    left = len(activities) - len(known)
+    found, top_of = dict(enumerate(known, left)), dict(zip(network.ends, tops, strict=True))
+    for k in reversed(range(left)):
         checkpoint()
-        found[k] = rules.at(Place(network, activities, k, top_of.get(k), found, checkpoint))
-        yield found[k]
+        found[k] = gradient = rules.at(Place(network, activities, k, top_of.get(k), found, checkpoint))
+        yield gradient
 
 
 def with_uses(network: Network, layers: tuple[LayerGradient, ...]) -> tuple[LayerGradient, ...]:
@@ -358,8 +366,16 @@ def loss_gradient(
 
     Raises ValueError if the targets do not fit.
     """
-    a, o = rows_of(last.a), rows_of(last.o)
-    t = loss.dense_targets(targets if targets.ndim == 1 and loss.loss.class_indices else rows_of(targets), o.shape[1])
+    return _loss_gradient(last, targets, loss, checkpoint)
+
+
+def _loss_gradient(last: Activity, targets: Array, loss: LossSpec, checkpoint: Checkpoint) -> LossGradient:
+    """The same; overflow warns, unless the caller is `quietly`."""
+    a, o = last.a, last.o
+    if o.ndim != 2:
+        a, o = rows_of(a), rows_of(o)
+        targets = targets.ravel() if loss.loss.class_indices else rows_of(targets)
+    t = loss.dense_targets(targets, o.shape[1])
     if t.shape != (len(o), o.shape[1] // loss.loss.outputs_per_target):
         raise ValueError(f"targets of the shape {t.shape} for outputs of {o.shape}")
     divisor, pairs = loss.divisor(t), stable_batches(last.layer, loss)

@@ -1,22 +1,20 @@
 """The table of layer types: one row each, with what it computes, its parameters and options, formula and reference.
 
-    a = f(inputs, parameters)        linear in each input and parameter at a point, see `maps.py`
+    a = f(inputs, parameters)        linear at a point in each of them, see `points.py`
     o = φ(a)                         with the activation of the layer, for the types that have one
 
 A new layer type is one row of `LAYER_TYPES`, with its functions in `affine.py`, `arithmetic.py` or `arrangement.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from chainrule.checkpoint import Checkpoint
 from chainrule.functions.tables import Array, Table
 from chainrule.graph import affine, arithmetic, arrangement
-from chainrule.graph.maps import LinearMap, Local
+from chainrule.graph.points import Compute, HasParameters, PullToInput, PullToParameter
 from chainrule.graph.shapes import Shape
 
-At = Callable[[Sequence[Array], Mapping[str, Array], Mapping[str, Any], Checkpoint], Local]
 ShapeOf = Callable[[Sequence[Shape], Mapping[str, Shape], Mapping[str, Any]], Shape]
 
 Kind = Literal["number", "numbers", "axis", "axes", "shape", "position", "flag", "flags", "mask"]
@@ -49,31 +47,32 @@ class Option:
 
 @dataclass(frozen=True, eq=False)
 class LayerType:
-    """One row. `at` computes a layer at given inputs, `shape` the shape of its output for a sample, or raises Misfit."""
+    """One row. `compute` returns a, `by_input` and `by_parameter` pull dE/da back to an input or a parameter.
+
+    `shape` returns the shape of the output for a sample, or raises Misfit. `check` raises Misfit for parameters that do
+    not fit each other, `check_values` for numbers of the inputs that the layer does not take.
+    """
 
     name: str
     title: str
     formula: str
     meaning: str
-    at: At
+    compute: Compute
+    by_input: PullToInput
     shape: ShapeOf
+    by_parameter: Mapping[str, PullToParameter] = field(default_factory=dict)
     parameters: tuple[LayerParameter, ...] = ()
     options: tuple[Option, ...] = ()
     least_inputs: int = 1
     most_inputs: int | None = 1  # None: any number
     has_activation: bool = False
-    check: Callable[[Mapping[str, Array]], None] = lambda parameters: None  # raises Misfit
+    check: Callable[[Mapping[str, Array]], None] = lambda parameters: None
+    check_values: Callable[[HasParameters, Sequence[Array]], None] = lambda layer, inputs: None
     aliases: tuple[str, ...] = ()
 
     def parameter(self, name: str) -> LayerParameter | None:
         """The parameter of that name; None if the type has none."""
         return next((parameter for parameter in self.parameters if parameter.name == name), None)
-
-
-def _unchanged(
-    inputs: Sequence[Array], _parameters: Mapping[str, Array], _options: Mapping[str, Any], _checkpoint: Checkpoint
-) -> Local:
-    return Local(inputs[0], (LinearMap(lambda dE_da: dE_da),))
 
 
 _AXES = Option("axes", "axes", "the axes of a sample, from 0, negative from the end", required=True)
@@ -86,7 +85,9 @@ LAYER_TYPES: Table[LayerType] = Table(
             title="Dense layer",
             formula=r"a_j = \sum_i x_i w_{ij} + b_j",
             meaning="Over the last axis of its input.",
-            at=affine.dense,
+            compute=affine.dense,
+            by_input=affine.dense_by_input,
+            by_parameter={"weights": affine.dense_by_weights, "biases": affine.dense_by_biases},
             shape=affine.dense_shape,
             check=affine.check_dense,
             parameters=(
@@ -100,7 +101,8 @@ LAYER_TYPES: Table[LayerType] = Table(
             title="Activation",
             formula=r"o = \varphi(x)",
             meaning="Vector-valued activations act along the last axis.",
-            at=_unchanged,
+            compute=arithmetic.unchanged,
+            by_input=arithmetic.unchanged_by_input,
             shape=arithmetic.same_shape,
             has_activation=True,
         ),
@@ -109,7 +111,8 @@ LAYER_TYPES: Table[LayerType] = Table(
             title="Sum of inputs",
             formula=r"a = \sum_k c_k x_k",
             meaning="Inputs of one shape, each with a coefficient, which is 1 by default.",
-            at=arithmetic.add,
+            compute=arithmetic.add,
+            by_input=arithmetic.add_by_input,
             shape=arithmetic.same_shape,
             options=(Option("coefficients", "numbers", "one for each input"),),
             least_inputs=2,
@@ -120,7 +123,8 @@ LAYER_TYPES: Table[LayerType] = Table(
             title="Product of inputs",
             formula=r"a = \prod_k x_k",
             meaning="Number by number, of inputs of one shape.",
-            at=arithmetic.multiply,
+            compute=arithmetic.multiply,
+            by_input=arithmetic.multiply_by_input,
             shape=arithmetic.same_shape,
             least_inputs=2,
             most_inputs=None,
@@ -130,7 +134,8 @@ LAYER_TYPES: Table[LayerType] = Table(
             title="Concatenation",
             formula=r"a = [x_1, x_2, \ldots]",
             meaning="Inputs one after the other along an axis.",
-            at=arrangement.concatenate,
+            compute=arrangement.concatenate,
+            by_input=arrangement.concatenate_by_input,
             shape=arrangement.concatenate_shape,
             options=(Option("axis", "axis", "an axis of a sample", default=-1),),
             least_inputs=2,
@@ -141,7 +146,8 @@ LAYER_TYPES: Table[LayerType] = Table(
             title="Matrix product",
             formula=r"a = s\,X Y",
             meaning="Two matrices for each sample, or stacks of matrices.",
-            at=affine.matmul,
+            compute=affine.matmul,
+            by_input=affine.matmul_by_input,
             shape=affine.matmul_shape,
             options=(
                 Option("transpose", "flags", "which of the two are transposed", default=(False, False), count=2),
@@ -155,7 +161,8 @@ LAYER_TYPES: Table[LayerType] = Table(
             title="Multiple",
             formula=r"a = c\,x",
             meaning="Its input times a number.",
-            at=arithmetic.scale,
+            compute=arithmetic.scale,
+            by_input=arithmetic.scale_by_input,
             shape=arithmetic.same_shape,
             options=(Option("factor", "number", "the factor c", required=True),),
         ),
@@ -164,7 +171,8 @@ LAYER_TYPES: Table[LayerType] = Table(
             title="Reshape",
             formula="a = x",
             meaning="The numbers of a sample in another shape, in row-major order.",
-            at=arrangement.reshape,
+            compute=arrangement.reshape,
+            by_input=arrangement.reshaped_by_input,
             shape=arrangement.reshape_shape,
             options=(Option("shape", "shape", "of a sample; one entry may be -1", required=True),),
         ),
@@ -173,7 +181,8 @@ LAYER_TYPES: Table[LayerType] = Table(
             title="Flatten",
             formula="a = x",
             meaning="All numbers of a sample along one axis.",
-            at=arrangement.flatten,
+            compute=arrangement.flatten,
+            by_input=arrangement.reshaped_by_input,
             shape=arrangement.flatten_shape,
         ),
         LayerType(
@@ -181,7 +190,8 @@ LAYER_TYPES: Table[LayerType] = Table(
             title="Transpose",
             formula="a = x^T",
             meaning="The axes of a sample in another order.",
-            at=arrangement.transpose,
+            compute=arrangement.transpose,
+            by_input=arrangement.transpose_by_input,
             shape=arrangement.transpose_shape,
             options=(_AXES,),
         ),
@@ -190,7 +200,8 @@ LAYER_TYPES: Table[LayerType] = Table(
             title="Slice",
             formula=r"a = x_{from \ldots to}",
             meaning="One entry along an axis, or a range of entries.",
-            at=arrangement.slice_,
+            compute=arrangement.slice_,
+            by_input=arrangement.slice_by_input,
             shape=arrangement.slice_shape,
             options=(
                 Option("axis", "axis", "an axis of a sample", required=True),
@@ -204,7 +215,8 @@ LAYER_TYPES: Table[LayerType] = Table(
             title="Mean",
             formula=r"a = \frac{1}{n} \sum x",
             meaning="Over some axes of a sample.",
-            at=arithmetic.mean,
+            compute=arithmetic.mean,
+            by_input=arithmetic.mean_by_input,
             shape=arithmetic.reduced_shape,
             options=(_AXES, _KEEP),
         ),
@@ -213,7 +225,8 @@ LAYER_TYPES: Table[LayerType] = Table(
             title="Sum",
             formula=r"a = \sum x",
             meaning="Over some axes of a sample.",
-            at=arithmetic.sum_,
+            compute=arithmetic.sum_,
+            by_input=arithmetic.sum_by_input,
             shape=arithmetic.reduced_shape,
             options=(_AXES, _KEEP),
         ),
@@ -222,7 +235,8 @@ LAYER_TYPES: Table[LayerType] = Table(
             title="Maximum",
             formula=r"a = \max x",
             meaning="Over some axes of a sample. Of equal numbers, the first has the derivative.",
-            at=arithmetic.max_,
+            compute=arithmetic.max_,
+            by_input=arithmetic.max_by_input,
             shape=arithmetic.reduced_shape,
             options=(_AXES, _KEEP),
         ),
@@ -231,7 +245,8 @@ LAYER_TYPES: Table[LayerType] = Table(
             title="Dropout",
             formula=r"a = \frac{x\,m}{1 - p}",
             meaning="With a given mask of 0 and 1: nothing here is random. Without a mask the identity.",
-            at=arithmetic.dropout,
+            compute=arithmetic.dropout,
+            by_input=arithmetic.dropout_by_input,
             shape=arithmetic.dropout_shape,
             options=(
                 Option("mask", "mask", "0 and 1, of the shape of a sample or of the batch"),
@@ -243,7 +258,10 @@ LAYER_TYPES: Table[LayerType] = Table(
             title="Embedding",
             formula=r"a_{kj} = w_{x_k j}",
             meaning="Each whole number of its input becomes a row of the weights.",
-            at=affine.embedding,
+            compute=affine.embedding,
+            by_input=affine.no_derivative,
+            by_parameter={"weights": affine.embedding_by_weights},
+            check_values=affine.check_indices,
             shape=affine.embedding_shape,
             check=affine.check_matrix,
             parameters=(LayerParameter("weights", "w", 2, "vocabulary × n"),),

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from chainrule.checkpoint import Checkpoint
 from chainrule.functions.losses import LossSpec
 from chainrule.functions.tables import Array
-from chainrule.graph.arguments import fitting_targets
+from chainrule.graph.arguments import fitting_target
 from chainrule.graph.backprop import (
     Activity,
     StableBatches,
@@ -32,7 +32,6 @@ from chainrule.graph.backprop import (
 )
 from chainrule.graph.batches import Batch
 from chainrule.graph.blocks import product
-from chainrule.graph.maps import Local
 from chainrule.graph.network import Layer, Network
 
 BLOCK_NUMBERS = 2**17  # of one array in a sweep
@@ -188,13 +187,13 @@ class Moved:
 def moved(network: Network, inputs: Array, targets: Array, loss: LossSpec, checkpoint: Checkpoint) -> Moved:
     """Prepare a network for moving its parameters: run its forward pass."""
     activities = forward(network, (inputs,), checkpoint=checkpoint)
-    (targets,) = fitting_targets(network, [activities[-1].o.shape], targets, (loss,))
+    targets = fitting_target(activities[-1].o.shape, targets, loss)
     t = loss.dense_targets(targets, activities[-1].layer.units)
     return Moved(activities, t, loss, loss.divisor(t), stable_batches(activities[-1].layer, loss), checkpoint)
 
 
 def _of_samples(activity: Activity, samples: slice) -> Activity:
-    return Activity(activity.layer, (activity.x[samples],), Local(activity.a[samples], ()), activity.o[samples])
+    return Activity(activity.layer, (activity.x[samples],), activity.a[samples], activity.o[samples])
 
 
 def _act_alone(layer: Layer, units: Indices) -> Mask:

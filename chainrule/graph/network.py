@@ -153,6 +153,7 @@ class Network:
     outputs: tuple[str, ...] = ()
     sources: tuple[tuple[int, ...], ...] = field(init=False, repr=False)  # the values that each layer reads
     readers: tuple[tuple[Reader, ...], ...] = field(init=False, repr=False)  # of each value
+    readers_of: tuple[tuple[Reader, ...], ...] = field(init=False, repr=False)  # of each layer's output
     ends: tuple[int, ...] = field(init=False, repr=False)  # the positions of the output layers
     uses: Mapping[tuple[int, str], tuple[Use, ...]] = field(init=False, repr=False)  # of shared parameters, by owner
     is_chain: bool = field(init=False, repr=False)  # of dense layers, without shared parameters
@@ -166,7 +167,9 @@ class Network:
         numbers = self._numbers()
         sources = tuple(self._sources(k, numbers) for k in range(len(self.layers)))
         object.__setattr__(self, "sources", sources)
-        object.__setattr__(self, "readers", _readers(sources, len(self.inputs) + len(self.layers)))
+        readers = _readers(sources, len(self.inputs) + len(self.layers))
+        object.__setattr__(self, "readers", readers)
+        object.__setattr__(self, "readers_of", readers[len(self.inputs) :])
         object.__setattr__(self, "ends", self._ends(numbers))
         self._share(numbers)
         object.__setattr__(self, "is_chain", self._is_chain())
@@ -236,10 +239,6 @@ class Network:
             below = self.layers[source - len(self.inputs)] if source >= len(self.inputs) else None
             if below and layer.type is below.type is _DENSE and layer.weights.shape[0] != below.units:
                 raise ValueError(f"a layer of {below.units} units under weights for {layer.weights.shape[0]}")
-
-    def readers_of(self, layer: int) -> tuple[Reader, ...]:
-        """The layers that read a layer's output."""
-        return self.readers[len(self.inputs) + layer]
 
     def owned(self, layer: int) -> Iterator[str]:
         """Yield the names of the parameters that a layer owns: those that it does not share with an earlier layer."""
