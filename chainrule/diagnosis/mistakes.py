@@ -302,14 +302,16 @@ def _one_sum(g: Array, _place: Place, dE_da: Array, _: float) -> Array:
 
 def _bias_from_weights(rules: Rules, case: Case, theta: float) -> Rules:
     def sums(_g: Array, place: Place, dE_da: Array, _theta: float) -> Array:
-        return rules.derivatives(place, dE_da)["weights"].sum(axis=0)
+        total: Array = rules.derivatives(place, dE_da)["weights"].sum(axis=0)
+        return total
 
     return wrong.on_dE_db(sums)(rules, case, theta)
 
 
 def _bias_from_dE_do(rules: Rules, case: Case, theta: float) -> Rules:
     def sums(_g: Array, place: Place, _dE_da: Array, _theta: float) -> Array:
-        return rules.dE_do(place).sum(axis=0)
+        total: Array = rules.dE_do(place).sum(axis=0)
+        return total
 
     return wrong.on_dE_db(sums)(rules, case, theta)
 

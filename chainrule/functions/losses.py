@@ -116,12 +116,15 @@ class LossSpec:
         names = [parameter.name for parameter in self.loss.parameters]
         return self.values[names.index(name)] if name in names else None
 
-    def divisor(self, t: Array) -> int:
-        """What the reduction divides the sum of the losses by, for dense targets t, (s, j)."""
+    def divisor(self, t: Array, samples: int | None = None) -> int:
+        """What the reduction divides the sum of the losses by, for dense targets t, (r, j).
+
+        The rows are the samples, unless these have several positions each.
+        """
         if self.reduction == "sum":
             return 1
         if self.reduction == "batch_mean":
-            return len(t)
+            return len(t) if samples is None else samples
         if self.loss.per == "element":
             return t.size
         return int(t.any(axis=1).sum()) if self.loss.class_indices else len(t)  # a row of 0 is an ignored sample

@@ -26,7 +26,9 @@ def check_request(
 ) -> tuple[LossSpec, ...]:
     """Return the loss of each output. Raises ValueError unless these are a network, losses and a function."""
     check_kind("network", network, Network, "Network(layers)")
-    losses = tuple(_by_output("loss", network, loss)) if isinstance(loss, dict) else (loss,) * len(network.ends)
+    losses: tuple[Any, ...] = (loss,) * len(network.ends)
+    if isinstance(loss, dict):
+        losses = tuple(_by_output("loss", network, loss))
     for own in losses:
         check_kind("loss", own, LossSpec, "loss_spec(name)")
     if not callable(checkpoint):
@@ -43,7 +45,7 @@ def _by_output(noun: str, network: Network, given: Mapping[str, Any]) -> Iterato
 
 def _by_name(noun: str, names: Sequence[str], given: Mapping[str, Any]) -> Iterator[Any]:
     if set(given) != set(names):
-        raise ValueError(f"{noun} must be given for {', '.join(names)}, not for {', '.join(map(str, given)) or 'none'}")
+        raise ValueError(f"{noun} must be given for {', '.join(names)}, not for {shown([*given])}")
     yield from (given[name] for name in names)
 
 
@@ -71,13 +73,13 @@ def fitting_inputs(network: Network, inputs: ArrayLike | Mapping[str, ArrayLike]
 
 
 def _fitting_matrix(network: Network, x: Array) -> Array:
-    """The input of a chain, (s, i)."""
+    """The input of a chain, (s, i), or with positions between samples and units."""
     wanted = network.layers[0].weights.shape[0]
-    if x.ndim != 2:
+    if x.ndim < 2:
         raise ValueError(f"inputs must be a matrix, samples × {wanted}, not an array of {x.ndim} axes")
-    if x.shape[1] != wanted:
+    if x.shape[-1] != wanted:
         raise ValueError(f"inputs have {x.shape[1]} numbers a sample, but the first layer takes {wanted}")
-    if not len(x):
+    if not x.size:
         raise ValueError("inputs must have at least one sample")
     return x
 

@@ -85,12 +85,14 @@ def scale_by_input(at: Point, _position: int, dE_da: Array, _checkpoint: Checkpo
 
 def dropout(layer: HasParameters, inputs: Sequence[Array], _checkpoint: Checkpoint) -> Array:
     """a = x · mask / (1 - rate), for a given mask of 0 and 1; without a mask the identity, as outside of training."""
-    return inputs[0] * _kept(layer)
+    a: Array = inputs[0] * _kept(layer)
+    return a
 
 
 def dropout_by_input(at: Point, _position: int, dE_da: Array, _checkpoint: Checkpoint) -> Array:
     """dE/dx = dE/da · mask / (1 - rate)."""
-    return dE_da * _kept(at.layer)
+    dE_dx: Array = dE_da * _kept(at.layer)
+    return dE_dx
 
 
 def _kept(layer: HasParameters) -> Any:

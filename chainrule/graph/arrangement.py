@@ -91,7 +91,8 @@ def slice_by_input(at: Point, _position: int, dE_da: Array, _checkpoint: Checkpo
 def _where(layer: HasParameters, x: Array) -> tuple[int | slice, ...]:
     options = layer.options
     part = int(options["index"]) if "index" in options else slice(options.get("from"), options.get("to"))
-    return (slice(None),) * (options["axis"] % (x.ndim - 1) + 1) + (part,)
+    before: int = options["axis"] % (x.ndim - 1) + 1
+    return (slice(None),) * before + (part,)
 
 
 def slice_shape(shapes: Sequence[Shape], _parameters: Shapes, options: Options) -> Shape:

@@ -32,8 +32,8 @@ from chainrule.graph.partition import LayerJacobian, rows_of
 class Activity(NamedTuple):
     """One layer in the forward pass: its inputs, what it computes of them, and its outputs o.
 
-    For a dense layer in a chain, x = da/dw is (s, i); the pre-activations a and the outputs o are (s, j). If o and do/da
-    share exponentials, `do_da` is computed together with o, and `shared` is what a stable pair reuses.
+    For a dense layer in a chain, x = da/dw is (s, i); the pre-activations a and the outputs o are (s, j). If o and
+    do/da share exponentials, `do_da` is computed together with o, and `shared` is what a stable pair reuses.
     """
 
     layer: Layer
@@ -50,7 +50,7 @@ class Activity(NamedTuple):
 
 
 class LossGradient(NamedTuple):
-    """The losses of one output and their dE/do. `closed` has dE/da of the units that form a stable pair with the loss."""
+    """The losses of one output and their dE/do. `closed` has dE/da of units that form a stable pair with the loss."""
 
     losses: Array  # (r, j), or (r, 1) where outputs have no share of their own
     dE_do: Array  # (r, j)
@@ -62,7 +62,7 @@ class UseGradient(NamedTuple):
 
     layer: int
     parameter: str
-    dE: Array  # in the owner's orientation
+    dE_dw: Array  # in the owner's orientation
 
 
 class LayerGradient(NamedTuple):
@@ -344,7 +344,7 @@ def with_uses(network: Network, layers: tuple[LayerGradient, ...]) -> tuple[Laye
     for (owner, name), uses in network.uses.items():
         terms = [UseGradient(owner, name, layers[owner].derivatives[name])]
         terms += (_use_gradient(use, layers[use.layer]) for use in uses)
-        total = np.add.reduce([term.dE for term in terms])
+        total = np.add.reduce([term.dE_dw for term in terms])
         own = found[owner]
         found[owner] = own._replace(derivatives={**own.derivatives, name: total}, uses={**own.uses, name: tuple(terms)})
     for k in range(len(found)):
@@ -354,8 +354,8 @@ def with_uses(network: Network, layers: tuple[LayerGradient, ...]) -> tuple[Laye
 
 
 def _use_gradient(use: Use, gradient: LayerGradient) -> UseGradient:
-    dE = gradient.derivatives[use.parameter]
-    return UseGradient(use.layer, use.parameter, dE.T if use.transpose else dE)
+    dE_dw = gradient.derivatives[use.parameter]
+    return UseGradient(use.layer, use.parameter, dE_dw.T if use.transpose else dE_dw)
 
 
 @quietly
@@ -378,7 +378,7 @@ def _loss_gradient(last: Activity, targets: Array, loss: LossSpec, checkpoint: C
     t = loss.dense_targets(targets, o.shape[1])
     if t.shape != (len(o), o.shape[1] // loss.loss.outputs_per_target):
         raise ValueError(f"targets of the shape {t.shape} for outputs of {o.shape}")
-    divisor, pairs = loss.divisor(t), stable_batches(last.layer, loss)
+    divisor, pairs = loss.divisor(t, len(last.o)), stable_batches(last.layer, loss)
 
     def of_samples(rows: slice) -> Parts:
         return _loss_arrays(pairs, a[rows], o[rows], t[rows], loss, divisor)

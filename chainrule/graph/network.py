@@ -37,8 +37,8 @@ class Shared:
 class Layer:
     """One layer: its type, its parameters, one activation or one for every unit, and the names of what it reads.
 
-    Without `inputs`, a layer reads the layer before it. Raises ValueError if the parameters do not fit each other or the
-    type.
+    Without `inputs`, a layer reads the layer before it. Raises ValueError if the parameters do not fit the type or each
+    other.
     """
 
     type: LayerType
@@ -245,7 +245,7 @@ class Network:
         yield from (name for name in self.layers[layer].parameters if name not in self.layers[layer].shared)
 
     def shapes(self, inputs: Sequence[Shape]) -> list[Shape]:
-        """The shape of each value for a sample, from those of the inputs. Raises Misfit, with a path from the layers."""
+        """The shape of each value for a sample, from those of the inputs. Raises Misfit, with a path into `layers`."""
         shapes = list(inputs)
         for k, (layer, sources) in enumerate(zip(self.layers, self.sources, strict=True)):
             try:

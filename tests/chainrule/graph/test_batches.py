@@ -8,7 +8,7 @@ import pytest
 from chainrule.functions.activations import ACTIVATIONS, ActivationSpec, activation_spec
 from chainrule.functions.losses import LOSSES, loss_spec
 from chainrule.functions.stable_pairs import STABLE_PAIRS
-from chainrule.functions.tables import Array, Parameter
+from chainrule.functions.tables import Array, Parameter, quietly
 from chainrule.graph.backprop import forward, gradients
 from chainrule.graph.batches import Group
 from chainrule.graph.blocks import BLOCK
@@ -58,6 +58,7 @@ def _same(found: Array, wanted: Array) -> None:
 
 @pytest.mark.parametrize("samples", [1, 5])
 @pytest.mark.parametrize("name", ACTIVATIONS)
+@quietly
 def test_groups_in_one_call_have_the_numbers_of_groups_alone(name: str, samples: int) -> None:
     """Outputs, Jacobian, dE/da and distances from kinks, with parameters that differ from group to group."""
     rng = np.random.default_rng(samples)
@@ -142,6 +143,7 @@ def test_words_are_not_made_into_arrays() -> None:
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
+@quietly
 def test_large_passes_have_the_numbers_of_small_ones(name: str) -> None:
     """A sample has the same numbers in a batch computed in blocks as in a small batch.
 

@@ -1,0 +1,287 @@
+"""Networks that are graphs, judged by PyTorch: every layer type, skips, several inputs and outputs, sharing."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from chainrule.functions.activations import activation_spec  # noqa: E402
+from chainrule.functions.losses import loss_spec  # noqa: E402
+from chainrule.graph.backprop import Gradients, descend, gradients  # noqa: E402
+from chainrule.graph.layer_types import LAYER_TYPES  # noqa: E402
+from chainrule.graph.network import Layer, Network, Shared, dense  # noqa: E402
+from chainrule.graph.shapes import Shape  # noqa: E402
+from tests.judges.torch_graph import ACTIVATIONS, TorchGraph  # noqa: E402
+
+SQUARES = loss_spec("half_squared_error")
+
+
+def _rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def _layer(kind: str, **others: Any) -> Layer:
+    return Layer(LAYER_TYPES[kind], **others)
+
+
+def _agrees(network: Network, inputs: tuple[np.ndarray, ...], targets: tuple[np.ndarray, ...]) -> Gradients:
+    """The gradients of half the squared error of all outputs, after all of them have been compared with PyTorch's."""
+    judge = TorchGraph(network, inputs)
+    one = len(network.ends) == 1
+    result = gradients(
+        network,
+        inputs[0] if len(inputs) == 1 else dict(zip(network.inputs, inputs, strict=True)),
+        targets[0] if one else dict(zip(network.outputs, targets, strict=True)),
+        SQUARES,
+    )
+    pairs = zip(judge.outputs, targets, strict=True)
+    loss = sum(0.5 * ((o - torch.tensor(t)) ** 2).sum() for o, t in pairs)
+    loss.backward()
+    assert result.loss == pytest.approx(loss.item(), rel=1e-12)
+    assert result.sample_losses.sum() == pytest.approx(loss.item(), rel=1e-12)
+    for gradient, leaves in zip(result.layers, judge.parameters, strict=True):
+        assert gradient.derivatives.keys() == leaves.keys()
+        for name, leaf in leaves.items():
+            np.testing.assert_allclose(gradient.derivatives[name], leaf.grad.numpy(), rtol=1e-9, atol=1e-11)
+    for dE_dx, leaf in zip(result.by_input, judge.inputs, strict=True):
+        if dE_dx is None:
+            assert leaf.grad is None
+        else:
+            np.testing.assert_allclose(dE_dx, leaf.grad.numpy(), rtol=1e-9, atol=1e-11)
+    return result
+
+
+MASK = np.array([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
+SINGLE: dict[str, tuple[Layer, Shape]] = {
+    "activation": (_layer("activation", activation=activation_spec("softmax")), (2, 3)),
+    "scale": (_layer("scale", options={"factor": -0.5}), (2, 3)),
+    "reshape": (_layer("reshape", options={"shape": (3, -1)}), (2, 3)),
+    "flatten": (_layer("flatten"), (2, 3)),
+    "transpose": (_layer("transpose", options={"axes": (2, 0, -2)}), (2, 3, 4)),
+    "slice of one": (_layer("slice", options={"axis": -2, "index": -1}), (2, 3)),
+    "slice of a range": (_layer("slice", options={"axis": 1, "from": 1, "to": -1}), (2, 4)),
+    "mean": (_layer("mean", options={"axes": (0, 2)}), (2, 3, 4)),
+    "mean that keeps axes": (_layer("mean", options={"axes": (-1,), "keep_axes": True}), (2, 3)),
+    "sum": (_layer("sum", options={"axes": (1,)}), (2, 3, 4)),
+    "sum that keeps axes": (_layer("sum", options={"axes": (0, 1), "keep_axes": True}), (2, 3)),
+    "max": (_layer("max", options={"axes": (0, 2)}), (2, 3, 4)),
+    "max that keeps axes": (_layer("max", options={"axes": (0,), "keep_axes": True}), (2, 3)),
+    "dropout": (_layer("dropout", options={"mask": MASK, "rate": 0.4}), (2, 3)),
+    "dropout with a mask for each sample": (
+        _layer("dropout", options={"mask": _rng(5).integers(0, 2, (4, 2, 3)).astype(float), "rate": 0.5}),
+        (2, 3),
+    ),
+    "dropout without a mask": (_layer("dropout", options={"rate": 0.4}), (2, 3)),
+    "dense over positions": (dense(_rng(1).normal(size=(3, 2)), "softplus", [0.1, -0.2]), (5, 3)),
+    "dense with softmax over positions": (dense(_rng(1).normal(size=(3, 2)), "softmax"), (2, 2, 3)),
+    "an activation for each unit": (
+        _layer("activation", activation=tuple(map(activation_spec, ("tanh", "sigmoid", "tanh")))),
+        (2, 3),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_a_layer_between_two_others_has_the_derivatives_of_pytorch(name: str) -> None:
+    """An elementwise layer before it and a flat dense layer after it, with four samples."""
+    rng, (layer, shape) = _rng(2), SINGLE[name]
+    before = _layer("activation", activation=activation_spec("tanh"))
+    x = rng.normal(size=(4, *shape))
+    size = int(np.prod(Network((before, layer)).shapes([shape])[-1], dtype=int))
+    network = Network((before, layer, _layer("flatten"), dense(rng.normal(size=(size, 2)), "sigmoid", [0.3, -0.1])))
+    _agrees(network, (x,), (rng.uniform(size=(4, 2)),))
+
+
+SEVERAL: dict[str, tuple[Layer, tuple[Shape, ...]]] = {
+    "add": (_layer("add", inputs=("x", "y", "z")), ((2, 3),) * 3),
+    "add with coefficients": (_layer("add", inputs=("x", "x"), options={"coefficients": (2.0, -0.5)}), ((3,),)),
+    "multiply": (_layer("multiply", inputs=("x", "y", "z")), ((2, 3),) * 3),
+    "a product with itself": (_layer("multiply", inputs=("x", "x")), ((2,),)),
+    "concatenate": (_layer("concatenate", inputs=("x", "y")), ((2, 3), (2, 1))),
+    "concatenate along the first axis": (
+        _layer("concatenate", inputs=("x", "y"), options={"axis": 0}),
+        ((2, 3), (4, 3)),
+    ),
+    "matmul": (_layer("matmul", inputs=("x", "y"), options={"scale": 0.5}), ((2, 3), (3, 4))),
+    "matmul, transposed": (_layer("matmul", inputs=("x", "y"), options={"transpose": (True, True)}), ((3, 2), (4, 3))),
+    "matmul of stacks": (
+        _layer("matmul", inputs=("x", "y"), options={"transpose": (False, True)}),
+        ((2, 2, 3), (2, 4, 3)),
+    ),
+}
+
+
+@pytest.mark.parametrize("samples", [(3, 3, 3), (1, 3, 3), (3, 1, 1)], ids=str)
+@pytest.mark.parametrize("name", SEVERAL)
+def test_a_layer_of_several_inputs_has_the_derivatives_of_pytorch(name: str, samples: tuple[int, ...]) -> None:
+    """Also where one input has a single sample, which serves all samples of the others."""
+    rng, (layer, shapes) = _rng(3), SEVERAL[name]
+    xs = tuple(rng.normal(size=(s, *shape)) for s, shape in zip(samples, shapes, strict=False))
+    network = Network((layer,), inputs=("x", "y", "z")[: len(xs)])
+    (outputs,) = network.shapes(shapes)[len(xs) :]
+    _agrees(network, xs, (rng.normal(size=(max(map(len, xs)), *outputs)),))
+
+
+def test_an_embedding_adds_up_over_all_places_of_a_row() -> None:
+    """Row 1 is taken three times, row 2 never, and row 0 is the padding: it has no derivative."""
+    rng = _rng(4)
+    embedding = _layer("embedding", parameters={"weights": rng.normal(size=(4, 3))}, options={"padding_index": 0})
+    network = Network((embedding, _layer("flatten"), dense(rng.normal(size=(9, 2)), "tanh")))
+    result = _agrees(network, (np.array([[1.0, 3.0, 1.0], [0.0, 1.0, 3.0]]),), (rng.normal(size=(2, 2)),))
+    assert result.by_input == (None,)
+    np.testing.assert_array_equal(result.layers[0].derivatives["weights"][[0, 2]], 0.0)
+
+
+def test_a_skip_connection_adds_up_what_both_ways_hand_down() -> None:
+    """By hand: o = x·w1, E = ½(o·w2 + o - t)², so dE/do = r·(w2 + 1) with r = 2·3·4 + 2·3 - 10 = 20."""
+    layers = (
+        dense([[3.0]], "identity", name="h"),
+        dense([[4.0]], "identity", name="f"),
+        _layer("add", inputs=("h", "f")),
+    )
+    result = gradients(Network(layers), np.array([[2.0]]), np.array([[10.0]]), SQUARES)
+    assert result.loss == 200.0
+    assert [layer.dE_do.tolist() for layer in result.layers] == [[[100.0]], [[20.0]], [[20.0]]]
+    assert result.layers[0].dE_dw.tolist() == [[200.0]]
+    assert result.layers[1].dE_dw.tolist() == [[120.0]]
+
+
+def test_shared_parameters_have_the_sum_of_their_uses() -> None:
+    """A tied autoencoder: the decoder has the encoder's weights, transposed; and a third use of what is shared."""
+    rng = _rng(6)
+    layers = (
+        dense(rng.normal(size=(4, 3)), "tanh", rng.normal(size=3), name="encoder"),
+        _layer("dense", activation=activation_spec("tanh"), name="decoder", shared=_of("encoder", True)),
+        _layer("dense", activation=activation_spec("sigmoid"), shared=_of("decoder", True)),
+    )
+    network, x, t = Network(layers), rng.normal(size=(5, 4)), rng.normal(size=(5, 3))
+    result = _agrees(network, (x,), (t,))
+    uses = result.layers[0].uses["weights"]
+    assert [(use.layer, use.parameter) for use in uses] == [(0, "weights"), (1, "weights"), (2, "weights")]
+    np.testing.assert_allclose(sum(use.dE_dw for use in uses), result.layers[0].dE_dw, rtol=1e-14)
+    assert [*result.layers[1].derivatives] == [*result.layers[2].derivatives] == []
+
+
+def _of(name: str, transpose: bool = False) -> dict[str, Shared]:
+    return {"weights": Shared(name, "weights", transpose)}
+
+
+def test_a_step_moves_a_shared_parameter_once() -> None:
+    """The owner takes the step, and the layers that share its weights have the new ones."""
+    layers = (
+        dense([[2.0]], "identity", name="h"),
+        _layer("dense", activation=activation_spec("identity"), shared=_of("h")),
+    )
+    network = Network(layers)
+    result = gradients(network, np.array([[1.0]]), np.array([[3.0]]), SQUARES)  # E = ½(w² - 3)², dE/dw = 2w(w² - 3)
+    assert result.layers[0].dE_dw.tolist() == [[4.0]]
+    after = descend(network, result.layers, 0.25)
+    assert [layer.weights.tolist() for layer in after.layers] == [[[1.0]], [[1.0]]]
+
+
+def test_an_output_that_is_read_too_has_both_derivatives() -> None:
+    """Softmax under cross-entropy keeps its closed form for the loss; what the readers hand down goes through do/da."""
+    rng = _rng(7)
+    x, t, u = rng.normal(size=(4, 3)), np.eye(3)[[0, 2, 1, 1]], rng.normal(size=(4, 2))
+    layers = (
+        dense(rng.normal(size=(3, 3)), "softmax", name="p"),
+        dense(rng.normal(size=(3, 2)), "tanh", name="q"),
+    )
+    network = Network(layers, outputs=("p", "q"))
+    losses = {"p": loss_spec("categorical_cross_entropy", "mean"), "q": loss_spec("squared_error", "mean")}
+    result = gradients(network, x, {"p": t, "q": u}, losses)
+    judge = TorchGraph(network, (x,))
+    p, q = judge.outputs
+    loss = -(torch.tensor(t) * p.log()).sum(dim=1).mean() + ((q - torch.tensor(u)) ** 2).mean()
+    loss.backward()
+    assert result.loss == pytest.approx(loss.item(), rel=1e-13)
+    for gradient, leaves in zip(result.layers, judge.parameters, strict=True):
+        np.testing.assert_allclose(gradient.dE_dw, leaves["weights"].grad.numpy(), rtol=1e-12)
+
+
+def test_a_loss_over_positions_counts_every_position() -> None:
+    """Class indices for each position of a sequence: the mean is over samples and positions, as in PyTorch."""
+    rng = _rng(8)
+    x, t = rng.normal(size=(2, 5, 3)), rng.integers(0, 4, (2, 5)).astype(float)
+    network = Network((dense(rng.normal(size=(3, 4)), "softmax"),))
+    for reduction, share in (("mean", 1 / 10), ("batch_mean", 1 / 2), ("sum", 1.0)):
+        result = gradients(network, x, t, loss_spec("sparse_categorical_cross_entropy", reduction))  # type: ignore[arg-type]
+        judge = TorchGraph(network, (x,))
+        picked = judge.outputs[0].gather(2, torch.tensor(t).long()[..., None])
+        loss = -picked.log().sum() * share
+        loss.backward()
+        assert result.loss == pytest.approx(loss.item(), rel=1e-13)
+        np.testing.assert_allclose(result.layers[0].dE_dw, judge.parameters[0]["weights"].grad.numpy(), rtol=1e-12)
+        np.testing.assert_allclose(result.sample_losses.sum(), result.loss, rtol=1e-14)
+        assert result.sample_losses.shape == (2,)
+
+
+# Graphs at random.
+
+JOINTS: list[Callable[[np.random.Generator], dict[str, Any]]] = [
+    lambda rng: {"kind": "add", "options": {"coefficients": tuple(rng.normal(size=2).tolist())}},
+    lambda rng: {"kind": "add"},
+    lambda rng: {"kind": "multiply"},
+]
+
+
+def _random_graph(rng: np.random.Generator) -> tuple[Network, tuple[np.ndarray, ...]]:
+    """Two inputs of four numbers, and layers that keep the width: dense ones, shared ones, joints of any two values."""
+    width, names, layers = 4, ["x", "y"], list[Layer]()
+    owners: list[str] = []
+    for k in range(int(rng.integers(3, 12))):
+        name, activation = f"h{k}", activation_spec(str(rng.choice(list(ACTIVATIONS))))
+        kind = rng.random()
+        source = str(rng.choice(names))
+        if kind < 0.4 or not owners:
+            weights, biases = rng.normal(0, 0.7, (width, width)), rng.normal(size=width)
+            layers.append(Layer.dense(weights, biases, activation, inputs=(source,), name=name))
+            owners.append(name)
+        elif kind < 0.6:
+            shared = _of(str(rng.choice(owners)), bool(rng.integers(2)))
+            layers.append(_layer("dense", activation=activation, inputs=(source,), name=name, shared=shared))
+            owners.append(name)
+        elif kind < 0.7:
+            layers.append(_layer("activation", activation=activation, inputs=(source,), name=name))
+        else:
+            two = tuple(map(str, rng.choice(names, 2)))
+            joint = JOINTS[int(rng.integers(len(JOINTS)))](rng)
+            layers.append(_layer(joint.pop("kind"), inputs=two, name=name, **joint))
+        names.append(name)
+    outputs = tuple(sorted({names[-1], str(rng.choice(names[2:]))}))
+    samples = int(rng.integers(1, 5))
+    inputs = tuple(rng.normal(size=(samples, width)) for _ in range(2))
+    return Network(tuple(layers), ("x", "y"), outputs), inputs
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_graphs_at_random_agree_with_pytorch(seed: int) -> None:
+    """Every derivative by every parameter and input, where a layer may have no reader, one or many."""
+    rng = _rng(1000 + seed)
+    network, inputs = _random_graph(rng)
+    used = [len(inputs[0])] * len(network.ends)
+    targets = tuple(rng.normal(size=(samples, 4)) for samples in used)
+    read = {reader for value in network.readers for reader in value}
+    assert read, "a graph has edges"
+    _agrees_where_reached(network, inputs, targets)
+
+
+def _agrees_where_reached(network: Network, inputs: tuple[np.ndarray, ...], targets: tuple[np.ndarray, ...]) -> None:
+    """As `_agrees`; PyTorch has no gradient, and ours is 0, where nothing leads to an output."""
+    judge = TorchGraph(network, inputs)
+    given = targets[0] if len(targets) == 1 else dict(zip(network.outputs, targets, strict=True))
+    result = gradients(network, dict(zip(network.inputs, inputs, strict=True)), given, SQUARES)
+    sum(0.5 * ((o - torch.tensor(t)) ** 2).sum() for o, t in zip(judge.outputs, targets, strict=True)).backward()
+    pairs = [
+        (gradient.derivatives[name], leaf.grad)
+        for gradient, leaves in zip(result.layers, judge.parameters, strict=True)
+        for name, leaf in leaves.items()
+    ]
+    pairs += [(dE_dx, leaf.grad) for dE_dx, leaf in zip(result.by_input, judge.inputs, strict=True)]
+    largest = max(float(grad.abs().max()) for _, grad in pairs if grad is not None)
+    for ours, grad in pairs:
+        theirs = 0.0 if grad is None else grad.numpy()
+        np.testing.assert_allclose(0.0 if ours is None else ours, theirs, rtol=1e-8, atol=1e-12 * largest)
