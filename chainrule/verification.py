@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.functions.losses import LossSpec
 from chainrule.functions.tables import Array, quietly
-from chainrule.graph.arguments import check_gradients, check_request
+from chainrule.graph.arguments import check_chain, check_gradients, check_request
 from chainrule.graph.backprop import LayerGradient
 from chainrule.graph.moved import Moved, Parameters, moved, parameters_of
 from chainrule.graph.network import Network
@@ -85,11 +85,12 @@ def verify(
     """Compare every derivative by a weight or bias with a difference quotient of the loss.
 
     Takes six forward passes for each parameter, from its layer on, and up to five times as many where slopes bend. A
-    parameter that sits on a kink takes eighteen. Raises ValueError if `layers` are not the gradients of this network,
-    or if the targets do not fit.
+    parameter that sits on a kink takes eighteen. Raises ValueError if the network is not a chain, if `layers` are not
+    its gradients, or if the targets do not fit.
     """
     check_request(network, loss, checkpoint)
     check_gradients(network, layers, LayerGradient)
+    check_chain(network, layers[0].da_dw)
     base, parameters = moved(network, layers[0].da_dw, targets, loss, checkpoint), parameters_of(network)
     found = _best_estimates(base, parameters)
     analytic, scale = _analytic(layers)

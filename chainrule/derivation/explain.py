@@ -22,7 +22,7 @@ from chainrule.functions.jacobian import Jacobian
 from chainrule.functions.losses import LossSpec
 from chainrule.functions.stable_pairs import STABLE_PAIRS, StablePair
 from chainrule.functions.tables import Array, Border, quietly
-from chainrule.graph.arguments import check_kind, check_place, check_request, check_sample, fitting_target
+from chainrule.graph.arguments import check_chain, check_kind, check_place, check_request, check_sample, fitting_target
 from chainrule.graph.backprop import Gradients, LayerGradient
 from chainrule.graph.network import Group, Layer, Network
 from chainrule.notices import check_result
@@ -93,11 +93,13 @@ def explain(
 ) -> Derivation:
     """Explain, step by step, the derivative by the parameter at `place`: of the whole batch, or one sample's share.
 
-    `result` is that of `gradients`. The checkpoint is called before each line, and may raise. Raises ValueError
-    if the weight, bias or sample does not exist, if the targets do not fit, or if a derivative is infinite.
+    `result` is that of `gradients`. The checkpoint is called before each line, and may raise. Raises ValueError if the
+    network is not a chain, if the weight, bias or sample does not exist, if the targets do not fit, or if a derivative
+    is infinite.
     """
     check_request(network, loss, checkpoint)
     check_result(network, result)
+    check_chain(network, result.layers[0].da_dw)
     check_kind("place", place, Place, "Place(layer, unit, unit_before)")
     check_place(network, place.layer, place.unit_before, place.unit)
     check_sample(sample, len(result.outputs))

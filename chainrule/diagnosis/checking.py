@@ -14,7 +14,14 @@ from chainrule.diagnosis.tolerance import Agreement, Given, Tolerance, agreement
 from chainrule.diagnosis.wrong_rules import Case
 from chainrule.functions.losses import LossSpec
 from chainrule.functions.tables import Array
-from chainrule.graph.arguments import check_kind, check_list, check_request, fitting_gradient, fitting_target
+from chainrule.graph.arguments import (
+    check_chain,
+    check_kind,
+    check_list,
+    check_request,
+    fitting_gradient,
+    fitting_target,
+)
 from chainrule.graph.backprop import Gradients
 from chainrule.graph.network import Network
 from chainrule.notices import check_finite, check_result
@@ -72,6 +79,7 @@ def check(
     """
     check_request(network, loss, checkpoint)
     check_result(network, result)
+    check_chain(network, result.layers[0].da_dw)
     check_finite(result)
     check_kind("tolerance", tolerance, Tolerance, "Tolerance(relative, absolute)")
     targets = fitting_target(result.outputs.shape, targets, loss)

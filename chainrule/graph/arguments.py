@@ -36,6 +36,14 @@ def check_request(
     return losses
 
 
+def check_chain(network: Network, inputs: Array) -> None:
+    """Raise ValueError unless a network is a chain of dense layers, with a matrix of inputs, (s, i)."""
+    if not network.is_chain:
+        raise ValueError("network must be a chain of dense layers without shared parameters")
+    if inputs.ndim != 2:
+        raise ValueError(f"inputs must be a matrix, samples × units, not an array of {inputs.ndim} axes")
+
+
 def _by_output(noun: str, network: Network, given: Mapping[str, Any]) -> Iterator[Any]:
     """Yield what is given for each output, by name. Raises ValueError if one is missing or unknown."""
     if not network.outputs:

@@ -202,6 +202,8 @@ def _forward(network: Network, inputs: Sequence[Array], derive: bool, checkpoint
 
 def _activity(layer: Layer, inputs: tuple[Array, ...], derive: bool, checkpoint: Checkpoint) -> Activity:
     """The activity of a layer; with `derive`, also do/da if it shares exponentials with o."""
+    if layer.type.check_values is not None:
+        layer.type.check_values(layer, inputs)
     a = layer.type.compute(layer, inputs, checkpoint)
     if derive and (found := layer.partition.outputs_and_jacobian(a)) is not None:
         return Activity(layer, inputs, a, *found)

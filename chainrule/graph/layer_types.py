@@ -67,7 +67,7 @@ class LayerType:
     most_inputs: int | None = 1  # None: any number
     has_activation: bool = False
     check: Callable[[Mapping[str, Array]], None] = lambda parameters: None
-    check_values: Callable[[HasParameters, Sequence[Array]], None] = lambda layer, inputs: None
+    check_values: Callable[[HasParameters, Sequence[Array]], None] | None = None
     aliases: tuple[str, ...] = ()
 
     def parameter(self, name: str) -> LayerParameter | None:

@@ -1,5 +1,6 @@
 """Networks that are graphs, judged by PyTorch: every layer type, skips, several inputs and outputs, sharing."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,12 +9,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from chainrule.derivation.explain import Place, explain  # noqa: E402
+from chainrule.diagnosis.checking import check  # noqa: E402
+from chainrule.diagnosis.tolerance import Given, Tolerance  # noqa: E402
 from chainrule.functions.activations import activation_spec  # noqa: E402
 from chainrule.functions.losses import loss_spec  # noqa: E402
 from chainrule.graph.backprop import Gradients, descend, gradients  # noqa: E402
 from chainrule.graph.layer_types import LAYER_TYPES  # noqa: E402
 from chainrule.graph.network import Layer, Network, Shared, dense  # noqa: E402
 from chainrule.graph.shapes import Shape  # noqa: E402
+from chainrule.verification import verify  # noqa: E402
 from tests.judges.torch_graph import ACTIVATIONS, TorchGraph  # noqa: E402
 
 SQUARES = loss_spec("half_squared_error")
@@ -217,6 +222,153 @@ def test_a_loss_over_positions_counts_every_position() -> None:
         np.testing.assert_allclose(result.layers[0].dE_dw, judge.parameters[0]["weights"].grad.numpy(), rtol=1e-12)
         np.testing.assert_allclose(result.sample_losses.sum(), result.loss, rtol=1e-14)
         assert result.sample_losses.shape == (2,)
+
+
+def test_what_is_made_for_chains_refuses_other_graphs() -> None:
+    """Verification, explanations and checks say so, as do arrays of more than two axes in a chain."""
+    layer = dense([[1.0]], "tanh", name="h")
+    graph, chain = Network((layer, _layer("add", inputs=("h", "h")))), Network((layer,))
+    x, place = np.ones((2, 1)), Place(0, 0, 0)
+    for network, inputs, words in ((graph, x, "network must be a chain"), (chain, x[None], "inputs must be a matrix")):
+        targets = np.zeros(inputs.shape)
+        result = gradients(network, inputs, targets, SQUARES)
+        given = [Given(layer.derivatives.get("weights"), None) for layer in result.layers]
+        with pytest.raises(ValueError, match=words):
+            verify(network, result.layers, targets, SQUARES)
+        with pytest.raises(ValueError, match=words):
+            explain(network, result, targets, SQUARES, place)
+        with pytest.raises(ValueError, match=words):
+            check(network, result, targets, SQUARES, given, Tolerance())
+
+
+WRONG_NETWORKS: dict[str, tuple[Callable[[], Network], str]] = {
+    "an unknown name": (
+        lambda: Network((dense([[1.0]], "tanh", inputs=("y",)),)),
+        "layer 0 reads 'y', which is no input and no layer before it",
+    ),
+    "a layer that comes later": (
+        lambda: Network((dense([[1.0]], "tanh", name="a", inputs=("b",)), dense([[1.0]], "tanh", name="b"))),
+        "layer 0 reads 'b', which is no input and no layer before it",
+    ),
+    "a name twice": (
+        lambda: Network((dense([[1.0]], "tanh", name="x"),)),
+        "the name 'x' is given twice",
+    ),
+    "an output that is no layer": (
+        lambda: Network((dense([[1.0]], "tanh", name="h"),), outputs=("x",)),
+        "there is no layer 'x', which is named as an output",
+    ),
+    "several inputs and none named": (
+        lambda: Network((dense([[1.0]], "tanh"),), inputs=("x", "y")),
+        "must name those that it reads",
+    ),
+    "a parameter shared with nothing": (
+        lambda: Network((dense([[1.0]], "tanh"), _layer("dense", shared=_of("h")))),
+        "which is no parameter before it",
+    ),
+    "a shared parameter of another shape": (
+        lambda: Network((dense([[1.0, 2.0]], "tanh", name="h"), _layer("dense", shared=_of("h")))),
+        "a layer of 2 units under weights for 1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "words"), WRONG_NETWORKS.values(), ids=WRONG_NETWORKS)
+def test_a_graph_that_does_not_fit_together_is_refused(make: Callable[[], Network], words: str) -> None:
+    """With a sentence that names what is wrong."""
+    with pytest.raises(ValueError, match=re.escape(words)):
+        make()
+
+
+WRONG_SHAPES: dict[str, tuple[Layer, tuple[Shape, ...], str]] = {
+    "too few rows": (
+        dense([[1.0]], "tanh", inputs=("y",)),
+        ((1,), (2,)),
+        "weights of layer 0 has 1 rows, but its input has 2 numbers",
+    ),
+    "two shapes added": (
+        _layer("add", inputs=("x", "y")),
+        ((2, 3), (3, 2)),
+        "inputs/1 of layer 0 has the shape 3 × 2, but the first input has 2 × 3",
+    ),
+    "one input added": (_layer("add", inputs=("x",)), ((2,),), "reads at least 2"),
+    "three inputs multiplied as matrices": (
+        _layer("matmul", inputs=("x", "y", "x")),
+        ((2, 2), (2, 2)),
+        "names 3, but a layer of the type matmul reads 2",
+    ),
+    "coefficients": (
+        _layer("add", inputs=("x", "y"), options={"coefficients": (1.0,)}),
+        ((2,), (2,)),
+        "has 1 numbers, but the layer has 2 inputs",
+    ),
+    "lists multiplied as matrices": (_layer("matmul", inputs=("x", "y")), ((2,), (2,)), "multiplies matrices"),
+    "matrices that do not fit": (
+        _layer("matmul", inputs=("x", "y")),
+        ((2, 3), (2, 3)),
+        "inputs/1 of layer 0 has 2 rows, but the first matrix has 3 columns",
+    ),
+    "stacks of two lengths": (_layer("matmul", inputs=("x", "y")), ((5, 2, 2), (4, 2, 2)), "leading axes"),
+    "an axis that does not exist": (
+        _layer("mean", options={"axes": (0, 2)}),
+        ((2, 3),),
+        "axes/1 of layer 0 is 2, but a sample has the shape 2 × 3: its axes are numbered from 0 to 1",
+    ),
+    "an axis twice": (_layer("sum", options={"axes": (0, -2)}), ((2, 3),), "names the same axis"),
+    "no axis": (_layer("max", options={"axes": ()}), ((2, 3),), "must not be empty"),
+    "another number of numbers": (
+        _layer("reshape", options={"shape": (4, -1)}),
+        ((2, 3),),
+        "shape of layer 0 is 4 × -1, but a sample has 6 numbers (2 × 3)",
+    ),
+    "two unknown lengths": (_layer("reshape", options={"shape": (-1, -1)}), ((2, 3),), "at most one -1"),
+    "seven axes": (_layer("reshape", options={"shape": (1,) * 6}), ((1,),), "at most 6 are allowed"),
+    "an axis left out": (_layer("transpose", options={"axes": (0,)}), ((2, 3),), "names 1 axes, but a sample has 2"),
+    "an index beyond the axis": (
+        _layer("slice", options={"axis": 0, "index": 2}),
+        ((2, 3),),
+        "index of layer 0 is 2, but axis 0 has the entries 0 to 1",
+    ),
+    "an index beside a range": (
+        _layer("slice", options={"axis": 0, "index": 0, "to": 1}),
+        ((2, 3),),
+        "must not stand beside from and to",
+    ),
+    "an empty range": (_layer("slice", options={"axis": 0, "from": 2}), ((2, 3),), "takes nothing"),
+    "other lengths beside the axis": (
+        _layer("concatenate", inputs=("x", "y")),
+        ((2, 3), (1, 3)),
+        "they may differ along axis 1 only",
+    ),
+    "a mask of another shape": (
+        _layer("dropout", options={"mask": np.ones(3)}),
+        ((2,),),
+        "mask of layer 0 has the shape 3, but a sample has 2",
+    ),
+    "activations for other units": (
+        _layer("activation", activation=(activation_spec("tanh"), activation_spec("relu"))),
+        ((3,),),
+        "has 2 activations, but the layer has 3 units",
+    ),
+}
+
+
+@pytest.mark.parametrize(("layer", "shapes", "words"), WRONG_SHAPES.values(), ids=WRONG_SHAPES)
+def test_shapes_that_do_not_fit_are_refused(layer: Layer, shapes: tuple[Shape, ...], words: str) -> None:
+    """Before anything is computed, with the place, what is there and what fits."""
+    names = ("x", "y")[: len(shapes)]
+    network = Network((layer,), inputs=names)
+    inputs = {name: np.ones((2, *shape)) for name, shape in zip(names, shapes, strict=True)}
+    with pytest.raises(ValueError, match=re.escape(words)):
+        gradients(network, inputs, np.zeros((2, 1)), SQUARES)
+
+
+@pytest.mark.parametrize("index", [-1.0, 0.5, 3.0])
+def test_an_index_that_is_no_row_is_refused(index: float) -> None:
+    """An embedding of three rows takes 0, 1 and 2."""
+    network = Network((_layer("embedding", parameters={"weights": np.ones((3, 2))}),))
+    with pytest.raises(ValueError, match="rows are whole numbers from 0 to 2"):
+        gradients(network, np.array([[0.0, index]]), np.zeros((1, 2, 2)), SQUARES)
 
 
 # Graphs at random.
