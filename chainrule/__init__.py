@@ -1,4 +1,4 @@
-"""Gradients of feed-forward networks, broken into their three chain-rule factors.
+"""Gradients of neural networks, broken into their three chain-rule factors.
 
     dE/dw_ij = dE/do_j · do_j/da_j · da_j/dw_ij
 
@@ -9,17 +9,20 @@ is the only dependency.
 from chainrule.functions.activations import ACTIVATIONS, activation_spec
 from chainrule.functions.losses import LOSSES, loss_spec
 from chainrule.graph.backprop import Gradients, LayerGradient, descend, gradients
-from chainrule.graph.network import Layer, Network, dense
+from chainrule.graph.layer_types import LAYER_TYPES
+from chainrule.graph.network import Layer, Network, Shared, dense
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ACTIVATIONS",
+    "LAYER_TYPES",
     "LOSSES",
     "Gradients",
     "Layer",
     "LayerGradient",
     "Network",
+    "Shared",
     "activation_spec",
     "dense",
     "descend",
