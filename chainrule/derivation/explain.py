@@ -22,7 +22,7 @@ from chainrule.functions.jacobian import Jacobian
 from chainrule.functions.losses import LossSpec
 from chainrule.functions.stable_pairs import STABLE_PAIRS, StablePair
 from chainrule.functions.tables import Array, Border, quietly
-from chainrule.graph.arguments import check_chain, check_kind, check_place, check_request, check_sample, fitting_target
+from chainrule.graph.arguments import check_kind, check_place, check_request, check_sample, fitting_target
 from chainrule.graph.backprop import Gradients, LayerGradient
 from chainrule.graph.network import Group, Layer, Network
 from chainrule.notices import check_result
@@ -99,7 +99,6 @@ def explain(
     """
     check_request(network, loss, checkpoint)
     check_result(network, result)
-    check_chain(network, result.layers[0].da_dw)
     check_kind("place", place, Place, "Place(layer, unit, unit_before)")
     check_place(network, place.layer, place.unit_before, place.unit)
     check_sample(sample, len(result.outputs))
