@@ -10,7 +10,7 @@ from chainrule.checkpoint import unlimited
 from chainrule.functions.activations import ActivationSpec, Kink
 from chainrule.functions.losses import LossSpec
 from chainrule.functions.tables import Array, Border, quietly
-from chainrule.graph.arguments import check_gradients, check_kind, check_same_network
+from chainrule.graph.arguments import check_chain, check_gradients, check_kind, check_same_network
 from chainrule.graph.backprop import Gradients, LayerGradient
 from chainrule.graph.blocks import BLOCK, in_blocks
 from chainrule.graph.network import Layer, Network
@@ -51,10 +51,11 @@ def _total(result: Gradients) -> float:
 
 
 def check_result(network: Network, result: Gradients) -> None:
-    """Raise ValueError unless `result` is what `gradients` returns for this network, with finite derivatives."""
+    """Raise ValueError unless `result` is what `gradients` returns for this chain, with finite derivatives."""
     check_kind("result", result, Gradients, "gradients")
     check_gradients(network, result.layers, LayerGradient)
     check_same_network(network, (gradient.activity.layer for gradient in result.layers))
+    check_chain(network, result.layers[0].da_dw)
 
 
 def check_finite(result: Gradients) -> None:

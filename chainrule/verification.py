@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.functions.losses import LossSpec
 from chainrule.functions.tables import Array, quietly
-from chainrule.graph.arguments import check_chain, check_gradients, check_request
+from chainrule.graph.arguments import check_gradients, check_request
 from chainrule.graph.backprop import LayerGradient
 from chainrule.graph.moved import Moved, Parameters, moved, parameters_of
 from chainrule.graph.network import Network
@@ -90,7 +90,6 @@ def verify(
     """
     check_request(network, loss, checkpoint)
     check_gradients(network, layers, LayerGradient)
-    check_chain(network, layers[0].da_dw)
     base, parameters = moved(network, layers[0].da_dw, targets, loss, checkpoint), parameters_of(network)
     found = _best_estimates(base, parameters)
     analytic, scale = _analytic(layers)

@@ -15,7 +15,6 @@ from chainrule.diagnosis.wrong_rules import Case
 from chainrule.functions.losses import LossSpec
 from chainrule.functions.tables import Array
 from chainrule.graph.arguments import (
-    check_chain,
     check_kind,
     check_list,
     check_request,
@@ -79,7 +78,6 @@ def check(
     """
     check_request(network, loss, checkpoint)
     check_result(network, result)
-    check_chain(network, result.layers[0].da_dw)
     check_finite(result)
     check_kind("tolerance", tolerance, Tolerance, "Tolerance(relative, absolute)")
     targets = fitting_target(result.outputs.shape, targets, loss)

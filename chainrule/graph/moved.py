@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from chainrule.checkpoint import Checkpoint
 from chainrule.functions.losses import LossSpec
 from chainrule.functions.tables import Array
-from chainrule.graph.arguments import fitting_target
+from chainrule.graph.arguments import check_chain, fitting_target
 from chainrule.graph.backprop import (
     Activity,
     StableBatches,
@@ -186,6 +186,7 @@ class Moved:
 
 def moved(network: Network, inputs: Array, targets: Array, loss: LossSpec, checkpoint: Checkpoint) -> Moved:
     """Prepare a network for moving its parameters: run its forward pass."""
+    check_chain(network, inputs)
     activities = forward(network, (inputs,), checkpoint=checkpoint)
     targets = fitting_target(activities[-1].o.shape, targets, loss)
     t = loss.dense_targets(targets, activities[-1].layer.units)
