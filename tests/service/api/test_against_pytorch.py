@@ -200,7 +200,7 @@ def groups_of(units: Sequence[Unit]) -> list[Group]:
 def draw_layer(rng: Random, n_in: int, units: Sequence[Unit]) -> Layer:
     weights = rng.uniform(-1.4, 1.4, (n_in, len(units))) / n_in**0.5
     biases = rng.uniform(-0.8, 0.8, len(units)) if chance(rng, 0.6) else None
-    return Layer.dense(groups_of(units), weights, biases)
+    return Layer(groups_of(units), weights, biases)
 
 
 def draw_targets(rng: Random, loss: Loss, shape: tuple[int, int]) -> Array:
