@@ -173,12 +173,12 @@ def test_the_front_can_check_the_key(guarded: FlaskClient) -> None:
 
 def test_the_name_of_the_key_is_reported_but_never_the_key(guarded: FlaskClient) -> None:
     """The observers, such as the log, get the name."""
-    told: list[Any] = []
-    guarded.application.extensions[OBSERVERS].append(told.append)
+    reported: list[Any] = []
+    guarded.application.extensions[OBSERVERS].append(reported.append)
     for key in (ALICE, BOB, "unknown"):
         guarded.get("/v1", headers={"X-API-Key": key})
-    assert [exchange.key for exchange in told] == ["alice", "bob", None]
-    assert ALICE not in repr(told)
+    assert [exchange.key for exchange in reported] == ["alice", "bob", None]
+    assert ALICE not in repr(reported)
 
 
 def test_every_known_key_is_compared_whichever_it_is(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -209,9 +209,14 @@ def test_a_disconnected_client_is_logged_without_calling_the_application() -> No
         await front(_scope(asyncio.Event()), receive, lambda _: pytest.fail("something was sent"))
 
     asyncio.run(go())
-    (told,) = exchanges
-    assert (told.method, told.route, told.status, told.problem) == ("POST", "/v1/gradients", 499, "client-gone")
-    assert (told.request_id, told.request_bytes, told.response_bytes, told.key) == ("mine", 0, 0, None)
+    (reported,) = exchanges
+    assert (reported.method, reported.route, reported.status, reported.problem) == (
+        "POST",
+        "/v1/gradients",
+        499,
+        "client-gone",
+    )
+    assert (reported.request_id, reported.request_bytes, reported.response_bytes, reported.key) == ("mine", 0, 0, None)
 
 
 def test_a_waiting_refusal_keeps_no_body_in_memory() -> None:
@@ -303,6 +308,6 @@ async def _begun(listening: asyncio.Server, head: bytes) -> bytes:
     """The answer to a client that sends only a head."""
     reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
     writer.write(head)
-    told = await reader.readuntil(b"\r\n\r\n")
+    reported = await reader.readuntil(b"\r\n\r\n")
     writer.transport.abort()
-    return told
+    return reported
