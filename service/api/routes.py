@@ -39,7 +39,8 @@ from service.document import Document
 from service.encoding.codec import Outline, decode, encode
 from service.pages import explorer
 from service.problems import NON_FINITE_RESULT, NOT_FOUND, Refusal
-from service.resources.admission import admit, reserve
+from service.resources.admission import Postponed, admit, reserve
+from service.resources.handover import LOADED
 from service.resources.stages import Current
 
 GRADIENT_REQUEST = GradientRequestSchema()
@@ -215,7 +216,22 @@ def _limits() -> Any:
 
 
 def _read(current: Current, schema: StrictSchema, cost_of: Callable[[Any, Posted], Cost]) -> tuple[Any, Cost]:
-    """Read the body into core values, predict its cost, and wait for admission. Raises Refusal if over a limit.
+    """The core values of the body and their cost, once the request is admitted. Raises Refusal if over a limit.
+
+    A request that the event loop has postponed is not read again.
+    """
+    environ = current.request.environ
+    asked, cost = environ.pop(LOADED, None) or _load(current, schema, cost_of)
+    try:
+        admit(cost.seconds, cost.memory)
+    except Postponed:
+        environ[LOADED] = asked, cost
+        raise
+    return asked, cost
+
+
+def _load(current: Current, schema: StrictSchema, cost_of: Callable[[Any, Posted], Cost]) -> tuple[Any, Cost]:
+    """Read the body into core values, and predict their cost. Raises Refusal if over a limit.
 
     The parsed document ends with this function: numbers in lists are Python objects, which take much memory.
     """
@@ -229,9 +245,7 @@ def _read(current: Current, schema: StrictSchema, cost_of: Callable[[Any, Posted
         document = decode(body, ARRAYS, outline)
     with current.stage("validate"):
         asked = schema.load(document)
-        cost = enforce(limits, cost_of(asked, posted(document, len(body))))
-    admit(cost.seconds, cost.memory)
-    return asked, cost
+        return asked, enforce(limits, cost_of(asked, posted(document, len(body))))
 
 
 def _account(current: Current, asked: GradientRequest, cost: Cost) -> None:

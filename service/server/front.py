@@ -35,6 +35,7 @@ from service.server.transfers import Transfer
 _AT_ONCE = OnLoop()
 _ON_LOOP: Mapping[str, int] = {"/v1/gradients": 16 * 1024}  # largest body in bytes that the loop computes; others: 0
 _SMALL_ANSWER = 64 * 1024  # bytes of memory that must be free before a small request is computed
+_SMALL_LOADED = 256 * 1024  # bytes of the values of a small body, at most: 400 layers of one unit
 _PIECE = 256 * 1024  # bytes of an answer written at a time: the transport copies what it cannot send at once
 _LATE = 0.25  # seconds after the deadline in which work can still end by itself; then its client gets a timeout
 
@@ -118,16 +119,21 @@ class Front:
             self._slots.check()
         with Timed(environ[STAGES], "receive"):
             content = await self._receive(body, transfer)
+        given = environ | {"wsgi.input": io.BytesIO(content), ADMISSION: _AT_ONCE}
         work = Work.SMALL  # as far as is known
         if len(content) <= most:
+            transfer.make_room(_SMALL_ANSWER)
             try:
-                return self._compute_at_once(environ, content, transfer)
-            except Postponed as postponed:
+                return self._run(given)
+            except Postponed as postponed:  # the thread takes over what was loaded into `given`
                 work = postponed.work
+                free_frames(postponed)
+            environ[STAGES] = given[STAGES]
+            transfer.make_room(_SMALL_LOADED)
         with Timed(environ[STAGES], "queue"):
             if not await self._slots.take(work, connection.gone):
                 raise ClientGone
-        return await self._compute(environ, content, work, transfer, connection)
+        return await self._compute(given, work, transfer, connection)
 
     async def _receive(self, body: RequestBody, transfer: Transfer) -> bytes:
         seconds = self._settings.read_seconds
@@ -139,18 +145,11 @@ class Front:
             detail = f"the body took over {seconds:g} s to arrive (CHAINRULE_READ_SECONDS), or was the slowest of many"
             raise Refusal(REQUEST_TIMEOUT, detail, headers={"Connection": "close"}) from error
 
-    def _compute_at_once(self, environ: Environ, content: bytes, transfer: Transfer) -> Answer:
-        """The answer to a small request. Raises Postponed if it is not small, Refusal if there is no memory."""
-        transfer.make_room(_SMALL_ANSWER)
-        return self._run(environ | {"wsgi.input": io.BytesIO(content), ADMISSION: _AT_ONCE})
-
-    async def _compute(
-        self, environ: Environ, content: bytes, work: Work, transfer: Transfer, connection: Connection
-    ) -> Answer:
+    async def _compute(self, environ: Environ, work: Work, transfer: Transfer, connection: Connection) -> Answer:
         """Compute in a pool thread. The slot is freed when the thread ends, even if the client has got a timeout."""
         deadline, reported = Deadline(self._settings.work_seconds), threading.Lock()
         place = InThread(self._slots, work, self._budget, transfer.holding, deadline)
-        given = environ | {"wsgi.input": io.BytesIO(content), REPORTED: reported, ADMISSION: place, DEADLINE: deadline}
+        given = environ | {REPORTED: reported, ADMISSION: place, DEADLINE: deadline}
         loop = asyncio.get_running_loop()
         running = loop.run_in_executor(self._pool, self._run_in, place, given)
         gone = loop.create_task(connection.gone.wait())

@@ -7,6 +7,7 @@ from tests.faults.suites import (
     CONNECTIONS,
     EXPLANATIONS,
     EXPLORER,
+    FRONT,
     HEADS,
     LIMITS,
     MEMORY,
@@ -22,6 +23,27 @@ from tests.faults.suites import (
 )
 
 FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "a postponed request is read again",
+        "service/api/routes.py",
+        "        environ[LOADED] = asked, cost\n",
+        "",
+        FRONT,
+    ),
+    Fault(
+        "a postponed request loses the times of its stages",
+        "service/server/front.py",
+        "            environ[STAGES] = given[STAGES]\n",
+        "",
+        FRONT,
+    ),
+    Fault(
+        "the values of a waiting request are not counted",
+        "service/server/front.py",
+        "            transfer.make_room(_SMALL_LOADED)\n",
+        "",
+        FRONT,
+    ),
     Fault(
         "the depth of a short body is one too few",
         "service/encoding/outline.py",

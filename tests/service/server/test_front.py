@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from flask import Response
 
+from schemas.fields.strict import StrictSchema
+from service.api import routes
 from service.app import create_app
 from service.configuration.settings import read_settings
 from service.middleware.context import OBSERVERS, Exchange
@@ -23,6 +25,7 @@ from service.server.connections import Connections
 from service.server.environ import Environ
 from service.server.front import CONNECTION, Answer, Front
 from service.server.request_body import Pieces
+from service.server.transfers import Transfer
 
 LAYER = {"weights": [[0.5] * 2] * 2, "activation": "tanh"}
 SMALL = {"network": {"layers": [LAYER]}, "inputs": [1.0, 2.0], "targets": [0.0, 0.0]}
@@ -114,6 +117,51 @@ def test_only_the_work_of_a_moment_is_done_on_the_loop(kind: str) -> None:
     assert [exchange.status for exchange in asked.exchanges] == [status]
     assert (asked.threads == [threading.main_thread()]) == (kind in ON_LOOP)
     assert asked.left == (0, 0, 0)
+
+
+def test_a_postponed_request_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread takes over what the loop has read: the values, and the times of the stages."""
+    calls: list[str] = []
+
+    def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            calls.append(name)
+            return function(*arguments)
+
+        return call
+
+    monkeypatch.setattr(routes, "read_body", counted("read", routes.read_body))
+    monkeypatch.setattr(routes, "decode", counted("decode", routes.decode))
+    monkeypatch.setattr(StrictSchema, "load", counted("load", StrictSchema.load))
+    asked = Asked("/v1/gradients", json.dumps(SMALL | {"network": {"layers": [LAYER] * 9}, "verify": True}).encode())
+    assert (asked.status, calls) == (200, ["read", "decode", "load"])
+    (exchange,) = asked.exchanges
+    assert list(exchange.stages) == ["receive", "decode", "validate", "queue", "compute", "encode"]
+    assert asked.threads != [threading.main_thread()]
+
+
+def test_a_postponed_request_that_ends_late_keeps_its_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line of its 503 says how long it took to read."""
+    monkeypatch.setenv("CHAINRULE_WORK_SECONDS", "0.1")
+    (exchange,) = Late("/v1/gradients", json.dumps(WIDE | {"verify": True}).encode()).exchanges
+    assert (exchange.status, list(exchange.stages)) == (503, ["receive", "decode", "validate", "queue"])
+
+
+def test_the_values_of_a_postponed_request_are_counted_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixteen kilobytes with a layer in every forty bytes have 300 kB of values."""
+    rooms: list[int] = []
+    make_room = Transfer.make_room
+
+    def counted(transfer: Transfer, size: int) -> None:
+        rooms.append(size)
+        make_room(transfer, size)
+
+    monkeypatch.setattr(Transfer, "make_room", counted)
+    layers = [{"weights": [[1]], "activation": "relu"}] * 340
+    body = json.dumps({"network": {"layers": layers}, "inputs": [1], "targets": [0], "breakdown": "none"}).encode()
+    asked = Asked("/v1/gradients", body)
+    assert asked.threads != [threading.main_thread()]
+    assert len(body) + sum(rooms) > 300_000
 
 
 @pytest.mark.parametrize("request_body", [SMALL, WIDE | {"verify": True}], ids=["on the loop", "in a thread"])
