@@ -7,8 +7,8 @@ counted once: either with its late answer, or with the refusal sent in its place
 """
 
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -85,7 +85,7 @@ def tell_of_gone(app: Flask, environ: Mapping[str, Any], route: str) -> None:
 
 def _id_of(environ: Mapping[str, Any]) -> str:
     given = environ.get("HTTP_X_REQUEST_ID", "")
-    return given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 def _begin() -> None:

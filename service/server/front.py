@@ -48,6 +48,8 @@ class Connection(Protocol):
     cut_short: bool  # the client has closed its sending side within the body
     gone: asyncio.Event  # set when the connection is lost
 
+    def stop_receiving(self) -> None: ...
+
     def abort(self) -> None: ...
 
 
@@ -118,7 +120,7 @@ class Front:
         if body.announced is None or body.announced > most:
             self._slots.check()
         with Timed(environ[STAGES], "receive"):
-            content = await self._receive(body, transfer)
+            content = await self._receive(body, transfer, connection)
         given = environ | {"wsgi.input": io.BytesIO(content), ADMISSION: _AT_ONCE}
         work = Work.SMALL  # as far as is known
         if len(content) <= most:
@@ -135,15 +137,17 @@ class Front:
                 raise ClientGone
         return await self._compute(given, work, transfer, connection)
 
-    async def _receive(self, body: RequestBody, transfer: Transfer) -> bytes:
+    async def _receive(self, body: RequestBody, transfer: Transfer, connection: Connection) -> bytes:
         seconds = self._settings.read_seconds
+        transfer.begin(seconds, connection.stop_receiving)
         try:
-            async with transfer.clients_part(seconds):
-                return await body.read(transfer)
+            return await body.read(transfer)
         except TimeoutError as error:
             body.ended = True  # do not wait for the rest
             detail = f"the body took over {seconds:g} s to arrive (CHAINRULE_READ_SECONDS), or was the slowest of many"
             raise Refusal(REQUEST_TIMEOUT, detail, headers={"Connection": "close"}) from error
+        finally:
+            transfer.end()
 
     async def _compute(self, environ: Environ, work: Work, transfer: Transfer, connection: Connection) -> Answer:
         """Compute in a pool thread. The slot is freed when the thread ends, even if the client has got a timeout."""
@@ -196,15 +200,14 @@ class Front:
         size = len(answer.body)
         transfer.hold_answer(size + min(size, _PIECE))
         view = memoryview(answer.body)
+        transfer.begin(self._settings.write_seconds, connection.abort)
         try:
-            async with transfer.clients_part(self._settings.write_seconds):
-                for at in range(0, max(size, 1), _PIECE):
-                    more = at + _PIECE < size
-                    await send({"type": "http.response.body", "body": view[at : at + _PIECE], "more_body": more})
-                    transfer.moved = at
-        except TimeoutError:
-            connection.abort()
+            for at in range(0, max(size, 1), _PIECE):
+                more = at + _PIECE < size
+                await send({"type": "http.response.body", "body": view[at : at + _PIECE], "more_body": more})
+                transfer.moved = at
         finally:
+            transfer.end()
             transfer.holding.release()
 
 

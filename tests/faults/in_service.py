@@ -131,8 +131,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a client's request id is not taken",
         "service/middleware/context.py",
-        "given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex",
-        "uuid.uuid4().hex",
+        "given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)",
+        "secrets.token_hex(16)",
         BAD_INPUT,
     ),
     Fault(
@@ -146,7 +146,7 @@ FAULTS: tuple[Fault, ...] = (
         "the request id is not echoed in the header",
         "service/middleware/context.py",
         'response.headers.add("X-Request-ID", known.request_id)',
-        'response.headers.add("X-Request-ID", uuid.uuid4().hex)',
+        'response.headers.add("X-Request-ID", secrets.token_hex(16))',
         BAD_INPUT,
     ),
     Fault(
@@ -612,11 +612,25 @@ FAULTS: tuple[Fault, ...] = (
         ("tests/service/server/test_connection.py::test_nothing_is_kept_of_a_client_that_has_gone",),
     ),
     Fault(
-        "a cycle stays until the garbage collector comes",
+        "a client has any time to send or to read",
+        "service/resources/memory_budget.py",
+        "if client.until <= now]",
+        "if client.until <= 0]",
+        ("tests/service/server/test_transfers.py",),
+    ),
+    Fault(
+        "the front waits on for a body that is late",
         "service/server/cycle.py",
-        "        del self._start ",
-        "        # del self._start ",
-        ("tests/service/server/test_connection.py::test_nothing_is_kept_of_a_client_that_has_gone",),
+        "or gone.is_set() or self._late)",
+        "or gone.is_set())",
+        ("tests/service/server/test_serve.py::test_a_body_that_takes_too_long_is_told_so",),
+    ),
+    Fault(
+        "what has ended is still timed",
+        "service/server/transfers.py",
+        '        """End sending or reading."""\n        self._budget.transfers.discard(self)\n',
+        '        """End sending or reading."""\n',
+        ("tests/service/server/test_transfers.py",),
     ),
     Fault(
         "a head is kept while its answer is read",
@@ -1489,8 +1503,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "what is given up is still held",
         "service/server/transfers.py",
-        "        self.holding.release()\n        self._budget.transfers.discard(self)\n",
-        "        self._budget.transfers.discard(self)\n",
+        "        self.holding.release()\n        self.end()\n",
+        "        self.end()\n",
         ("tests/service/server/test_transfers.py",),
     ),
     Fault(

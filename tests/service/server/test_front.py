@@ -55,6 +55,20 @@ class Fall(BaseException):
     """An exception that Flask does not turn into an answer."""
 
 
+class Connected:
+    """A client's connection that stays open."""
+
+    def __init__(self, cut_short: bool) -> None:
+        self.cut_short = cut_short
+        self.gone = asyncio.Event()
+
+    def stop_receiving(self) -> None:
+        """Nothing here takes long."""
+
+    def abort(self) -> None:
+        """Nothing here takes long."""
+
+
 class Asked:
     """A front with two slots, and the result of one request to it."""
 
@@ -84,7 +98,7 @@ class Asked:
             "http_version": "1.1",
             "scheme": "http",
             "headers": headers,
-            CONNECTION: type("Connected", (), {"cut_short": False, "gone": asyncio.Event()})(),
+            CONNECTION: Connected(cut_short=False),
         }
         await front(scope, self._receive(body), self._send)
         self.left = self.slots.busy, self.slots.waiting, self.budget.used
@@ -229,7 +243,7 @@ def test_a_small_request_needs_no_slot(work: Work, monkeypatch: pytest.MonkeyPat
     assert Asked("/v1/gradients", json.dumps(SMALL).encode()).status == 200
 
 
-def _scope(gone: asyncio.Event) -> dict[str, Any]:
+def _scope() -> dict[str, Any]:
     """A request for gradients with a body of ten bytes."""
     return {
         "method": "POST",
@@ -238,7 +252,7 @@ def _scope(gone: asyncio.Event) -> dict[str, Any]:
         "http_version": "1.1",
         "scheme": "http",
         "headers": [(b"content-type", b"application/json"), (b"content-length", b"10"), (b"x-request-id", b"mine")],
-        CONNECTION: type("Connected", (), {"cut_short": True, "gone": gone})(),
+        CONNECTION: Connected(cut_short=True),
     }
 
 
@@ -254,7 +268,7 @@ def test_a_client_that_has_gone_is_told_of_without_the_application() -> None:
 
     async def go() -> None:
         front = Front(app, read_settings(), Slots(2, 2, 1.0), Budget(Ledger(64 * 2**20)))
-        await front(_scope(asyncio.Event()), receive, lambda _: pytest.fail("something was sent"))
+        await front(_scope(), receive, lambda _: pytest.fail("something was sent"))
 
     asyncio.run(go())
     (told,) = exchanges
@@ -283,7 +297,7 @@ def test_a_refusal_that_waits_keeps_nothing_of_its_body() -> None:
     async def go() -> None:
         front = Watched(create_app(), read_settings(), Slots(2, 2, 1.0), Budget(Ledger(2**20)))
         async with asyncio.timeout(20):
-            await front(_scope(asyncio.Event()), receive, send)
+            await front(_scope(), receive, send)
 
     gc.collect()  # what other tests have left
     gc.disable()
@@ -314,7 +328,7 @@ def test_refusals_take_turns_on_the_loop() -> None:
 
     async def refuse() -> None:
         front = Front(app, read_settings(), Slots(2, 2, 1.0), Budget(Ledger(64 * 2**20)))
-        await asyncio.gather(count(), *(front(_scope(asyncio.Event()), receive, send) for _ in range(20)))
+        await asyncio.gather(count(), *(front(_scope(), receive, send) for _ in range(20)))
 
     asyncio.run(refuse())
     assert len(set(turns)) == 20
