@@ -8,7 +8,6 @@ counted in the same way.
 """
 
 import asyncio
-import io
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,7 @@ from service.problems import REQUEST_TIMEOUT, Refusal, free_frames
 from service.resources.admission import ADMISSION, InThread, OnLoop, Postponed
 from service.resources.concurrency import Slots, Work
 from service.resources.deadline import DEADLINE, Deadline
-from service.resources.handover import CONNECTION, REFUSAL, REPORTED, STAGES
+from service.resources.handover import BODY, CONNECTION, REFUSAL, REPORTED, STAGES
 from service.resources.memory_budget import Budget, Holding
 from service.resources.stages import Timed
 from service.server.environ import Environ, Scope, environ_of
@@ -121,7 +120,7 @@ class Front:
             self._slots.check()
         with Timed(environ[STAGES], "receive"):
             content = await self._receive(body, transfer, connection)
-        given = environ | {"wsgi.input": io.BytesIO(content), ADMISSION: _AT_ONCE}
+        given = environ | {BODY: content, ADMISSION: _AT_ONCE}
         work = Work.SMALL  # as far as is known
         if len(content) <= most:
             transfer.make_room(_SMALL_ANSWER)

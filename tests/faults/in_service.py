@@ -320,9 +320,23 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "two slashes go past the key",
         "service/middleware/keys.py",
-        "if g.key is None and needs_key(request.path):",
-        'if g.key is None and needs_key(request.environ["PATH_INFO"]):',
+        "or not needs_key(asked.path)",
+        'or not needs_key(asked.environ["PATH_INFO"])',
         ("tests/service/middleware/test_keys.py",),
+    ),
+    Fault(
+        "a key is looked up again in the application",
+        "service/middleware/keys.py",
+        "if KEY not in asked.environ:",
+        "if True:",
+        ("tests/service/middleware/test_keys.py",),
+    ),
+    Fault(
+        "a body is received again in the application",
+        "service/server/front.py",
+        "environ | {BODY: content, ADMISSION: _AT_ONCE}",
+        "environ | {ADMISSION: _AT_ONCE}",
+        FRONT,
     ),
     Fault(
         "the beginning of a path is enough to be asked for a key",
