@@ -9,7 +9,7 @@ counted in the same way.
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from flask import Flask
 
+from service.api.operations import OPERATIONS
 from service.configuration.limits import BODY_BYTES
 from service.configuration.settings import Settings
 from service.middleware.context import tell_of_gone
@@ -32,7 +33,6 @@ from service.server.request_body import ClientGone, Receive, RequestBody
 from service.server.transfers import Transfer
 
 _AT_ONCE = OnLoop()
-_ON_LOOP: Mapping[str, int] = {"/v1/gradients": 16 * 1024}  # largest body in bytes that the loop computes; others: 0
 _SMALL_ANSWER = 64 * 1024  # bytes of memory that must be free before a small request is computed
 _SMALL_LOADED = 256 * 1024  # bytes of the values of a small body, at most: 400 layers of one unit
 _PIECE = 256 * 1024  # bytes of an answer written at a time: the transport copies what it cannot send at once
@@ -73,8 +73,8 @@ class Front:
         self._looked_after = False
         self._refusing = asyncio.Lock()
         self._pool = ThreadPoolExecutor(slots.threads)
-        rules = (rule for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ()))
-        self._with_body = {("POST", rule.rule) for rule in rules}
+        rows = ((rule.rule, OPERATIONS.get(rule.endpoint)) for rule in app.url_map.iter_rules())
+        self._bodies = {("POST", path): row.body for path, row in rows if row is not None and row.body is not None}
         self._admits = app.extensions.get("chainrule.admits", lambda environ: True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,10 +112,10 @@ class Front:
             return self._run(environ | {REFUSAL: refusal})
 
     async def _answer(self, environ: Environ, body: RequestBody, transfer: Transfer, connection: Connection) -> Answer:
-        asked = environ["REQUEST_METHOD"], _path(environ)
-        if asked not in self._with_body or not self._admits(environ):
+        expected = self._bodies.get((environ["REQUEST_METHOD"], _path(environ)))
+        if expected is None or not self._admits(environ):
             return self._run(environ)
-        most = 0 if "HTTP_CONTENT_ENCODING" in environ else _ON_LOOP.get(asked[1], 0)  # can expand a thousandfold
+        most = 0 if "HTTP_CONTENT_ENCODING" in environ else expected.most_on_loop  # it can expand a thousandfold
         if body.announced is None or body.announced > most:
             self._slots.check()
         with Timed(environ[STAGES], "receive"):

@@ -158,14 +158,14 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "a result that is not finite is sent",
-        "service/api/routes.py",
+        "service/api/computing.py",
         "_refuse_non_finite(first_non_finite(result), asked)",
         "_refuse_non_finite(None, asked)",
         BAD_INPUT,
     ),
     Fault(
         "an updated network that is not finite is sent",
-        "service/api/routes.py",
+        "service/api/computing.py",
         "_refuse_non_finite(first_non_finite_parameter(stepped), asked)",
         "_refuse_non_finite(None, asked)",
         BAD_INPUT,
@@ -186,9 +186,9 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "the example answers are of another request",
-        "service/api/openapi.py",
-        "asked = GRADIENT_REQUEST.load(request)",
-        'asked = GRADIENT_REQUEST.load(EXAMPLES[0]["request"])',
+        "service/api/operations.py",
+        "asked = self.schema.load(request)",
+        'asked = self.schema.load(self.examples[0]["request"])',
         OPENAPI,
     ),
     Fault(
