@@ -22,7 +22,7 @@ from schemas.explanations import ExplanationRequestSchema, explanation
 from schemas.explanations_markdown import markdown
 from service.api.examples import EXAMPLES
 from service.api.openapi import openapi_document
-from service.api.routes import EXPLANATION_REQUEST
+from service.api.operations import EXPLANATION
 from service.app import create_app
 from service.configuration.limits import DEFAULTS
 from service.configuration.settings import read_settings
@@ -391,7 +391,7 @@ def test_a_derivation_of_too_many_lines_is_refused_and_one_sample_of_it_is_not()
 
 def _seconds(body: Any) -> float:
     text = json.dumps(body).encode()
-    return explanation_cost(EXPLANATION_REQUEST.load(deepcopy(body)), posted(body, len(text))).seconds
+    return explanation_cost(EXPLANATION.schema.load(deepcopy(body)), posted(body, len(text))).seconds
 
 
 def test_verify_does_not_change_the_cost_of_an_explanation() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import EnvironBuilder
 
 from service.app import create_app
 from service.configuration.settings import BadSettings, read_settings
@@ -169,6 +170,23 @@ def test_the_front_can_check_the_key(guarded: FlaskClient) -> None:
     assert not admits({"PATH_INFO": "/v1"})
     assert not admits({"PATH_INFO": "//v1/gradients"})
     assert (needs_key("/v1"), needs_key("/v1/"), needs_key("/v10"), needs_key("/")) == (True, True, False, False)
+
+
+def test_a_key_is_looked_up_once(guarded: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The application takes over what the front has found, so a withdrawn key is not refused halfway."""
+    calls: list[str | None] = []
+    name_of = Keyring.name_of
+
+    def counted(keyring: Keyring, key: str | None) -> str | None:
+        calls.append(key)
+        return name_of(keyring, key)
+
+    monkeypatch.setattr(Keyring, "name_of", counted)
+    environ = EnvironBuilder("/v1/losses", headers={"X-API-Key": BOB}).get_environ()
+    assert guarded.application.extensions[ADMITS](environ)
+    with guarded.application.request_context(environ):
+        assert guarded.application.full_dispatch_request().status_code == 200
+    assert calls == [BOB]
 
 
 def test_the_name_of_the_key_is_reported_but_never_the_key(guarded: FlaskClient) -> None:
