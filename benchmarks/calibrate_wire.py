@@ -14,7 +14,7 @@ from schemas.fields.kinds import array_members
 from schemas.gradients import GradientRequestSchema
 from schemas.gradients_answer import answer
 from schemas.records import weight_records
-from service.api.routes import compute
+from service.api.computing import compute
 from service.encoding.codec import decode, encode
 
 Numbers = dict[str, float]

@@ -130,8 +130,10 @@ def _together() -> None:
             served.measure_baseline()
             with witness(served.server) as seen:
                 statuses = Counter(_post_all(served.server, KINDS[kind](), CLIENTS))
-            told = ", ".join(f"{count} × {status}" for status, count in sorted(statuses.items()))
-            print(f"| {CLIENTS} | {kind} | {told} | {served.rest / MEGA:.0f} | {seen.peak / MEGA:.0f} |", flush=True)
+            reported = ", ".join(f"{count} × {status}" for status, count in sorted(statuses.items()))
+            print(
+                f"| {CLIENTS} | {kind} | {reported} | {served.rest / MEGA:.0f} | {seen.peak / MEGA:.0f} |", flush=True
+            )
 
 
 def _post_all(server: Server, body: bytes, clients: int) -> list[int]:

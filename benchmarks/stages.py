@@ -30,9 +30,9 @@ def measured() -> dict[str, Stages]:
             for _ in _stages(service.port, workload, _WARM_UP):
                 pass
             before = service.cpu_seconds()
-            told = list(_stages(service.port, workload, _TIMES))
+            reported = list(_stages(service.port, workload, _TIMES))
             cpu = 1e3 * (service.cpu_seconds() - before) / _TIMES
-            found[workload.name] = {name: statistics.median(stages[name] for stages in told) for name in STAGES}
+            found[workload.name] = {name: statistics.median(stages[name] for stages in reported) for name in STAGES}
             found[workload.name] |= {
                 "CPU": cpu,
                 "checks": found[workload.name]["validate"] + _checks_ms(workload.body()),

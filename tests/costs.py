@@ -21,15 +21,9 @@ from schemas.explanations import explanation
 from schemas.fields.arrays import as_base64
 from schemas.gradients_answer import answer
 from schemas.known_costs import Known
-from service.api.routes import (
-    ARRAYS,
-    CHECK_REQUEST,
-    EXPLANATION_REQUEST,
-    GRADIENT_REQUEST,
-    checked_gradients,
-    compute,
-    compute_explanation,
-)
+from service.api import operations
+from service.api.computing import checked_gradients, compute, compute_explanation
+from service.api.routes import ARRAYS
 from service.encoding.codec import Outline, decode, encode
 from service.resources.malloc import keep_freed
 
@@ -46,11 +40,11 @@ class Endpoint:
 
 
 ENDPOINTS = {
-    GRADIENTS: Endpoint(GRADIENT_REQUEST, gradients_cost, lambda asked: answer(asked, compute(asked))),
+    GRADIENTS: Endpoint(operations.GRADIENTS.schema, gradients_cost, lambda asked: answer(asked, compute(asked))),
     EXPLANATIONS: Endpoint(
-        EXPLANATION_REQUEST, explanation_cost, lambda asked: explanation(asked, *compute_explanation(asked))
+        operations.EXPLANATION.schema, explanation_cost, lambda asked: explanation(asked, *compute_explanation(asked))
     ),
-    CHECKS: Endpoint(CHECK_REQUEST, check_cost, lambda asked: check_answer(asked, checked_gradients(asked))),
+    CHECKS: Endpoint(operations.CHECK.schema, check_cost, lambda asked: check_answer(asked, checked_gradients(asked))),
 }
 
 
@@ -136,7 +130,7 @@ class Asked:
     def _gradients(self, document: dict[str, Any]) -> list[Any]:
         """The right dE/dw of all layers."""
         posted_alone = as_base64(document) if self.packed else document
-        asked = GRADIENT_REQUEST.load(decode(json.dumps(posted_alone).encode(), ARRAYS))
+        asked = operations.GRADIENTS.schema.load(decode(json.dumps(posted_alone).encode(), ARRAYS))
         return [layer.dE_dw for layer in compute(asked).result.layers]
 
     def _targets(self, random: np.random.Generator) -> np.ndarray:

@@ -12,4 +12,6 @@ def _read(folder: str) -> list[dict[str, Any]]:
 
 
 EXAMPLES = _read("example_requests")
+_WEIGHT = {"weight": {"layer": 0, "from": 0, "to": 1}}
+EXPLANATION_EXAMPLES = [entry | {"request": entry["request"] | _WEIGHT} for entry in EXAMPLES[:1]]
 CHECK_EXAMPLES = _read("example_checks")  # of POST /v1/gradient-checks

@@ -7,7 +7,6 @@ problems. Examples are real answers of the service. This is the only module that
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -19,31 +18,20 @@ from werkzeug.routing import Rule
 
 from chainrule import __version__
 from schemas.catalogue_schema import catalogue_schemas
-from schemas.checks import CandidateLayerSchema, CandidateSchema, CheckRequestSchema, ToleranceSchema, check_answer
+from schemas.checks import CandidateLayerSchema, CandidateSchema, CheckRequestSchema, ToleranceSchema
 from schemas.checks_schema import checks_schemas
-from schemas.explanations import BiasPlaceSchema, ExplanationRequestSchema, WeightPlaceSchema, explanation
+from schemas.explanations import BiasPlaceSchema, ExplanationRequestSchema, WeightPlaceSchema
 from schemas.explanations_schema import explanations_schemas
 from schemas.fields.json_schema import JSONSchema, arrays, ref
 from schemas.fields.kinds import LONGEST_LABEL
 from schemas.fields.named_forms import named_forms
 from schemas.gradients import GradientRequestSchema, StepSchema
-from schemas.gradients_answer import answer
 from schemas.gradients_schema import gradients_schemas
 from schemas.network import LayerSchema, NetworkSchema
 from service.api.answer_schemas import service_schemas
-from service.api.examples import CHECK_EXAMPLES, EXAMPLES
-from service.api.operations import OPERATIONS, TAGS, Operation
+from service.api.operations import OPERATIONS, TAGS, Body, Operation
 from service.api.responses import header_components, problem_responses, responses
-from service.api.routes import (
-    CHECK_REQUEST,
-    DESCRIPTION,
-    EXPLANATION_REQUEST,
-    GRADIENT_REQUEST,
-    LINKS,
-    checked_gradients,
-    compute,
-    compute_explanation,
-)
+from service.api.routes import DESCRIPTION, LINKS
 from service.encoding.codec import decode, encode
 
 openapi = Blueprint("openapi", __name__)
@@ -156,7 +144,7 @@ def _operations(app: Flask, rule: Rule, operation: Operation) -> dict[str, Any]:
         "summary": summary.rstrip("."),
         "description": description or summary,
         "parameters": [*operation.parameters, *shared],
-        **({"requestBody": _request_body(operation)} if operation.body else {}),
+        **({"requestBody": _request_body(operation.body)} if operation.body else {}),
         "responses": responses(operation, _answer_examples(app, operation)),
         **({"security": [{}, *({name: []} for name in _SECURITY)]} if operation.of_the_contract else {}),
     }
@@ -169,54 +157,20 @@ def _camel(name: str) -> str:
     return first + "".join(other.capitalize() for other in others)
 
 
-def _request_body(operation: Operation) -> JSONSchema:
-    examples = {name: {"summary": title, "value": request} for name, title, request in _posted(operation)}
-    content = {"schema": ref(operation.body), "examples": examples}
+def _request_body(body: Body) -> JSONSchema:
+    examples = {entry["name"]: {"summary": entry["title"], "value": entry["request"]} for entry in body.examples}
+    content = {"schema": ref(body.name), "examples": examples}
     return {"required": True, "content": {"application/json": content}}
-
-
-def _posted(operation: Operation) -> Iterator[tuple[str, str, Any]]:
-    """Name, title and body of each example request of an operation."""
-    for entry in _POSTED[operation.body]:
-        yield entry["name"], entry["title"], entry["request"]
 
 
 def _answer_examples(app: Flask, operation: Operation) -> dict[str, Any]:
     """The service's answers to the example requests of an operation, or to GET of its example path."""
-    if operation.body:
-        answered = _ANSWERS[operation.body]
-        return {name: {"summary": title, "value": answered(request)} for name, title, request in _posted(operation)}
+    if body := operation.body:
+        shown = [(entry["name"], entry["title"], body.answered(entry["request"])) for entry in body.examples]
+        return {name: {"summary": title, "value": decode(encode(answer))} for name, title, answer in shown}
     if not operation.example:
         return {}
     with app.test_request_context(operation.example):  # runs the view only: no API key, no log line
         document = decode(app.make_response(app.dispatch_request()).get_data())
     value = {key: entries[:1] if key in _LISTS else entries for key, entries in document.items()}
     return {"shown": {"summary": operation.example, "value": value}}
-
-
-def _gradients(request: Any) -> Any:
-    asked = GRADIENT_REQUEST.load(request)
-    return decode(encode(answer(asked, compute(asked))))
-
-
-def _explanation(request: Any) -> Any:
-    asked = EXPLANATION_REQUEST.load(request)
-    return decode(encode(explanation(asked, *compute_explanation(asked))))
-
-
-def _check(request: Any) -> Any:
-    asked = CHECK_REQUEST.load(request)
-    return decode(encode(check_answer(asked, checked_gradients(asked))))
-
-
-_WEIGHT = {"weight": {"layer": 0, "from": 0, "to": 1}}
-_POSTED: Mapping[str, list[dict[str, Any]]] = {  # schema of the body: examples
-    "GradientRequest": EXAMPLES,
-    "ExplanationRequest": [entry | {"request": entry["request"] | _WEIGHT} for entry in EXAMPLES[:1]],
-    "CheckRequest": CHECK_EXAMPLES,
-}
-_ANSWERS: Mapping[str, Callable[[Any], Any]] = {
-    "GradientRequest": _gradients,
-    "ExplanationRequest": _explanation,
-    "CheckRequest": _check,
-}

@@ -1,17 +1,28 @@
-"""The operations of the HTTP interface, one row each: what the OpenAPI document needs beside routes and docstrings.
+"""The operations of the HTTP interface, one row each: what they read and answer, and their examples.
 
 The key of a row is the endpoint of its view. Path and methods come from the route, summary and description from the
 docstring, errors from the table of problems.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from chainrule.checkpoint import Checkpoint, unlimited
+from chainrule.cost import Cost
 from chainrule.functions.activations import ACTIVATIONS
 from chainrule.functions.losses import LOSSES
+from schemas.checks import CheckRequestSchema, check_answer
+from schemas.cost import Posted, check_cost, explanation_cost, gradients_cost
 from schemas.curve import RANGE
+from schemas.explanations import ExplanationRequestSchema, explanation
 from schemas.fields.json_schema import JSONSchema, parameter_schema, ref, word
 from schemas.fields.named_forms import parameters_by_name
+from schemas.fields.strict import StrictSchema
+from schemas.gradients import GradientRequest, GradientRequestSchema
+from schemas.gradients_answer import answer
+from service.api.computing import checked_gradients, compute, compute_explanation
+from service.api.examples import CHECK_EXAMPLES, EXAMPLES, EXPLANATION_EXAMPLES
 from service.problems import (
     INVALID_REQUEST,
     LIMIT_EXCEEDED,
@@ -39,6 +50,29 @@ _ANYWHERE = {400, 405, 406, 414, 431, 500, 501}  # every operation can answer th
 
 
 @dataclass(frozen=True)
+class Body:
+    """The request body of an operation, and what becomes of it."""
+
+    schema: StrictSchema
+    examples: list[dict[str, Any]]
+    cost: Callable[[Any, Posted], Cost]  # of the core values that the schema reads
+    compute: Callable[[Any, Checkpoint], Any]
+    document: Callable[[Any, Any, Checkpoint], Any]  # of the answer, from the core values and what was computed
+    gradients: Callable[[Any], GradientRequest] = lambda asked: asked  # the part that says which network and samples
+    most_on_loop: int = 0  # bytes of the largest body that the event loop reads; larger ones are read in a thread
+
+    @property
+    def name(self) -> str:
+        """The name of the schema in the OpenAPI document."""
+        return type(self.schema).__name__.removesuffix("Schema")
+
+    def answered(self, request: Any) -> Any:
+        """The answer to a request, both as JSON documents."""
+        asked = self.schema.load(request)
+        return self.document(asked, self.compute(asked, unlimited), unlimited)
+
+
+@dataclass(frozen=True)
 class Operation:
     """One row. `example` is a path; the document shows its answer. With a `body`, it shows those of its examples."""
 
@@ -48,7 +82,7 @@ class Operation:
     media_type: str = "application/json"
     parameters: tuple[JSONSchema, ...] = ()
     also_as: Mapping[str, JSONSchema] = field(default_factory=dict)  # alternative forms of the answer by media type
-    body: str = ""  # the name of the request body's schema
+    body: Body | None = None
     of_the_contract: bool = True  # False for pages and probes: no API key, no content negotiation
     also: Mapping[int, str] | None = None  # descriptions of other statuses with the same form
 
@@ -60,9 +94,9 @@ class Operation:
     def may_answer(self, problem: Problem) -> bool:
         """Whether a problem can occur here. By default it can occur in every operation of the contract."""
         if problem in _BODY_PROBLEMS:
-            return bool(self.body)
+            return self.body is not None
         if problem is INVALID_REQUEST:
-            return bool(self.body) or any(parameter["in"] == "query" for parameter in self.parameters)
+            return self.body is not None or any(parameter["in"] == "query" for parameter in self.parameters)
         if problem is NOT_FOUND:
             return any(parameter["in"] == "path" for parameter in self.parameters)
         return self.of_the_contract or problem.status in _ANYWHERE
@@ -103,20 +137,41 @@ _CONTENT_ENCODING: JSONSchema = {
 HTML: JSONSchema = {"type": "string", "contentMediaType": "text/html"}
 _LINKS = ref("Service")
 
+GRADIENTS = Body(
+    GradientRequestSchema(),
+    EXAMPLES,
+    gradients_cost,
+    compute,
+    lambda asked, computed, _: answer(asked, computed),
+    most_on_loop=16 * 1024,
+)
+EXPLANATION = Body(
+    ExplanationRequestSchema(),
+    EXPLANATION_EXAMPLES,
+    explanation_cost,
+    compute_explanation,
+    lambda asked, computed, checkpoint: explanation(asked, computed[0], computed[1], checkpoint),
+    lambda asked: asked.gradients,
+)
+CHECK = Body(
+    CheckRequestSchema(),
+    CHECK_EXAMPLES,
+    check_cost,
+    checked_gradients,
+    lambda asked, checked, _: check_answer(asked, checked),
+)
 
 OPERATIONS: Mapping[str, Operation] = {
-    "v1.post_gradients": Operation(
-        "gradients", ref("Gradients"), body="GradientRequest", parameters=(_CONTENT_ENCODING,)
-    ),
+    "v1.post_gradients": Operation("gradients", ref("Gradients"), body=GRADIENTS, parameters=(_CONTENT_ENCODING,)),
     "v1.post_explanations": Operation(
         "gradients",
         ref("Explanation"),
         also_as={"text/markdown": {"type": "string", "contentMediaType": "text/markdown"}},
-        body="ExplanationRequest",
+        body=EXPLANATION,
         parameters=(_CONTENT_ENCODING,),
     ),
     "v1.post_gradient_checks": Operation(
-        "gradients", ref("GradientCheck"), body="CheckRequest", parameters=(_CONTENT_ENCODING,)
+        "gradients", ref("GradientCheck"), body=CHECK, parameters=(_CONTENT_ENCODING,)
     ),
     "v1.get_activations": Operation("catalogue", ref("ActivationList"), "/v1/activations"),
     "v1.get_activation": Operation(

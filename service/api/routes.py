@@ -1,6 +1,5 @@
 """The endpoints, one view each: load, enforce, compute, dump."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,42 +9,31 @@ from chainrule import __version__
 from chainrule.checkpoint import Checkpoint, unlimited
 from chainrule.cost import Cost
 from chainrule.cost.passes import multiply_adds, parameters
-from chainrule.derivation.explain import Derivation, explain
-from chainrule.diagnosis.checking import Check, check
 from chainrule.functions.activations import ACTIVATIONS
 from chainrule.functions.losses import LOSSES
 from chainrule.functions.tables import Table
-from chainrule.graph.backprop import Gradients, descend, gradients
-from chainrule.notices import NonFinite, first_non_finite, first_non_finite_parameter
-from chainrule.verification import verify
 from schemas.catalogue import activation_document, loss_document
-from schemas.checks import CheckRequest, CheckRequestSchema, check_answer
-from schemas.cost import Posted, check_cost, explanation_cost, gradients_cost, posted
+from schemas.cost import posted
 from schemas.curve import curve, read_curve
-from schemas.explanations import ExplanationRequest, ExplanationRequestSchema, explanation
 from schemas.explanations_markdown import markdown
 from schemas.fields.kinds import array_members
-from schemas.fields.strict import StrictSchema
 from schemas.fields.wording import did_you_mean, shown
-from schemas.gradients import GradientRequest, GradientRequestSchema
-from schemas.gradients_answer import Computed, answer
+from schemas.gradients import GradientRequest
 from schemas.known_costs import endpoints_document
-from schemas.non_finite import members, place, sentence
 from service.api.body import read_body
 from service.api.examples import EXAMPLES
 from service.api.negotiation import JSON, choose_form
+from service.api.operations import CHECK, EXPLANATION, GRADIENTS, Body
 from service.configuration.limits import BODY_BYTES, LIMITS, allows, enforce, enforce_on_body
 from service.document import Document
 from service.encoding.codec import Outline, decode, encode
 from service.pages import explorer
-from service.problems import NON_FINITE_RESULT, NOT_FOUND, Refusal
-from service.resources.admission import admit, reserve
+from service.problems import NOT_FOUND, Refusal
+from service.resources.admission import Postponed, admit, reserve
+from service.resources.handover import LOADED
 from service.resources.stages import Current
 
-GRADIENT_REQUEST = GradientRequestSchema()
-EXPLANATION_REQUEST = ExplanationRequestSchema()
-CHECK_REQUEST = CheckRequestSchema()
-ARRAYS = array_members(CHECK_REQUEST)  # includes the array members of the other requests
+ARRAYS = array_members(CHECK.schema)  # includes the array members of the other requests
 
 _KNOWN_COSTS = "chainrule.known_costs"  # key of an app's extensions: the document of known costs
 
@@ -81,12 +69,11 @@ def post_gradients() -> Response:
     do not fit each other.
     """
     current = Current()
-    asked, cost = _read(current, GRADIENT_REQUEST, gradients_cost)
-    _account(current, asked, cost)
+    asked = _read(current, GRADIENTS)
     with current.stage("compute"):
-        computed = compute(asked, current.checkpoint)
+        computed = GRADIENTS.compute(asked, current.checkpoint)
     with current.stage("encode"):
-        return _json(answer(asked, computed), current.checkpoint)
+        return _json(GRADIENTS.document(asked, computed, current.checkpoint), current.checkpoint)
 
 
 @v1.post("/explanations")
@@ -98,15 +85,15 @@ def post_explanations() -> Response:
     formula in numbers, and the value. LaTeX in JSON, or with `Accept: text/markdown` one page of Markdown.
     """
     current = Current()
-    asked, cost = _read(current, EXPLANATION_REQUEST, explanation_cost)
-    _account(current, asked.gradients, cost)
+    asked = _read(current, EXPLANATION)
     with current.stage("compute"):
-        result, derivation = compute_explanation(asked, current.checkpoint)
+        computed = EXPLANATION.compute(asked, current.checkpoint)
     with current.stage("encode"):
         response: Response
         if g.form == JSON:
-            response = _json(explanation(asked, result, derivation, current.checkpoint), current.checkpoint)
+            response = _json(EXPLANATION.document(asked, computed, current.checkpoint), current.checkpoint)
         else:
+            result, derivation = computed
             response = Response(markdown(asked, result, derivation, current.checkpoint), content_type=MARKDOWN)
     response.vary.add("Accept")
     return response
@@ -121,12 +108,11 @@ def post_gradient_checks() -> Response:
     mistakes that this request could not reveal, `better_probe` is a request that can.
     """
     current = Current()
-    asked, cost = _read(current, CHECK_REQUEST, check_cost)
-    _account(current, asked, cost)
+    asked = _read(current, CHECK)
     with current.stage("compute"):
-        checked = checked_gradients(asked, current.checkpoint)
+        checked = CHECK.compute(asked, current.checkpoint)
     with current.stage("encode"):
-        return _json(check_answer(asked, checked), current.checkpoint)
+        return _json(CHECK.document(asked, checked, current.checkpoint), current.checkpoint)
 
 
 @v1.get("/activations")
@@ -214,8 +200,24 @@ def _limits() -> Any:
     return current_app.config["SETTINGS"].limits
 
 
-def _read(current: Current, schema: StrictSchema, cost_of: Callable[[Any, Posted], Cost]) -> tuple[Any, Cost]:
-    """Read the body into core values, predict its cost, and wait for admission. Raises Refusal if over a limit.
+def _read(current: Current, expected: Body) -> Any:
+    """The core values of the body, once the request is admitted. Raises Refusal if it is over a limit.
+
+    A request that the event loop has postponed is not read again.
+    """
+    environ = current.request.environ
+    asked, cost = environ.pop(LOADED, None) or _load(current, expected)
+    try:
+        admit(cost.seconds, cost.memory)
+    except Postponed:
+        environ[LOADED] = asked, cost
+        raise
+    _account(current, expected.gradients(asked), cost)
+    return asked
+
+
+def _load(current: Current, expected: Body) -> tuple[Any, Cost]:
+    """Read the body into core values, and predict their cost. Raises Refusal if over a limit.
 
     The parsed document is freed when this function returns: numbers in lists take much memory.
     """
@@ -228,10 +230,8 @@ def _read(current: Current, schema: StrictSchema, cost_of: Callable[[Any, Posted
         reserve((2 * len(body) if coded else 0) + outline.memory)
         document = decode(body, ARRAYS, outline)
     with current.stage("validate"):
-        asked = schema.load(document)
-        cost = enforce(limits, cost_of(asked, posted(document, len(body))))
-    admit(cost.seconds, cost.memory)
-    return asked, cost
+        asked = expected.schema.load(document)
+        return asked, enforce(limits, expected.cost(asked, posted(document, len(body))))
 
 
 def _account(current: Current, asked: GradientRequest, cost: Cost) -> None:
@@ -249,39 +249,3 @@ def _row(table: Table[Any], name: str, noun: str) -> Any:
     if name not in table:
         raise Refusal(NOT_FOUND, f"there is no {noun} {shown(name)}{did_you_mean(name, table.all_names)}")
     return table[name]
-
-
-def compute(asked: GradientRequest, checkpoint: Checkpoint = unlimited) -> Computed:
-    """The gradients, with the step and the verification if requested. Raises Refusal if a result is not finite."""
-    result = gradients(asked.network, asked.inputs, asked.targets, asked.loss, checkpoint=checkpoint)
-    _refuse_non_finite(first_non_finite(result), asked)
-    stepped = None
-    if asked.learning_rate is not None:
-        stepped = descend(asked.network, result.layers, asked.learning_rate)
-        _refuse_non_finite(first_non_finite_parameter(stepped), asked)
-    verification = None
-    if asked.verify:
-        verification = verify(asked.network, result.layers, asked.targets, asked.loss, checkpoint=checkpoint)
-    return Computed(result, stepped, verification)
-
-
-def compute_explanation(asked: ExplanationRequest, checkpoint: Checkpoint = unlimited) -> tuple[Gradients, Derivation]:
-    """The gradients, and the derivation of the requested one. Raises Refusal if a result is not finite."""
-    request = asked.gradients
-    result = compute(request, checkpoint).result
-    return result, explain(
-        request.network, result, request.targets, request.loss, asked.place, asked.sample, checkpoint=checkpoint
-    )
-
-
-def checked_gradients(asked: CheckRequest, checkpoint: Checkpoint = unlimited) -> Check:
-    """The check of the client's gradients. Raises Refusal if the correct ones are not finite."""
-    right = compute(asked, checkpoint).result
-    return check(asked.network, right, asked.targets, asked.loss, asked.given, asked.tolerance, checkpoint=checkpoint)
-
-
-def _refuse_non_finite(found: NonFinite | None, asked: GradientRequest) -> None:
-    if found is not None:
-        detail = sentence(found, asked.one_sample)
-        errors = [{"pointer": place(found, asked), "detail": detail}]
-        raise Refusal(NON_FINITE_RESULT, detail, errors, members(found, asked.one_sample))

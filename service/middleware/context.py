@@ -1,14 +1,14 @@
 """The context of every request: an id, the times of its stages, and an Exchange for logs, metrics and traces.
 
 The server's front passes values on in the WSGI environ (see `service.resources.handover`): `RECEIVED`, when the head
-had arrived (by time.perf_counter), `STAGES`, the seconds that the front's stages took, and `REFUSAL`, a Refusal.
+had arrived (by time.perf_counter), `STAGES`, the seconds that the stages so far took, and `REFUSAL`, a Refusal.
 `REPORTED` is a lock: only the thread that acquires it logs and counts the request. So a request that times out is
 counted once: either with its late answer, or with the refusal sent in its place.
 """
 
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -85,7 +85,7 @@ def tell_of_gone(app: Flask, environ: Mapping[str, Any], route: str) -> None:
 
 def _id_of(environ: Mapping[str, Any]) -> str:
     given = environ.get("HTTP_X_REQUEST_ID", "")
-    return given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 def _begin() -> None:
@@ -93,7 +93,7 @@ def _begin() -> None:
     environ, known = request.environ, g._get_current_object()
     known.request_id = _id_of(environ)
     known.received = environ.get(RECEIVED) or time.perf_counter()
-    known.stages = dict(environ.get(STAGES, {}))
+    known.stages = environ[STAGES] = dict(environ.get(STAGES, {}))
     refusal: Refusal | None = environ.get(REFUSAL)
     if refusal is not None:
         raise refusal

@@ -16,6 +16,7 @@ from flask import Flask, Request, g, request
 
 from service.configuration.settings import PREFIX, BadSettings
 from service.problems import UNAUTHORIZED, Refusal
+from service.resources.handover import KEY
 
 ADMITS = "chainrule.admits"  # key of an app's extensions: a function that checks the key of a WSGI environment
 
@@ -44,8 +45,9 @@ def register(app: Flask) -> None:
 
     @app.before_request
     def check() -> None:
-        g.key = keyring.name_of(_given(request))
-        if g.key is None and needs_key(request.path):
+        admitted = _admits(keyring, request)
+        g.key = request.environ[KEY]
+        if not admitted:
             raise _refusal(_given(request))
 
 
@@ -135,7 +137,10 @@ def _digest(key: str) -> str:
 
 
 def _admits(keyring: Keyring, asked: Request) -> bool:
-    return not needs_key(asked.path) or keyring.name_of(_given(asked)) is not None
+    """Whether a request has a key or needs none. Looks the key up once, and keeps its name in the environment."""
+    if KEY not in asked.environ:
+        asked.environ[KEY] = keyring.name_of(_given(asked))
+    return asked.environ[KEY] is not None or not needs_key(asked.path)
 
 
 def _given(asked: Request) -> str | None:

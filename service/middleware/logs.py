@@ -58,11 +58,11 @@ def log_exchange(exchange: Exchange) -> None:
         "problem": exchange.problem,
         "request_bytes": exchange.request_bytes,
         "response_bytes": exchange.response_bytes,
-        "duration_ms": _milliseconds(exchange.seconds),
-        "stages_ms": {name: _milliseconds(seconds) for name, seconds in exchange.stages.items()},
+        "duration_ms": round(1e3 * exchange.seconds, 3),
+        "stages_ms": {name: round(1e3 * seconds, 3) for name, seconds in exchange.stages.items()},
         "request_id": exchange.request_id,
         "key": exchange.key,
-        "exception": exchange.exception and trace(exchange.exception),
+        "exception": exchange.exception and _fitting(trace(exchange.exception)),
     }
     said = {name: value for name, value in fields.items() if value is not None}
     _log.handle(
@@ -91,10 +91,6 @@ def _level(exchange: Exchange) -> int:
     return logging.WARNING if exchange.status > 500 else logging.INFO
 
 
-def _milliseconds(seconds: float) -> float:
-    return round(1e3 * seconds, 3)
-
-
 class _Lines(logging.Handler):
     """Writes each line in one call, so that lines of several processes do not mix. Reports failures on stderr."""
 
@@ -113,14 +109,14 @@ def _line(record: logging.LogRecord) -> bytes:
     document: dict[str, Any] = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "level": record.levelname.lower(),
-        "event": record.getMessage(),
+        "event": _fitting(record.getMessage()),
         "logger": record.name,
         "pid": record.process,
         **getattr(record, _FIELDS, {}),
     }
     if record.exc_info:
-        document["exception"] = "".join(traceback.format_exception(*record.exc_info))
-    return encode({name: _fitting(value) if type(value) is str else value for name, value in document.items()})
+        document["exception"] = _fitting("".join(traceback.format_exception(*record.exc_info)))
+    return encode(document)
 
 
 def _fitting(value: str) -> str:

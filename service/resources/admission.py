@@ -22,7 +22,7 @@ SMALL_SECONDS = 0.1  # of a reference core: work up to this may use the slots re
 
 
 class Postponed(BaseException):
-    """Raised if a request is too big for the event loop: the front starts it again in a thread.
+    """Raised if a request is too big for the event loop: the front calls the application again, in a thread.
 
     A BaseException, so that no error handler of Flask answers it.
     """

@@ -25,7 +25,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from operator import add, gt
+from itertools import accumulate
+from operator import add, gt, sub
 from typing import Protocol
 
 from chainrule.checkpoint import Checkpoint
@@ -35,7 +36,7 @@ from service.resources.ledger import ARRIVING, COMPUTING, DECODING, LAST, STAGES
 
 _GRACE = 1.0  # seconds after the start of a transfer in which its client does not count as slow
 _PAUSE = 0.02  # seconds between two attempts of a request that waits for memory
-_TICK = 0.1  # seconds between two checks whether requests wait for memory
+_TICK = 0.1  # seconds between two checks whether clients are late, or requests wait for memory
 _TICKS = 50  # ticks between two returns of freed memory to the system
 _SMALLEST_CHUNK, _LARGEST_CHUNK = 64 * 1024, 4 * 2**20
 _SMALL_DOCUMENT = 256 * 1024  # bytes; decoding up to this takes its memory in the last stage
@@ -53,6 +54,7 @@ class Client(Protocol):
 
     holding: "Holding"
     began: float  # by the clock of the event loop
+    until: float  # when the client gets a timeout
 
     def rate(self, now: float) -> float: ...
 
@@ -191,9 +193,15 @@ class Budget:
         return Refusal(OVERLOADED, detail, headers=headers, reason="memory")
 
     def look_after(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Every tick, make room if requests of any process wait for memory; every 5 s, return freed memory."""
+        """Every tick, drop late clients, and make room if requests of any process wait for memory.
+
+        Every 5 s, return freed memory.
+        """
         loop.call_later(_TICK, self.look_after, loop)
         self._ticks += 1
+        now = loop.time()
+        for late in [client for client in self.transfers if client.until <= now]:
+            late.drop()
         if self._wanting or self._ledger.others_want(self._row):
             self.drop_slowest()
             self.settle()
@@ -230,7 +238,9 @@ class Holding:
 
     def become(self, stage: int, size: int, beyond: bool = False) -> bool:
         """Hold `size` bytes in one stage, and none in the others. False and `beyond` as in `add`."""
-        return self._become(tuple(size if each == stage else 0 for each in STAGES), beyond)
+        amounts = list(_NOTHING)
+        amounts[stage] = size
+        return self._become(tuple(amounts), beyond)
 
     def hold_answer(self, size: int, beyond: bool = False) -> bool:
         """Hold only an answer of `size` bytes. A large one counts as computing, and leaves room for small requests."""
@@ -269,11 +279,7 @@ class Holding:
         return self._budget.wait(stage, lambda: self.become(stage, most), checkpoint)
 
     def _become(self, amounts: tuple[int, ...], beyond: bool = False) -> bool:
-        deltas = []
-        total = 0
-        for before, after in zip(self._amounts, amounts, strict=True):
-            total += after - before
-            deltas.append(total)
+        deltas = tuple(accumulate(map(sub, amounts, self._amounts)))
         if done := self._budget.change(deltas, beyond):
             self._amounts = amounts
         return done

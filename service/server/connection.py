@@ -133,6 +133,11 @@ class Connection(asyncio.BufferedProtocol):
         """Whether the current request is the last on this connection."""
         return self._connections.draining() or self._dropped or (self._ended and not self._ahead)
 
+    def stop_receiving(self) -> None:
+        """Let the front wait no longer for the body: the client sends it too slowly."""
+        if self._cycle is not None:
+            self._cycle.give_up()
+
     def forget_head(self) -> None:
         """Stop counting the bytes of the head: the answer is computed."""
         self._head_size = 0

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from service.problems import Refusal
@@ -44,7 +43,9 @@ class Cycle:
         self._broken: Refusal | None = None
         self._arrival: asyncio.Future[None] | None = None
         self._asked = False  # the front awaits the body, or is about to take the bytes that have arrived
-        self._start: Callable[[int | None, str], bytes]
+        self._late = False  # the client has taken too long to send the body
+        self._status = 0
+        self._headers: list[tuple[str, str]] = []
 
     @property
     def full(self) -> bool:
@@ -74,18 +75,23 @@ class Cycle:
         self.keep_alive = False
         self.wake()
 
+    def give_up(self) -> None:
+        """Let `receive` raise TimeoutError from now on."""
+        self._late = True
+        self.wake()
+
     def wake(self) -> None:
         """Wake `receive` if it waits."""
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
 
     async def receive(self) -> dict[str, Any]:
-        """The next piece of the body, as in ASGI. Raises Refusal if the body cannot be read."""
+        """The next piece of the body, as in ASGI. Raises Refusal if it cannot be read, TimeoutError after `give_up`."""
         body, gone = self.body, self._wire.gone
         if self._expects:
             self._expects = False
             self._wire.write(CONTINUE)
-        while not (body.buffered or body.ended or gone.is_set()):
+        while not (body.buffered or body.ended or gone.is_set() or self._late):
             self._asked = True
             self._arrival = asyncio.get_running_loop().create_future()
             await self._arrival
@@ -93,6 +99,8 @@ class Cycle:
             raise self._broken
         if gone.is_set() or self._broken is not None:
             return {"type": "http.disconnect"}
+        if self._late:
+            raise TimeoutError
         piece = body.take()
         self._asked = False
         if not body.ended:
@@ -120,11 +128,8 @@ class Cycle:
         self.answered = True
 
     def _begin(self, status: int, headers: list[tuple[str, str]]) -> None:
-        def start(length: int | None, connection: str) -> bytes:
-            return response_head(self.head.version or "1.1", status, headers, time.time(), length, connection)
-
-        self._start = start
-        if any(name.lower() == "connection" and value.lower() == "close" for name, value in headers):
+        self._status, self._headers = status, headers
+        if ("Connection", "close") in headers:
             self.keep_alive = False
 
     def _send_first(self, body: bytes | memoryview, length: int | None) -> None:
@@ -133,8 +138,8 @@ class Cycle:
         if self._expects or self._wire.is_last():  # a client that waits for 100 may still send the body, or may not
             self.keep_alive = False
         connection = ("keep-alive" if self.head.version == "1.0" else "") if self.keep_alive else "close"
-        head = self._start(length, connection)
-        del self._start  # breaks a reference cycle, which only the garbage collector would free
+        version = self.head.version or "1.1"
+        head = response_head(version, self._status, self._headers, time.time(), length, connection)
         self._wire.forget_head()
         if len(body) <= _JOINED:
             self._wire.write(b"".join((head, body)))

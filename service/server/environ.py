@@ -5,6 +5,7 @@ import io
 import sys
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -67,9 +68,14 @@ def _header_variables(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     for name, value in headers:
         if b"_" in name:
             continue  # X_Y would get the same variable as X-Y, and Content_Length that of Content-Length
-        key = name.decode("latin-1").upper().replace("-", "_")
-        if key not in _WITHOUT_PREFIX:
-            key = f"HTTP_{key}"
+        key = _variable(name)
         text = value.decode("latin-1")
         variables[key] = f"{variables[key]},{text}" if key in variables else text
     return variables
+
+
+@lru_cache(maxsize=256)
+def _variable(name: bytes) -> str:
+    """The CGI name of a header."""
+    key = name.decode("latin-1").upper().replace("-", "_")
+    return key if key in _WITHOUT_PREFIX else f"HTTP_{key}"

@@ -8,9 +8,8 @@ counted in the same way.
 """
 
 import asyncio
-import io
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ from typing import Any, Protocol
 
 from flask import Flask
 
+from service.api.operations import OPERATIONS
 from service.configuration.limits import BODY_BYTES
 from service.configuration.settings import Settings
 from service.middleware.context import tell_of_gone
@@ -25,7 +25,7 @@ from service.problems import REQUEST_TIMEOUT, Refusal, free_frames
 from service.resources.admission import ADMISSION, InThread, OnLoop, Postponed
 from service.resources.concurrency import Slots, Work
 from service.resources.deadline import DEADLINE, Deadline
-from service.resources.handover import CONNECTION, REFUSAL, REPORTED, STAGES
+from service.resources.handover import BODY, CONNECTION, REFUSAL, REPORTED, STAGES
 from service.resources.memory_budget import Budget, Holding
 from service.resources.stages import Timed
 from service.server.environ import Environ, Scope, environ_of
@@ -33,8 +33,8 @@ from service.server.request_body import ClientGone, Receive, RequestBody
 from service.server.transfers import Transfer
 
 _AT_ONCE = OnLoop()
-_ON_LOOP: Mapping[str, int] = {"/v1/gradients": 16 * 1024}  # largest body in bytes that the loop computes; others: 0
 _SMALL_ANSWER = 64 * 1024  # bytes of memory that must be free before a small request is computed
+_SMALL_LOADED = 256 * 1024  # bytes of the values of a small body, at most: 400 layers of one unit
 _PIECE = 256 * 1024  # bytes of an answer written at a time: the transport copies what it cannot send at once
 _LATE = 0.25  # seconds after the deadline in which work can still end by itself; then its client gets a timeout
 
@@ -46,6 +46,8 @@ class Connection(Protocol):
 
     cut_short: bool  # the client has closed its sending side within the body
     gone: asyncio.Event  # set when the connection is lost
+
+    def stop_receiving(self) -> None: ...
 
     def abort(self) -> None: ...
 
@@ -71,8 +73,8 @@ class Front:
         self._looked_after = False
         self._refusing = asyncio.Lock()
         self._pool = ThreadPoolExecutor(slots.threads)
-        rules = (rule for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ()))
-        self._with_body = {("POST", rule.rule) for rule in rules}
+        rows = ((rule.rule, OPERATIONS.get(rule.endpoint)) for rule in app.url_map.iter_rules())
+        self._bodies = {("POST", path): row.body for path, row in rows if row is not None and row.body is not None}
         self._admits = app.extensions.get("chainrule.admits", lambda environ: True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -110,47 +112,47 @@ class Front:
             return self._run(environ | {REFUSAL: refusal})
 
     async def _answer(self, environ: Environ, body: RequestBody, transfer: Transfer, connection: Connection) -> Answer:
-        asked = environ["REQUEST_METHOD"], _path(environ)
-        if asked not in self._with_body or not self._admits(environ):
+        expected = self._bodies.get((environ["REQUEST_METHOD"], _path(environ)))
+        if expected is None or not self._admits(environ):
             return self._run(environ)
-        most = 0 if "HTTP_CONTENT_ENCODING" in environ else _ON_LOOP.get(asked[1], 0)  # can expand a thousandfold
+        most = 0 if "HTTP_CONTENT_ENCODING" in environ else expected.most_on_loop  # it can expand a thousandfold
         if body.announced is None or body.announced > most:
             self._slots.check()
         with Timed(environ[STAGES], "receive"):
-            content = await self._receive(body, transfer)
+            content = await self._receive(body, transfer, connection)
+        given = environ | {BODY: content, ADMISSION: _AT_ONCE}
         work = Work.SMALL  # as far as is known
         if len(content) <= most:
+            transfer.make_room(_SMALL_ANSWER)
             try:
-                return self._compute_at_once(environ, content, transfer)
-            except Postponed as postponed:
+                return self._run(given)
+            except Postponed as postponed:  # the thread takes over what was loaded into `given`
                 work = postponed.work
+                free_frames(postponed)
+            environ[STAGES] = given[STAGES]
+            transfer.make_room(_SMALL_LOADED)
         with Timed(environ[STAGES], "queue"):
             if not await self._slots.take(work, connection.gone):
                 raise ClientGone
-        return await self._compute(environ, content, work, transfer, connection)
+        return await self._compute(given, work, transfer, connection)
 
-    async def _receive(self, body: RequestBody, transfer: Transfer) -> bytes:
+    async def _receive(self, body: RequestBody, transfer: Transfer, connection: Connection) -> bytes:
         seconds = self._settings.read_seconds
+        transfer.begin(seconds, connection.stop_receiving)
         try:
-            async with transfer.clients_part(seconds):
-                return await body.read(transfer)
+            return await body.read(transfer)
         except TimeoutError as error:
             body.ended = True  # do not wait for the rest
             detail = f"the body took over {seconds:g} s to arrive (CHAINRULE_READ_SECONDS), or was the slowest of many"
             raise Refusal(REQUEST_TIMEOUT, detail, headers={"Connection": "close"}) from error
+        finally:
+            transfer.end()
 
-    def _compute_at_once(self, environ: Environ, content: bytes, transfer: Transfer) -> Answer:
-        """The answer to a small request. Raises Postponed if it is not small, Refusal if there is no memory."""
-        transfer.make_room(_SMALL_ANSWER)
-        return self._run(environ | {"wsgi.input": io.BytesIO(content), ADMISSION: _AT_ONCE})
-
-    async def _compute(
-        self, environ: Environ, content: bytes, work: Work, transfer: Transfer, connection: Connection
-    ) -> Answer:
+    async def _compute(self, environ: Environ, work: Work, transfer: Transfer, connection: Connection) -> Answer:
         """Compute in a pool thread. The slot is freed when the thread ends, even if the client has got a timeout."""
         deadline, reported = Deadline(self._settings.work_seconds), threading.Lock()
         place = InThread(self._slots, work, self._budget, transfer.holding, deadline)
-        given = environ | {"wsgi.input": io.BytesIO(content), REPORTED: reported, ADMISSION: place, DEADLINE: deadline}
+        given = environ | {REPORTED: reported, ADMISSION: place, DEADLINE: deadline}
         loop = asyncio.get_running_loop()
         running = loop.run_in_executor(self._pool, self._run_in, place, given)
         gone = loop.create_task(connection.gone.wait())
@@ -197,15 +199,14 @@ class Front:
         size = len(answer.body)
         transfer.hold_answer(size + min(size, _PIECE))
         view = memoryview(answer.body)
+        transfer.begin(self._settings.write_seconds, connection.abort)
         try:
-            async with transfer.clients_part(self._settings.write_seconds):
-                for at in range(0, max(size, 1), _PIECE):
-                    more = at + _PIECE < size
-                    await send({"type": "http.response.body", "body": view[at : at + _PIECE], "more_body": more})
-                    transfer.moved = at
-        except TimeoutError:
-            connection.abort()
+            for at in range(0, max(size, 1), _PIECE):
+                more = at + _PIECE < size
+                await send({"type": "http.response.body", "body": view[at : at + _PIECE], "more_body": more})
+                transfer.moved = at
         finally:
+            transfer.end()
             transfer.holding.release()
 
 

@@ -5,8 +5,7 @@ bytes a second is dropped, so that slow clients never block fast clients.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from service.resources.ledger import ARRIVING, LAST
@@ -20,11 +19,11 @@ class Transfer:
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._deadline: asyncio.Timeout | None = None
         self._short = False  # the budget had no room for the last bytes that arrived
         self.holding = Holding(budget)
         self.moved = 0
-        self.began = 0.0
+        self.began = self.until = 0.0
+        self._interrupt: Callable[[], None]
 
     def rate(self, now: float) -> float:
         """Bytes a second since the transfer began."""
@@ -80,18 +79,15 @@ class Transfer:
     def drop(self) -> None:
         """End the transfer now, as if it had timed out."""
         self.holding.release()
-        self._budget.transfers.discard(self)
-        if self._deadline is not None:
-            self._deadline.reschedule(0)
+        self.end()
+        self._interrupt()
 
-    @asynccontextmanager
-    async def clients_part(self, seconds: float) -> AsyncIterator[None]:
-        """Time the transfer within this context. Raises TimeoutError after `seconds`, or when the client is dropped."""
+    def begin(self, seconds: float, interrupt: Callable[[], None]) -> None:
+        """Begin to send or to read. After `seconds`, or when the client is dropped, `interrupt` is called."""
         self.moved, self.began = 0, asyncio.get_running_loop().time()
+        self.until, self._interrupt = self.began + seconds, interrupt
         self._budget.transfers.add(self)
-        try:
-            async with asyncio.timeout(seconds) as self._deadline:
-                yield
-        finally:
-            self._budget.transfers.discard(self)
-            self._deadline = None
+
+    def end(self) -> None:
+        """End sending or reading."""
+        self._budget.transfers.discard(self)

@@ -84,10 +84,10 @@ def test_a_start_that_cannot_succeed_ends_with_the_reason(usual: float, tmp_path
             left = session(process.pid)
         finally:
             _end(process)
-    told = error.read_text()
-    assert (process.returncode, left) == (2, []), f"{most} processes: {told}"
-    assert told.count("\n") == 1, told
-    assert "Traceback" not in told
+    reported = error.read_text()
+    assert (process.returncode, left) == (2, []), f"{most} processes: {reported}"
+    assert reported.count("\n") == 1, reported
+    assert "Traceback" not in reported
     assert most <= 2
     assert took < SECONDS + 2 * usual
 

@@ -70,8 +70,8 @@ def witness(server: Server) -> Iterator[Report]:
         try:
             yield report
         finally:
-            told, _ = process.communicate()
-            for name, value in json.loads(told).items():
+            reported, _ = process.communicate()
+            for name, value in json.loads(reported).items():
                 setattr(report, name, value)
 
 

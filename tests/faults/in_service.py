@@ -7,6 +7,7 @@ from tests.faults.suites import (
     CONNECTIONS,
     EXPLANATIONS,
     EXPLORER,
+    FRONT,
     HEADS,
     LIMITS,
     MEMORY,
@@ -22,6 +23,27 @@ from tests.faults.suites import (
 )
 
 FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "a postponed request is read again",
+        "service/api/routes.py",
+        "        environ[LOADED] = asked, cost\n",
+        "",
+        FRONT,
+    ),
+    Fault(
+        "a postponed request loses the times of its stages",
+        "service/server/front.py",
+        "            environ[STAGES] = given[STAGES]\n",
+        "",
+        FRONT,
+    ),
+    Fault(
+        "the values of a waiting request are not counted",
+        "service/server/front.py",
+        "            transfer.make_room(_SMALL_LOADED)\n",
+        "",
+        FRONT,
+    ),
     Fault(
         "the depth of a short body is one too few",
         "service/encoding/outline.py",
@@ -109,8 +131,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a client's request id is ignored",
         "service/middleware/context.py",
-        "given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex",
-        "uuid.uuid4().hex",
+        "given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)",
+        "secrets.token_hex(16)",
         BAD_INPUT,
     ),
     Fault(
@@ -124,7 +146,7 @@ FAULTS: tuple[Fault, ...] = (
         "the request id is not echoed in the header",
         "service/middleware/context.py",
         'response.headers.add("X-Request-ID", known.request_id)',
-        'response.headers.add("X-Request-ID", uuid.uuid4().hex)',
+        'response.headers.add("X-Request-ID", secrets.token_hex(16))',
         BAD_INPUT,
     ),
     Fault(
@@ -136,14 +158,14 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "a result that is not finite is sent",
-        "service/api/routes.py",
+        "service/api/computing.py",
         "_refuse_non_finite(first_non_finite(result), asked)",
         "_refuse_non_finite(None, asked)",
         BAD_INPUT,
     ),
     Fault(
         "an updated network that is not finite is sent",
-        "service/api/routes.py",
+        "service/api/computing.py",
         "_refuse_non_finite(first_non_finite_parameter(stepped), asked)",
         "_refuse_non_finite(None, asked)",
         BAD_INPUT,
@@ -164,9 +186,9 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "the example answers are of another request",
-        "service/api/openapi.py",
-        "asked = GRADIENT_REQUEST.load(request)",
-        'asked = GRADIENT_REQUEST.load(EXAMPLES[0]["request"])',
+        "service/api/operations.py",
+        "asked = self.schema.load(request)",
+        'asked = self.schema.load(self.examples[0]["request"])',
         OPENAPI,
     ),
     Fault(
@@ -298,9 +320,23 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "two slashes bypass the key",
         "service/middleware/keys.py",
-        "if g.key is None and needs_key(request.path):",
-        'if g.key is None and needs_key(request.environ["PATH_INFO"]):',
+        "or not needs_key(asked.path)",
+        'or not needs_key(asked.environ["PATH_INFO"])',
         ("tests/service/middleware/test_keys.py",),
+    ),
+    Fault(
+        "a key is looked up again in the application",
+        "service/middleware/keys.py",
+        "if KEY not in asked.environ:",
+        "if True:",
+        ("tests/service/middleware/test_keys.py",),
+    ),
+    Fault(
+        "a body is received again in the application",
+        "service/server/front.py",
+        "environ | {BODY: content, ADMISSION: _AT_ONCE}",
+        "environ | {ADMISSION: _AT_ONCE}",
+        FRONT,
     ),
     Fault(
         "every path that begins with /v1 requires a key",
@@ -590,11 +626,25 @@ FAULTS: tuple[Fault, ...] = (
         ("tests/service/server/test_connection.py::test_a_disconnected_client_leaves_nothing_in_memory",),
     ),
     Fault(
-        "a cycle stays until the garbage collector runs",
+        "a client has any time to send or to read",
+        "service/resources/memory_budget.py",
+        "if client.until <= now]",
+        "if client.until <= 0]",
+        ("tests/service/server/test_transfers.py",),
+    ),
+    Fault(
+        "the front waits on for a body that is late",
         "service/server/cycle.py",
-        "        del self._start ",
-        "        # del self._start ",
-        ("tests/service/server/test_connection.py::test_a_disconnected_client_leaves_nothing_in_memory",),
+        "or gone.is_set() or self._late)",
+        "or gone.is_set())",
+        ("tests/service/server/test_serve.py::test_a_body_that_takes_too_long_gets_408",),
+    ),
+    Fault(
+        "what has ended is still timed",
+        "service/server/transfers.py",
+        '        """End sending or reading."""\n        self._budget.transfers.discard(self)\n',
+        '        """End sending or reading."""\n',
+        ("tests/service/server/test_transfers.py",),
     ),
     Fault(
         "a head is kept while its answer is read",
@@ -1471,8 +1521,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "the memory of a dropped client stays counted",
         "service/server/transfers.py",
-        "        self.holding.release()\n        self._budget.transfers.discard(self)\n",
-        "        self._budget.transfers.discard(self)\n",
+        "        self.holding.release()\n        self.end()\n",
+        "        self.end()\n",
         ("tests/service/server/test_transfers.py",),
     ),
     Fault(

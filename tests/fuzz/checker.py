@@ -166,12 +166,12 @@ def _size(factor: Array) -> Array:
     return np.maximum(abs(factor), DIGITLESS)
 
 
-def _close(found: Any, told: Any, size: Any) -> bool:
+def _close(found: Any, given: Any, size: Any) -> bool:
     """Equal except for rounding, in proportion to the terms of the sum; true if a factor is null."""
-    found, told, size = np.broadcast_arrays(found, told, size)
+    found, given, size = np.broadcast_arrays(found, given, size)
     known = np.isfinite(found) & np.isfinite(size)
     with np.errstate(over="ignore"):
-        return bool((abs(found - told) <= CLOSE * size + 1e-300)[known].all())
+        return bool((abs(found - given) <= CLOSE * size + 1e-300)[known].all())
 
 
 _ABOUT = {EXPLANATIONS: _about_explanation, CHECKS: _about_check}

@@ -72,9 +72,9 @@ def test_the_document_is_what_is_measured(measured: str) -> None:
 )
 def test_a_changed_table_is_detected(measured: str, pattern: str, lie: str) -> None:
     """A changed verdict, default, version or error, and a missing row, are differences."""
-    told, times = re.subn(pattern, lie, SHOWN, count=1)
+    reported, times = re.subn(pattern, lie, SHOWN, count=1)
     assert times == 1
-    assert list(differences(told, measured))
+    assert list(differences(reported, measured))
 
 
 def test_the_last_digits_may_differ() -> None:

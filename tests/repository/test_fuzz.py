@@ -161,14 +161,14 @@ def test_a_wrong_answer_is_found(send: Send, lie: str) -> None:
         return Answer(answer.status, headers, json.dumps(document).encode())
 
     judge = Judge(lying, openapi_document(create_app()))
-    told = found = 0
+    reported = found = 0
     for index in range(300):
         is_lie = False
         words = judge.judge(SEED, index)[-1]
-        told += is_lie
+        reported += is_lie
         found += is_lie and bool(words)
-    assert told > 10
-    assert found > 0.6 * told
+    assert reported > 10
+    assert found > 0.6 * reported
 
 
 @pytest.mark.parametrize("status", [500, 503])

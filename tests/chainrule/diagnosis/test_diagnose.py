@@ -308,9 +308,9 @@ def _sklearn(last_row: list[float]) -> Any:
 
 def test_scikit_learns_published_gradients_are_diagnosed_as_weight_decay() -> None:
     """Each has λ·w in it, with λ = 0.1; in the last row x1 = 0.6 stands for x3 = 0.7, which no mistake explains."""
-    told = _sklearn([0.06167, 0.02620])
-    assert causes(told) == [("l2_term",)]
-    assert told.search.diagnoses[0].theta == pytest.approx(0.1, rel=1e-3)
+    reported = _sklearn([0.06167, 0.02620])
+    assert causes(reported) == [("l2_term",)]
+    assert reported.search.diagnoses[0].theta == pytest.approx(0.1, rel=1e-3)
     assert _sklearn([0.060002, 0.02244]).search.diagnoses == ()
 
 

@@ -51,6 +51,6 @@ def test_every_default_that_was_measured_to_differ_is_in_a_row() -> None:
     page = (Path(__file__).parents[3] / "docs" / "frameworks.md").read_text("utf-8")
     table = page.partition("| function | parameter | Chainrule |")[2].partition("\n\n")[0]
     measured = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
-    told = {row.name for row in (*ACTIVATIONS.values(), *LOSSES.values()) if row.elsewhere}
+    reported = {row.name for row in (*ACTIVATIONS.values(), *LOSSES.values()) if row.elsewhere}
     assert measured
-    assert told == measured | {"selu"}  # its constants are float32 in ONNX, and no parameters here
+    assert reported == measured | {"selu"}  # its constants are float32 in ONNX, and no parameters here

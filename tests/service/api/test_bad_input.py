@@ -83,7 +83,7 @@ def test_a_mistake_is_refused_once_at_its_place_and_in_words(client: FlaskClient
     assert row.words in document["detail"]
 
 
-# Several mistakes, and mistakes that could be told in more than one way.
+# Several mistakes, and mistakes that could be reported in more than one way.
 
 
 def test_a_result_not_finite_points_to_the_array_if_it_is_base64(client: FlaskClient) -> None:

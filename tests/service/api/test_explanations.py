@@ -22,7 +22,7 @@ from schemas.explanations import ExplanationRequestSchema, explanation
 from schemas.explanations_markdown import markdown
 from service.api.examples import EXAMPLES
 from service.api.openapi import openapi_document
-from service.api.routes import EXPLANATION_REQUEST
+from service.api.operations import EXPLANATION
 from service.app import create_app
 from service.configuration.limits import DEFAULTS
 from service.configuration.settings import read_settings
@@ -57,7 +57,7 @@ def ask(client: FlaskClient, body: Body, accept: str = "") -> TestResponse:
     return client.post(URL, json=body, headers={"Accept": accept} if accept else {})
 
 
-def told(answer: TestResponse) -> Any:
+def explained(answer: TestResponse) -> Any:
     """The document of a successful answer, validated by its schema in the OpenAPI document."""
     assert answer.status_code == 200, answer.text
     schemas = {"components": {"schemas": DOCUMENT["components"]["schemas"]}}
@@ -78,7 +78,7 @@ def derivative(client: FlaskClient, body: Body) -> float:
 
 def test_one_weight_of_one_sample(client: FlaskClient) -> None:
     """The value of the weight, its derivative, the loss, and steps without a sample: there is only one."""
-    found = told(ask(client, ONE))
+    found = explained(ask(client, ONE))
     assert found["weight"] == {"layer": 0, "from": 1, "to": 2, "value": 0.6}
     assert found["value"] == derivative(client, ONE) == found["steps"][-1]["value"]
     assert (
@@ -93,10 +93,10 @@ def test_one_weight_of_one_sample(client: FlaskClient) -> None:
 
 def test_the_whole_batch_and_one_sample_of_it(client: FlaskClient) -> None:
     """The batch lists the shares of all samples; a sample's share is of the same loss, divided by 3."""
-    whole = told(ask(client, BATCH))
+    whole = explained(ask(client, BATCH))
     assert whole["value"] == derivative(client, BATCH)
     assert [term["sample"] for term in whole["steps"][-1]["terms"]] == [0, 1, 2]
-    share = told(ask(client, BATCH | {"sample": 1}))
+    share = explained(ask(client, BATCH | {"sample": 1}))
     assert share["sample"] == 1
     assert {step["sample"] for step in share["steps"]} == {1}
     assert share["value"] == whole["steps"][-1]["terms"][1]["value"]
@@ -106,7 +106,7 @@ def test_the_whole_batch_and_one_sample_of_it(client: FlaskClient) -> None:
 def test_a_bias(client: FlaskClient) -> None:
     """Of unit 2 of layer 0: dE/da, as da/db is 1."""
     body = {key: value for key, value in ONE.items() if key != "weight"} | {"bias": {"layer": 0, "to": 2}}
-    found = told(ask(client, body))
+    found = explained(ask(client, body))
     assert found["bias"] == {"layer": 0, "to": 2, "value": 0.03}
     answered = client.post("/v1/gradients", json={k: v for k, v in ONE.items() if k != "weight"}).get_json()
     assert found["value"] == answered["layers"][0]["dE_db"][2]
@@ -118,21 +118,21 @@ def test_from_and_to_mean_the_same_in_both_layouts(client: FlaskClient) -> None:
     transposed["network"]["weights_layout"] = "out_in"
     for layer in transposed["network"]["layers"]:
         layer["weights"] = np.transpose(layer["weights"]).tolist()
-    assert told(ask(client, transposed)) == told(ask(client, ONE))
+    assert explained(ask(client, transposed)) == explained(ask(client, ONE))
     assert derivative(client, transposed) == derivative(client, ONE)
 
 
 def test_unused_members_make_no_difference(client: FlaskClient) -> None:
     """Any request of /v1/gradients can be sent unchanged."""
     more = {"breakdown": "per_unit", "verify": True, "step": {"learning_rate": 0.1}, "encoding": "base64"}
-    assert told(ask(client, ONE | more)) == told(ask(client, ONE))
+    assert explained(ask(client, ONE | more)) == explained(ask(client, ONE))
 
 
 def test_the_answer_has_the_warnings_of_the_gradients(client: FlaskClient) -> None:
     """The warnings are those of /v1/gradients; here a relu at 0."""
     layer = {"weights": [[0.0]], "activation": "relu"}
     body = {"network": {"layers": [layer]}, "inputs": [1], "targets": [1], "weight": {"layer": 0, "from": 0, "to": 0}}
-    (warning,) = told(ask(client, body))["warnings"]
+    (warning,) = explained(ask(client, body))["warnings"]
     assert (warning["code"], warning["pointer"]) == ("kink", "#/network/layers/0/activation")
     assert "kink" in ask(client, body, "text/markdown").text
 
@@ -148,7 +148,7 @@ def test_every_kind_of_request_is_answered_as_documented(client: FlaskClient, se
     if answer.status_code != 200:
         assert answer.get_json(force=True)["type"] == "/problems/non-finite-result"
         return
-    found = told(answer)
+    found = explained(answer)
     for step in found["steps"]:
         for part in (step, *step.get("terms", [])):
             if part["numbers"] is not None:
@@ -189,7 +189,7 @@ def _text(token: Token) -> str:
 
 def test_the_page_has_the_whole_derivation(client: FlaskClient) -> None:
     """Headings for samples and sections, every line, every exact value, the tables of the sums."""
-    page, found = ask(client, BATCH, "text/markdown"), told(ask(client, BATCH))
+    page, found = ask(client, BATCH, "text/markdown"), explained(ask(client, BATCH))
     assert page.content_type == MARKDOWN
     check_page(page.text, found)
     headings = re.findall(r"^#+ .*$", page.text, re.MULTILINE)
@@ -336,7 +336,7 @@ def test_a_mistake_is_refused_at_its_place_and_in_words(
 
 def test_a_whole_number_may_be_written_as_a_fraction(client: FlaskClient) -> None:
     """In JSON, 1.0 is the same as 1."""
-    assert told(ask(client, BATCH | {"sample": 1.0})) == told(ask(client, BATCH | {"sample": 1}))
+    assert explained(ask(client, BATCH | {"sample": 1.0})) == explained(ask(client, BATCH | {"sample": 1}))
 
 
 @pytest.mark.parametrize("broken", ["network", "inputs", "targets", "loss"])
@@ -391,7 +391,7 @@ def test_a_derivation_of_too_many_lines_is_refused_and_one_sample_of_it_is_not()
 
 def _seconds(body: Any) -> float:
     text = json.dumps(body).encode()
-    return explanation_cost(EXPLANATION_REQUEST.load(deepcopy(body)), posted(body, len(text))).seconds
+    return explanation_cost(EXPLANATION.schema.load(deepcopy(body)), posted(body, len(text))).seconds
 
 
 def test_verify_does_not_change_the_cost_of_an_explanation() -> None:
@@ -409,7 +409,7 @@ def test_the_example_is_answered_as_shown(client: FlaskClient) -> None:
     answers = post["responses"]["200"]["content"]["application/json"]["examples"]
     assert list(requests) == list(answers) == [EXAMPLES[0]["name"]]
     for name, request in requests.items():
-        assert told(ask(client, request["value"])) == json.loads(json.dumps(answers[name]["value"]))
+        assert explained(ask(client, request["value"])) == json.loads(json.dumps(answers[name]["value"]))
 
 
 def test_both_media_types_are_documented() -> None:

@@ -112,7 +112,7 @@ def test_every_operation_is_described() -> None:
 def test_every_problem_is_documented_with_its_status() -> None:
     """POST /v1/gradients can answer every type of problem except not-found."""
     responses = DOCUMENT["paths"]["/v1/gradients"]["post"]["responses"]
-    told = set()
+    reported = set()
     for status, response in responses.items():
         if "$ref" in response:
             body = DOCUMENT["components"]["responses"][response["$ref"].rpartition("/")[2]]["content"]
@@ -120,8 +120,8 @@ def test_every_problem_is_documented_with_its_status() -> None:
             for form in schema.get("anyOf", [schema]):
                 problem = SCHEMAS[form["$ref"].rpartition("/")[2]]["properties"]
                 assert str(problem["status"]["const"]) == status
-                told.add(problem["type"]["const"].removeprefix("/problems/"))
-    assert told == set(PROBLEMS) - {"not-found"}
+                reported.add(problem["type"]["const"].removeprefix("/problems/"))
+    assert reported == set(PROBLEMS) - {"not-found"}
     assert "422" not in DOCUMENT["paths"]["/v1/limits"]["get"]["responses"]
     assert "404" in DOCUMENT["paths"]["/v1/losses/{name}"]["get"]["responses"]
 

@@ -124,10 +124,10 @@ def test_every_exceeded_limit_is_reported() -> None:
     """All in one answer, so that a client can fix them together."""
     with pytest.raises(Refusal) as refusal:
         enforce(dict.fromkeys(DEFAULTS, 0), cost_of_request())
-    told = [
+    reported = [
         limit.name for error in refusal.value.errors for limit in LIMITS if f"limit {limit.name}" in error["detail"]
     ]
-    assert told == [limit.name for limit in OF_REQUESTS]
+    assert reported == [limit.name for limit in OF_REQUESTS]
 
 
 COSTLIEST = {  # requests, and the pointer to the part that costs most of each
@@ -257,8 +257,8 @@ def test_measuring_the_depth_takes_a_few_copies_of_the_body() -> None:
 def test_the_limits_in_force_are_published() -> None:
     """GET /v1/limits has the rows of the table, in its order, with the values of this deployment."""
     ours = {limit.name: number for number, limit in enumerate(LIMITS, start=1000)}
-    told = create_app(with_limits(**ours)).test_client().get("/v1/limits").get_json()["limits"]
-    assert told == [
+    reported = create_app(with_limits(**ours)).test_client().get("/v1/limits").get_json()["limits"]
+    assert reported == [
         {"name": limit.name, "value": ours[limit.name], "meaning": limit.meaning, "setting": limit.setting}
         for limit in LIMITS
     ]
@@ -266,8 +266,8 @@ def test_the_limits_in_force_are_published() -> None:
 
 def test_the_defaults_are_those_of_the_table(client: FlaskClient) -> None:
     """Without a setting, the default of the row applies."""
-    told = {row["name"]: row["value"] for row in client.get("/v1/limits").get_json()["limits"]}
-    assert told == {limit.name: limit.default for limit in LIMITS} == DEFAULTS
+    reported = {row["name"]: row["value"] for row in client.get("/v1/limits").get_json()["limits"]}
+    assert reported == {limit.name: limit.default for limit in LIMITS} == DEFAULTS
 
 
 @pytest.mark.parametrize("limit", LIMITS, ids=by_name)
@@ -279,9 +279,9 @@ def test_a_limit_is_set_by_the_variable_that_it_names(limit: Limit, monkeypatch:
 
 def test_the_cost_of_example_requests_is_published(client: FlaskClient) -> None:
     """For every endpoint that computes, with some shapes. The predicted cost is the one that the limits apply to."""
-    told = {row["path"]: row["examples"] for row in client.get("/v1/limits").get_json()["endpoints"]}
-    assert list(told) == ["/v1/gradients", "/v1/explanations", "/v1/gradient-checks"]
-    [digits] = [e for e in told["/v1/gradients"] if e["units"][0] == 784 and e["breakdown"] == "per_unit"]
+    reported = {row["path"]: row["examples"] for row in client.get("/v1/limits").get_json()["endpoints"]}
+    assert list(reported) == ["/v1/gradients", "/v1/explanations", "/v1/gradient-checks"]
+    [digits] = [e for e in reported["/v1/gradients"] if e["units"][0] == 784 and e["breakdown"] == "per_unit"]
     asked = Asked(
         GRADIENTS, (784, 128, 64, 10), ("relu", "relu", "softmax"), 64, "categorical_cross_entropy", "per_unit"
     )
@@ -344,9 +344,9 @@ def test_the_smallest_memory_budget_allows_every_example_of_the_limits() -> None
 
 def test_limits_are_reported_as_the_memory_budget_allows() -> None:
     """A body may take a quarter of the budget at most, a request 9/16. A smaller limit stays as it is set."""
-    told = []
+    reported = []
     for limits in ({"body_bytes": 10**9, "memory_bytes": 10**9}, {"body_bytes": 1000, "memory_bytes": 2000}):
         app = create_app(replace(with_limits(**limits), memory_bytes=64 * 2**20))
         rows = {row["name"]: row["value"] for row in app.test_client().get("/v1/limits").get_json()["limits"]}
-        told.append((rows["body_bytes"], rows["memory_bytes"]))
-    assert told == [(16 * 2**20, 36 * 2**20), (1000, 2000)]
+        reported.append((rows["body_bytes"], rows["memory_bytes"]))
+    assert reported == [(16 * 2**20, 36 * 2**20), (1000, 2000)]

@@ -23,7 +23,7 @@ MEMORY = {
         {"pods/pod/container/memory.max": str(512 * MIB), "pods/memory.max": str(256 * MIB)},
         256,
     ),
-    "version 2, in a container that is told the path outside": (
+    "version 2, in a container that sees the path outside": (
         "0::/../../docker/0123\n",
         {"memory.max": str(128 * MIB)},
         128,

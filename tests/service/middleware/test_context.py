@@ -30,10 +30,10 @@ class Watched:
     """An app, a client for it, and the exchanges that its observer got."""
 
     app: Flask = field(default_factory=create_app)
-    told: list[Exchange] = field(default_factory=list)
+    reported: list[Exchange] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.app.extensions[OBSERVERS].append(self.told.append)
+        self.app.extensions[OBSERVERS].append(self.reported.append)
         self.client: FlaskClient = self.app.test_client()
 
     def fail(self) -> str:
@@ -69,20 +69,20 @@ def test_every_answer_has_the_id_and_is_reported_once(watched: Watched, method: 
     """This includes files, pages, unknown paths and faults."""
     with watched.client.open(path, method=method, headers={"X-Request-ID": "lesson-7"}) as answer:
         assert (answer.status_code, answer.headers["X-Request-ID"]) == (status, "lesson-7")
-    (told,) = watched.told
-    assert (told.method, told.status, told.request_id) == (method, status, "lesson-7")
+    (reported,) = watched.reported
+    assert (reported.method, reported.status, reported.request_id) == (method, status, "lesson-7")
 
 
 def test_a_gradient_is_reported_with_sizes_stages_and_time(watched: Watched) -> None:
     """Bytes as they were sent, seconds from the first byte to the last, and the four stages within them."""
     answer = watched.client.post("/v1/gradients", json=REQUEST)
-    (told,) = watched.told
-    assert (told.method, told.route, told.status, told.problem) == ("POST", "/v1/gradients", 200, None)
-    assert told.request_bytes == int(answer.request.headers["Content-Length"])
-    assert told.response_bytes == len(answer.data)
-    assert list(told.stages) == ["decode", "validate", "compute", "encode"]
-    assert 0 < sum(told.stages.values()) < told.seconds < 60
-    assert told.key is told.exception is None
+    (reported,) = watched.reported
+    assert (reported.method, reported.route, reported.status, reported.problem) == ("POST", "/v1/gradients", 200, None)
+    assert reported.request_bytes == int(answer.request.headers["Content-Length"])
+    assert reported.response_bytes == len(answer.data)
+    assert list(reported.stages) == ["decode", "validate", "compute", "encode"]
+    assert 0 < sum(reported.stages.values()) < reported.seconds < 60
+    assert reported.key is reported.exception is None
 
 
 def test_a_body_without_a_length_is_counted(watched: Watched) -> None:
@@ -93,7 +93,7 @@ def test_a_body_without_a_length_is_counted(watched: Watched) -> None:
         del asked["CONTENT_LENGTH"]
     asked["CONTENT_TYPE"] = "application/json"
     Response.from_app(watched.app.wsgi_app, asked, buffered=True)
-    assert (watched.told[0].request_bytes, watched.told[0].problem) == (5, "invalid-request")
+    assert (watched.reported[0].request_bytes, watched.reported[0].problem) == (5, "invalid-request")
 
 
 ROUTES = {
@@ -109,13 +109,13 @@ ROUTES = {
 def test_the_route_is_reported_and_not_the_path(watched: Watched, path: str, route: str) -> None:
     """The exchange has the route in OpenAPI's notation, or "unmatched". So the number of labels is bounded."""
     with watched.client.get(path):
-        assert watched.told[0].route == route
+        assert watched.reported[0].route == route
 
 
 def test_an_unknown_method_is_reported_as_other(watched: Watched) -> None:
     """A client must not be able to create new labels."""
     watched.client.open("/v1", method="BREW")
-    assert watched.told[0].method == "other"
+    assert watched.reported[0].method == "other"
 
 
 def test_an_answer_without_a_body_has_zero_bytes(watched: Watched) -> None:
@@ -123,28 +123,28 @@ def test_an_answer_without_a_body_has_zero_bytes(watched: Watched) -> None:
     tag = watched.client.head("/v1/losses").headers["ETag"]
     answer = watched.client.get("/v1/losses", headers={"If-None-Match": tag})
     assert (answer.status_code, answer.data) == (304, b"")
-    assert [told.response_bytes for told in watched.told] == [0, 0]
+    assert [reported.response_bytes for reported in watched.reported] == [0, 0]
 
 
 def test_the_bytes_of_a_file_are_reported(watched: Watched) -> None:
     """The size is known although the file is read only while it is sent."""
     with watched.client.get("/static/pages.css") as answer:
-        assert watched.told[0].response_bytes == len(answer.data) > 0
+        assert watched.reported[0].response_bytes == len(answer.data) > 0
 
 
 def test_a_problem_is_reported_by_its_name(watched: Watched) -> None:
     """This includes the problems of Flask's own errors."""
     watched.client.get("/nothing")
     watched.client.post("/v1/gradients", json={})
-    assert [told.problem for told in watched.told] == ["not-found", "invalid-request"]
+    assert [reported.problem for reported in watched.reported] == ["not-found", "invalid-request"]
 
 
 def test_an_internal_error_is_reported_with_its_exception(watched: Watched) -> None:
     """The log gets the exception; the client does not."""
     answer = watched.client.get("/fail")
-    (told,) = watched.told
-    assert (told.status, told.problem) == (500, "internal-error")
-    assert isinstance(told.exception, Broken)
+    (reported,) = watched.reported
+    assert (reported.status, reported.problem) == (500, "internal-error")
+    assert isinstance(reported.exception, Broken)
     assert "fault of ours" not in answer.text
 
 
@@ -162,7 +162,7 @@ def test_an_error_after_the_view_is_answered_like_any_other(watched: Watched) ->
     answer = watched.client.get("/v1", headers={"X-Request-ID": "lesson-8"})
     assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")
     assert answer.headers["X-Request-ID"] == answer.get_json(force=True)["instance"] == "lesson-8"
-    assert [type(told.exception) for told in watched.told] == [Broken]
+    assert [type(reported.exception) for reported in watched.reported] == [Broken]
 
 
 def test_the_size_of_the_network_is_reported(watched: Watched) -> None:
@@ -172,8 +172,8 @@ def test_the_size_of_the_network_is_reported(watched: Watched) -> None:
     watched.client.post("/v1/gradients", json=batch)
     watched.client.post("/v1/gradients", json=batch | {"inputs": []})
     watched.client.get("/v1")
-    told = [(told.parameters, told.multiply_adds) for told in watched.told]
-    assert told == [(4, 3 * 2 * 3), (None, None), (None, None)]
+    reported = [(reported.parameters, reported.multiply_adds) for reported in watched.reported]
+    assert reported == [(4, 3 * 2 * 3), (None, None), (None, None)]
 
 
 def _from_the_front(watched: Watched, path: str, method: str = "GET", **known: Any) -> Any:
@@ -185,7 +185,7 @@ def _from_the_front(watched: Watched, path: str, method: str = "GET", **known: A
 def test_time_counts_from_when_the_head_had_arrived(watched: Watched) -> None:
     """If the front passes that time on."""
     _from_the_front(watched, "/v1", received=time.perf_counter() - 5)
-    assert 5 < watched.told[0].seconds < 65
+    assert 5 < watched.reported[0].seconds < 65
 
 
 def test_the_stages_of_the_front_come_first(watched: Watched) -> None:
@@ -195,7 +195,7 @@ def test_the_stages_of_the_front_come_first(watched: Watched) -> None:
         "/v1/gradients", json=REQUEST, environ_overrides={"chainrule.stages": stages, "chainrule.received": 0.0}
     )
     assert answer.headers["Server-Timing"].startswith("receive;dur=250.000, queue;dur=500.000, decode;dur=")
-    assert list(watched.told[0].stages)[:3] == ["receive", "queue", "decode"]
+    assert list(watched.reported[0].stages)[:3] == ["receive", "queue", "decode"]
     assert list(stages) == ["receive", "queue"]
 
 
@@ -221,4 +221,4 @@ def test_refusals_of_the_front_are_answered_like_all_others(
     assert (answer.status_code, answer.mimetype) == (503, "application/problem+json")
     assert (answer.headers["Retry-After"], answer.get_json(force=True)["detail"]) == ("3", "too many")
     assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-ID"])
-    assert [told.problem for told in watched.told] == ["overloaded"]
+    assert [reported.problem for reported in watched.reported] == ["overloaded"]

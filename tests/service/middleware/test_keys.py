@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import EnvironBuilder
 
 from service.app import create_app
 from service.configuration.settings import BadSettings, read_settings
@@ -171,14 +172,31 @@ def test_the_front_can_check_the_key(guarded: FlaskClient) -> None:
     assert (needs_key("/v1"), needs_key("/v1/"), needs_key("/v10"), needs_key("/")) == (True, True, False, False)
 
 
+def test_a_key_is_looked_up_once(guarded: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The application takes over what the front has found, so a withdrawn key is not refused halfway."""
+    calls: list[str | None] = []
+    name_of = Keyring.name_of
+
+    def counted(keyring: Keyring, key: str | None) -> str | None:
+        calls.append(key)
+        return name_of(keyring, key)
+
+    monkeypatch.setattr(Keyring, "name_of", counted)
+    environ = EnvironBuilder("/v1/losses", headers={"X-API-Key": BOB}).get_environ()
+    assert guarded.application.extensions[ADMITS](environ)
+    with guarded.application.request_context(environ):
+        assert guarded.application.full_dispatch_request().status_code == 200
+    assert calls == [BOB]
+
+
 def test_the_name_of_the_key_is_reported_but_never_the_key(guarded: FlaskClient) -> None:
     """The observers, such as the log, get the name."""
-    told: list[Any] = []
-    guarded.application.extensions[OBSERVERS].append(told.append)
+    reported: list[Any] = []
+    guarded.application.extensions[OBSERVERS].append(reported.append)
     for key in (ALICE, BOB, "unknown"):
         guarded.get("/v1", headers={"X-API-Key": key})
-    assert [exchange.key for exchange in told] == ["alice", "bob", None]
-    assert ALICE not in repr(told)
+    assert [exchange.key for exchange in reported] == ["alice", "bob", None]
+    assert ALICE not in repr(reported)
 
 
 def test_every_known_key_is_compared_whichever_it_is(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,12 +94,12 @@ def test_a_request_is_a_span_of_the_clients_trace(receiver: Receiver, tmp_path: 
     assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
     assert (span.name, span.kind) == ("POST /v1/gradients", Span.SPAN_KIND_SERVER)
     assert before < span.start_time_unix_nano < span.end_time_unix_nano < time.time_ns()
-    told = attributes(span)
-    stages = {name for name in told if name.startswith("chainrule.stage.")}
+    reported = attributes(span)
+    stages = {name for name in reported if name.startswith("chainrule.stage.")}
     assert {name.rpartition(".")[2] for name in stages} >= {"receive", "decode", "validate", "compute"}
-    assert sum(told[name] for name in stages) * 1e9 <= span.end_time_unix_nano - span.start_time_unix_nano
-    assert told["http.response.body.size"] > 100
-    assert {name: told[name] for name in told.keys() - stages - {"http.response.body.size"}} == {
+    assert sum(reported[name] for name in stages) * 1e9 <= span.end_time_unix_nano - span.start_time_unix_nano
+    assert reported["http.response.body.size"] > 100
+    assert {name: reported[name] for name in reported.keys() - stages - {"http.response.body.size"}} == {
         "http.request.method": "POST",
         "http.route": "/v1/gradients",
         "http.response.status_code": 200,
@@ -133,9 +133,9 @@ def test_the_wait_of_a_request_is_a_stage_of_its_span(receiver: Receiver, tmp_pa
         waiting.join(SECONDS)
         wait_until(lambda: "waits" in _by_request_id(receiver), "the span")
     span = _by_request_id(receiver)["waits"]
-    told = attributes(span)
-    assert told["http.response.status_code"] == 200
-    assert 0.2 < told["chainrule.stage.queue"] < (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9
+    reported = attributes(span)
+    assert reported["http.response.status_code"] == 200
+    assert 0.2 < reported["chainrule.stage.queue"] < (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9
 
 
 def _by_request_id(receiver: Receiver) -> dict[object, Span]:

@@ -299,9 +299,9 @@ def test_every_mistake_in_the_json_is_shown_with_its_place(visit: Visit) -> None
     )
     visit.paste(text)
     visit.page.wait_for_selector("#json-complaints li")
-    told = visit.page.inner_text("#json-complaints")
+    reported = visit.page.inner_text("#json-complaints")
     for pointer in ("#/inputs/0", "#/targets", "#/loss", "#/colour", "#/target"):
-        assert pointer in told
+        assert pointer in reported
     visit.page.click("#json-complaints button:has-text('#/loss')")
     assert visit.page.locator("#json").evaluate("f => f.value.slice(f.selectionStart, f.selectionEnd)") == '"hubr"'
     visit.page.click("#view-form")
@@ -397,7 +397,7 @@ def test_without_a_service_the_last_result_stays(visit: Visit) -> None:
     visit.settle()
     assert page.locator(".banner").count() == 0
     assert "0.9,0.55" in visit.posted[-1]
-    visit.complaints[:] = [told for told in visit.complaints if "ERR_FAILED" not in told]
+    visit.complaints[:] = [reported for reported in visit.complaints if "ERR_FAILED" not in reported]
 
 
 def test_the_page_says_that_the_service_is_overloaded(visit: Visit) -> None:
@@ -646,7 +646,7 @@ def test_own_gradients_are_compared_and_diagnosed(visit: Visit) -> None:
     visit.page.wait_for_selector(".verdict")
     assert sent[0]["candidate"] == candidate
     assert sent[0]["network"] == REQUESTS["two-layers"]["network"]
-    told = visit.page.inner_text(".check")
+    reported = visit.page.inner_text(".check")
     for words in (
         "differ",
         "One mistake reproduces",
@@ -655,10 +655,10 @@ def test_own_gradients_are_compared_and_diagnosed(visit: Visit) -> None:
         "do/da is left out",
         "batch not averaged",
     ):
-        assert words in told
+        assert words in reported
     assert visit.page.locator(".check tr.differs").all_inner_texts()[0].split("\t")[:2] == ["x₁ → h₁", "0.5"]
     assert visit.page.locator(".check tr.differs").count() == 1
-    assert told.count("✓ agrees") == 3 + 2 + 4
+    assert reported.count("✓ agrees") == 3 + 2 + 4
     assert visit.page.locator(".check tbody tr").count() == 12
     visit.page.click("text=reveals more")
     visit.settle()
@@ -676,8 +676,8 @@ def test_a_mistake_in_the_users_gradients_is_named(visit: Visit) -> None:
     visit.page.fill("#candidate", json.dumps(candidate))
     visit.page.click("button:text-is('Compare')")
     visit.page.wait_for_selector(".verdict")
-    told = visit.page.inner_text(".check")
-    assert "One mistake reproduces these numbers: sign" in told
+    reported = visit.page.inner_text(".check")
+    assert "One mistake reproduces these numbers: sign" in reported
     assert visit.page.locator(".check tr.differs").count() == 12
     visit.page.click("text=reveals more")
     visit.settle()

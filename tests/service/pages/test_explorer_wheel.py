@@ -45,9 +45,9 @@ def test_a_wheel_has_the_page_and_every_file_it_names(tmp_path: Path) -> None:
     (packages,) = own.glob("lib/python*/site-packages")
     # A path that is named so is searched last, and its own .pth files, of the editable install, are not read.
     (packages / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    told = json.loads(_run(python, "-c", CRAWL, cwd=tmp_path))
-    assert Path(told["service"]).is_relative_to(own)
-    assert [path for path, status in told["seen"].items() if status != 200] == []
+    reported = json.loads(_run(python, "-c", CRAWL, cwd=tmp_path))
+    assert Path(reported["service"]).is_relative_to(own)
+    assert [path for path, status in reported["seen"].items() if status != 200] == []
     files = {path.name for path in (ROOT / "service" / "pages" / "static" / "explorer").rglob("*") if path.is_file()}
-    assert {path.rpartition("/")[2] for path in told["seen"]} == files - {"LICENSE"}
+    assert {path.rpartition("/")[2] for path in reported["seen"]} == files - {"LICENSE"}
     assert (packages / "service" / "pages" / "static" / "explorer" / "vendor" / "LICENSE").is_file()

@@ -25,14 +25,14 @@ def _play(scene: Callable[[Slots], Awaitable[None]], seconds: float = SOON, queu
 
     Record the numbers of busy slots and waiting requests.
     """
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
 
     async def play() -> None:
         async with asyncio.timeout(10):
-            await scene(Slots(2, queue, seconds, lambda small, big, waiting: told.append((small + big, waiting))))
+            await scene(Slots(2, queue, seconds, lambda small, big, waiting: reported.append((small + big, waiting))))
 
     asyncio.run(play())
-    return told
+    return reported
 
 
 def _stop() -> None:

@@ -93,14 +93,14 @@ print(first > 4000, second < 400, kept > 15e6, resident() - idle < 5e6, sep=", "
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this is not glibc")
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "reported"),
     [("keep_freed()", "True, True, True, True"), ("", "True, False, True, True")],
     ids=["as served", "by default"],
 )
-def test_freed_memory_is_kept_until_it_is_returned_to_the_system(line: str, told: str) -> None:
+def test_freed_memory_is_kept_until_it_is_returned_to_the_system(line: str, reported: str) -> None:
     """The kernel clears each new page, which takes longer than most work with it."""
     command = [sys.executable, "-c", FREED.format(line)]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == told
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == reported
 
 
 def test_with_another_c_library_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from flask import Response
 
+from schemas.fields.strict import StrictSchema
+from service.api import routes
 from service.app import create_app
 from service.configuration.settings import read_settings
 from service.middleware.context import OBSERVERS, Exchange
@@ -23,6 +25,7 @@ from service.server.connections import Connections
 from service.server.environ import Environ
 from service.server.front import CONNECTION, Answer, Front
 from service.server.request_body import Pieces
+from service.server.transfers import Transfer
 
 LAYER = {"weights": [[0.5] * 2] * 2, "activation": "tanh"}
 SMALL = {"network": {"layers": [LAYER]}, "inputs": [1.0, 2.0], "targets": [0.0, 0.0]}
@@ -50,6 +53,20 @@ IN_A_THREAD: dict[str, tuple[str, Any, int]] = {
 
 class Fall(BaseException):
     """An exception that Flask does not turn into an answer."""
+
+
+class Connected:
+    """A client's connection that stays open."""
+
+    def __init__(self, cut_short: bool) -> None:
+        self.cut_short = cut_short
+        self.gone = asyncio.Event()
+
+    def stop_receiving(self) -> None:
+        """Nothing here takes long."""
+
+    def abort(self) -> None:
+        """Nothing here takes long."""
 
 
 class Asked:
@@ -81,7 +98,7 @@ class Asked:
             "http_version": "1.1",
             "scheme": "http",
             "headers": headers,
-            CONNECTION: type("Connected", (), {"cut_short": False, "gone": asyncio.Event()})(),
+            CONNECTION: Connected(cut_short=False),
         }
         await front(scope, self._receive(body), self._send)
         self.left = self.slots.busy, self.slots.waiting, self.budget.used
@@ -114,6 +131,51 @@ def test_only_small_work_is_computed_on_the_loop(kind: str) -> None:
     assert [exchange.status for exchange in asked.exchanges] == [status]
     assert (asked.threads == [threading.main_thread()]) == (kind in ON_LOOP)
     assert asked.left == (0, 0, 0)
+
+
+def test_a_postponed_request_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread takes over what the loop has read: the values, and the times of the stages."""
+    calls: list[str] = []
+
+    def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            calls.append(name)
+            return function(*arguments)
+
+        return call
+
+    monkeypatch.setattr(routes, "read_body", counted("read", routes.read_body))
+    monkeypatch.setattr(routes, "decode", counted("decode", routes.decode))
+    monkeypatch.setattr(StrictSchema, "load", counted("load", StrictSchema.load))
+    asked = Asked("/v1/gradients", json.dumps(SMALL | {"network": {"layers": [LAYER] * 9}, "verify": True}).encode())
+    assert (asked.status, calls) == (200, ["read", "decode", "load"])
+    (exchange,) = asked.exchanges
+    assert list(exchange.stages) == ["receive", "decode", "validate", "queue", "compute", "encode"]
+    assert asked.threads != [threading.main_thread()]
+
+
+def test_a_postponed_request_that_ends_late_keeps_its_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line of its 503 says how long it took to read."""
+    monkeypatch.setenv("CHAINRULE_WORK_SECONDS", "0.1")
+    (exchange,) = Late("/v1/gradients", json.dumps(WIDE | {"verify": True}).encode()).exchanges
+    assert (exchange.status, list(exchange.stages)) == (503, ["receive", "decode", "validate", "queue"])
+
+
+def test_the_values_of_a_postponed_request_are_counted_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixteen kilobytes with a layer in every forty bytes have 300 kB of values."""
+    rooms: list[int] = []
+    make_room = Transfer.make_room
+
+    def counted(transfer: Transfer, size: int) -> None:
+        rooms.append(size)
+        make_room(transfer, size)
+
+    monkeypatch.setattr(Transfer, "make_room", counted)
+    layers = [{"weights": [[1]], "activation": "relu"}] * 340
+    body = json.dumps({"network": {"layers": layers}, "inputs": [1], "targets": [0], "breakdown": "none"}).encode()
+    asked = Asked("/v1/gradients", body)
+    assert asked.threads != [threading.main_thread()]
+    assert len(body) + sum(rooms) > 300_000
 
 
 @pytest.mark.parametrize("request_body", [SMALL, WIDE | {"verify": True}], ids=["on the loop", "in a thread"])
@@ -181,7 +243,7 @@ def test_a_small_request_needs_no_slot(work: Work, monkeypatch: pytest.MonkeyPat
     assert Asked("/v1/gradients", json.dumps(SMALL).encode()).status == 200
 
 
-def _scope(gone: asyncio.Event) -> dict[str, Any]:
+def _scope() -> dict[str, Any]:
     """A request for gradients with a body of ten bytes."""
     return {
         "method": "POST",
@@ -190,7 +252,7 @@ def _scope(gone: asyncio.Event) -> dict[str, Any]:
         "http_version": "1.1",
         "scheme": "http",
         "headers": [(b"content-type", b"application/json"), (b"content-length", b"10"), (b"x-request-id", b"mine")],
-        CONNECTION: type("Connected", (), {"cut_short": True, "gone": gone})(),
+        CONNECTION: Connected(cut_short=True),
     }
 
 
@@ -206,12 +268,17 @@ def test_a_disconnected_client_is_logged_without_calling_the_application() -> No
 
     async def go() -> None:
         front = Front(app, read_settings(), Slots(2, 2, 1.0), Budget(Ledger(64 * 2**20)))
-        await front(_scope(asyncio.Event()), receive, lambda _: pytest.fail("something was sent"))
+        await front(_scope(), receive, lambda _: pytest.fail("something was sent"))
 
     asyncio.run(go())
-    (told,) = exchanges
-    assert (told.method, told.route, told.status, told.problem) == ("POST", "/v1/gradients", 499, "client-gone")
-    assert (told.request_id, told.request_bytes, told.response_bytes, told.key) == ("mine", 0, 0, None)
+    (reported,) = exchanges
+    assert (reported.method, reported.route, reported.status, reported.problem) == (
+        "POST",
+        "/v1/gradients",
+        499,
+        "client-gone",
+    )
+    assert (reported.request_id, reported.request_bytes, reported.response_bytes, reported.key) == ("mine", 0, 0, None)
 
 
 def test_a_waiting_refusal_keeps_no_body_in_memory() -> None:
@@ -235,7 +302,7 @@ def test_a_waiting_refusal_keeps_no_body_in_memory() -> None:
     async def go() -> None:
         front = Watched(create_app(), read_settings(), Slots(2, 2, 1.0), Budget(Ledger(2**20)))
         async with asyncio.timeout(20):
-            await front(_scope(asyncio.Event()), receive, send)
+            await front(_scope(), receive, send)
 
     gc.collect()  # what other tests have left
     gc.disable()
@@ -266,7 +333,7 @@ def test_one_iteration_of_the_loop_writes_at_most_one_refusal() -> None:
 
     async def refuse() -> None:
         front = Front(app, read_settings(), Slots(2, 2, 1.0), Budget(Ledger(64 * 2**20)))
-        await asyncio.gather(count(), *(front(_scope(asyncio.Event()), receive, send) for _ in range(20)))
+        await asyncio.gather(count(), *(front(_scope(), receive, send) for _ in range(20)))
 
     asyncio.run(refuse())
     assert len(set(turns)) == 20
@@ -303,6 +370,6 @@ async def _begun(listening: asyncio.Server, head: bytes) -> bytes:
     """The answer to a client that sends only a head."""
     reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
     writer.write(head)
-    told = await reader.readuntil(b"\r\n\r\n")
+    reported = await reader.readuntil(b"\r\n\r\n")
     writer.transport.abort()
-    return told
+    return reported

@@ -259,8 +259,8 @@ def test_the_smallest_memory_budget_serves_what_the_limits_promise(small: Server
     """The largest batch of every example of GET /v1/limits is computed. Eight clients send small requests meanwhile."""
     with small.connection() as connection:
         connection.request("GET", "/v1/limits")
-        told = json.loads(connection.getresponse().read())["endpoints"]
-    most = [example["most_samples"] for endpoint in told for example in endpoint["examples"]]
+        reported = json.loads(connection.getresponse().read())["endpoints"]
+    most = [example["most_samples"] for endpoint in reported for example in endpoint["examples"]]
     found = {}
     for known, samples in zip(KNOWN, most, strict=True):
         if not known.verify and samples < 2000:  # others are bounded by time, and take seconds

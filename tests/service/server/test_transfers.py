@@ -37,13 +37,13 @@ async def _transfer(budget: Budget, size: int, moved: int) -> tuple[Transfer, as
     transfer = Transfer(budget)
     transfer.holding.become(ARRIVING, size, beyond=True)
 
+    given_up = asyncio.Event()
+
     async def part() -> str:
-        try:
-            async with transfer.clients_part(1000):
-                await asyncio.sleep(500)
-        except TimeoutError:
-            return "given up"
-        return "ended"
+        transfer.begin(1000, given_up.set)
+        await given_up.wait()
+        transfer.end()
+        return "given up"
 
     task = asyncio.create_task(part())
     await asyncio.sleep(0)
@@ -64,6 +64,25 @@ def test_the_slowest_client_is_dropped() -> None:
         assert await slow == "given up"
         assert not fast.done()
         fast.cancel()
+
+    _play(scene)
+
+
+def test_a_client_is_given_up_when_its_time_is_over() -> None:
+    """Not before, and not if it has ended."""
+
+    async def scene(budget: Budget, clock: Clock) -> None:
+        _, task = await _transfer(budget, 0, 0)
+        ended, other = await _transfer(budget, 0, 0)
+        ended.end()
+        budget.look_after(clock)
+        assert len(budget.transfers) == 1
+        clock.later = 1001.0
+        budget.look_after(clock)
+        assert await task == "given up"
+        assert not budget.transfers
+        assert not other.done()
+        other.cancel()
 
     _play(scene)
 

@@ -159,8 +159,8 @@ def test_a_worker_accepts_a_few_connections_at_a_time() -> None:
         with _client(listener) as client:
             client.sendall(REQUEST)
             assert _answered(client, pid)
-        told = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)  # of a listener, its backlog (tcp(7))
-        assert told[28:32] == BACKLOG.to_bytes(4, sys.byteorder)
+        reported = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)  # of a listener, its backlog (tcp(7))
+        assert reported[28:32] == BACKLOG.to_bytes(4, sys.byteorder)
         os.kill(pid, signal.SIGSTOP)
         for _ in range(most):
             stack.enter_context(_client(listener)).sendall(REQUEST.replace(b"/ ", b"/busy "))
@@ -172,5 +172,5 @@ def test_a_worker_accepts_a_few_connections_at_a_time() -> None:
 
 def _waiting(listener: socket.socket) -> int:
     """How many connections wait in the kernel's queue."""
-    told = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
-    return int.from_bytes(told[24:28], sys.byteorder)
+    reported = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    return int.from_bytes(reported[24:28], sys.byteorder)
