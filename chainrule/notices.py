@@ -14,6 +14,7 @@ from chainrule.graph.arguments import check_chain, check_gradients, check_kind, 
 from chainrule.graph.backprop import Gradients, LayerGradient
 from chainrule.graph.blocks import BLOCK, in_blocks
 from chainrule.graph.network import Layer, Network
+from chainrule.graph.numbers import FEW
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,18 @@ def first_non_finite(result: Gradients) -> NonFinite | None:
 @quietly
 def _total(result: Gradients) -> float:
     """The sum of all numbers that count. If it is finite, they all are; this is faster than a test of each array."""
-    total = result.loss + np.add.reduce(result.dE_dx, None)
+    total = result.loss + _sum(result.dE_dx)
     if result.losses.shape == result.outputs.shape:
-        total += np.add.reduce(result.losses, None)
-    for layer in result.layers:
-        total += np.add.reduce(layer.activity.a, None) + np.add.reduce(layer.activity.o, None)
-        total += np.add.reduce(layer.dE_da, None) + np.add.reduce(layer.dE_dw, None)
-        if layer.dE_db is not None:
-            total += np.add.reduce(layer.dE_db, None)
-    return float(total)
+        total += _sum(result.losses)
+    for activity, _, _, dE_da, derivatives, _ in result.layers:
+        total += _sum(activity.a) + _sum(activity.o) + _sum(dE_da)
+        for derivative in derivatives.values():
+            total += _sum(derivative)
+    return total
+
+
+def _sum(array: Array) -> float:
+    return sum(array.ravel().tolist()) if array.size <= FEW else float(np.add.reduce(array, None))
 
 
 def check_result(network: Network, result: Gradients) -> None:

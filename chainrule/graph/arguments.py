@@ -26,7 +26,7 @@ def check_request(
 ) -> tuple[LossSpec, ...]:
     """Return the loss of each output. Raises ValueError unless these are a network, losses and a function."""
     check_kind("network", network, Network, "Network(layers)")
-    losses: tuple[Any, ...] = (loss,) * len(network.ends)
+    losses: tuple[Any, ...] = (loss,) * len(network.wiring.ends)
     if isinstance(loss, dict):
         losses = tuple(_by_output("loss", network, loss))
     for own in losses:
@@ -96,7 +96,7 @@ def targets_of_outputs(network: Network, targets: ArrayLike | Mapping[str, Array
     """Return what is given as the targets of each output. Raises ValueError unless there are some for each."""
     if isinstance(targets, dict):
         return tuple(_by_output("targets", network, targets))
-    if len(network.ends) > 1:
+    if len(network.wiring.ends) > 1:
         raise ValueError(f"targets must be a mapping with {', '.join(network.outputs)}")
     return (targets,)  # type: ignore[return-value]
 

@@ -135,7 +135,7 @@ class Gradients(NamedTuple):
     @property
     def outputs(self) -> Array:
         """The first output of the network, (s, j)."""
-        return self.layers[self.network.ends[0]].o
+        return self.layers[self.network.wiring.ends[0]].o
 
 
 @quietly
@@ -157,14 +157,14 @@ def gradients(
     losses = check_request(network, loss, checkpoint)
     xs, given = fitting_inputs(network, inputs), targets_of_outputs(network, targets)
     activities, tops = _forward(network, xs, True, checkpoint), list[LossGradient]()
-    for end, own, t in zip(network.ends, losses, given, strict=True):
+    for end, own, t in zip(network.wiring.ends, losses, given, strict=True):
         last = activities[end]
         tops.append(_loss_gradient(last, fitting_target(last.o.shape, t, own), own, checkpoint))
     layers = with_uses(network, tuple(backward(network, activities, tops, checkpoint=checkpoint))[::-1])
     found, by_input = dict(enumerate(layers)), list[Array | None]()
-    for readers, x in zip(network.readers, xs, strict=False):
+    for readers, x in zip(network.wiring.readers, xs, strict=False):
         by_input.append(_pulled(readers, len(x), found, checkpoint))
-    sample_losses = _sample_losses(tops, [len(activities[end].o) for end in network.ends])
+    sample_losses = _sample_losses(tops, [len(activities[end].o) for end in network.wiring.ends])
     return Gradients(float(np.add.reduce(sample_losses)), sample_losses, tuple(tops), layers, tuple(by_input), network)
 
 
@@ -192,7 +192,7 @@ def forward(
 def _forward(network: Network, inputs: Sequence[Array], derive: bool, checkpoint: Checkpoint) -> list[Activity]:
     """The same; overflow warns, unless the caller is `quietly`."""
     values, activities = list(inputs), list[Activity]()
-    for layer, sources in zip(network.layers, network.sources, strict=True):
+    for layer, sources in zip(network.layers, network.wiring.sources, strict=True):
         checkpoint()
         activity = _activity(layer, tuple([values[source] for source in sources]), derive, checkpoint)
         activities.append(activity)
@@ -234,7 +234,7 @@ class Place(NamedTuple):
     @property
     def above(self) -> LayerGradient | None:
         """The derivatives of the first layer that reads this one; None if there is none."""
-        readers = self.network.readers_of[self.k]
+        readers = self.network.wiring.readers[len(self.network.inputs) + self.k]
         return self.found[readers[0].layer] if readers else None
 
 
@@ -242,7 +242,7 @@ def handed_down(place: Place) -> Array:
     """dE/do: the loss's derivative if the layer is an output, plus Σ dE/da · da/dx of the layers that read it."""
     network, activities, k, top, found, checkpoint = place
     o = activities[k].o
-    from_readers = _pulled(network.readers_of[k], len(o), found, checkpoint)
+    from_readers = _pulled(network.wiring.readers[len(network.inputs) + k], len(o), found, checkpoint)
     if top is None:  # a layer whose only readers take indices has no derivative
         return np.zeros_like(o) if from_readers is None else from_readers
     dE_do = top.dE_do if top.dE_do.shape == o.shape else top.dE_do.reshape(o.shape)
@@ -278,7 +278,9 @@ def times_jacobian(place: Place, do_da: LayerJacobian, dE_do: Array) -> Array:
     if place.top is None or not place.top.closed:
         return do_da.dE_da(dE_do, checkpoint=place.checkpoint)
     closed = place.top.closed
-    from_readers = _pulled(place.network.readers_of[place.k], len(dE_do), place.found, place.checkpoint)
+    from_readers = _pulled(
+        place.network.wiring.readers[len(place.network.inputs) + place.k], len(dE_do), place.found, place.checkpoint
+    )
     if from_readers is None and isinstance(closed[0][0], slice):  # all units of the layer
         return closed[0][1].reshape(dE_do.shape)
     dE_da = do_da.dE_da(rows_of(dE_do if from_readers is None else place.top.dE_do), checkpoint=place.checkpoint)
@@ -331,7 +333,7 @@ def backward(
     `known` are the derivatives of the highest layers, first to last, if they are known: these layers are left out.
     """
     left = len(activities) - len(known)
-    found, top_of = dict(enumerate(known, left)), dict(zip(network.ends, tops, strict=True))
+    found, top_of = dict(enumerate(known, left)), dict(zip(network.wiring.ends, tops, strict=True))
     for k in reversed(range(left)):
         checkpoint()
         found[k] = gradient = rules.at(Place(network, activities, k, top_of.get(k), found, checkpoint))
@@ -340,10 +342,10 @@ def backward(
 
 def with_uses(network: Network, layers: tuple[LayerGradient, ...]) -> tuple[LayerGradient, ...]:
     """The derivatives by shared parameters added up at their owners, each with its uses."""
-    if not network.uses:
+    if not network.wiring.uses:
         return layers
     found = list(layers)
-    for (owner, name), uses in network.uses.items():
+    for (owner, name), uses in network.wiring.uses.items():
         terms = [UseGradient(owner, name, layers[owner].derivatives[name])]
         terms += (_use_gradient(use, layers[use.layer]) for use in uses)
         total = np.add.reduce([term.dE_dw for term in terms])
@@ -364,10 +366,7 @@ def _use_gradient(use: Use, gradient: LayerGradient) -> UseGradient:
 def loss_gradient(
     last: Activity, targets: Array, loss: LossSpec, *, checkpoint: Checkpoint = unlimited
 ) -> LossGradient:
-    """The share of each sample and output in E, and its derivatives, reduction included.
-
-    Raises ValueError if the targets do not fit.
-    """
+    """The share of each sample and output in E, and its derivatives, reduction included, for targets that fit."""
     return _loss_gradient(last, targets, loss, checkpoint)
 
 
@@ -378,8 +377,6 @@ def _loss_gradient(last: Activity, targets: Array, loss: LossSpec, checkpoint: C
         a, o = rows_of(a), rows_of(o)
         targets = targets.ravel() if loss.loss.class_indices else rows_of(targets)
     t = loss.dense_targets(targets, o.shape[1])
-    if t.shape != (len(o), o.shape[1] // loss.loss.outputs_per_target):
-        raise ValueError(f"targets of the shape {t.shape} for outputs of {o.shape}")
     divisor, pairs = loss.divisor(t, len(last.o)), stable_batches(last.layer, loss)
 
     def of_samples(rows: slice) -> Parts:

@@ -8,6 +8,7 @@ A new layer type is one row of `LAYER_TYPES`, with its functions in `affine.py`,
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from chainrule.functions.tables import Array, Table
@@ -70,9 +71,15 @@ class LayerType:
     check_values: Callable[[HasParameters, Sequence[Array]], None] | None = None
     aliases: tuple[str, ...] = ()
 
-    def parameter(self, name: str) -> LayerParameter | None:
-        """The parameter of that name; None if the type has none."""
-        return next((parameter for parameter in self.parameters if parameter.name == name), None)
+    @cached_property
+    def parameter_names(self) -> frozenset[str]:
+        """The names of the parameters."""
+        return frozenset(parameter.name for parameter in self.parameters)
+
+    @cached_property
+    def required_names(self) -> frozenset[str]:
+        """The names of the parameters that a layer cannot leave out."""
+        return frozenset(parameter.name for parameter in self.parameters if parameter.required)
 
 
 _AXES = Option("axes", "axes", "the axes of a sample, from 0, negative from the end", required=True)

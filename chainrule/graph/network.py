@@ -6,6 +6,7 @@ before it, and the first layer the only input; then the network is a chain.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from numpy.typing import ArrayLike
@@ -15,7 +16,7 @@ from chainrule.functions.tables import Array, shown
 from chainrule.graph.batches import Batch, Group, Units
 from chainrule.graph.layer_types import LAYER_TYPES, LayerType
 from chainrule.graph.numbers import finite_array, real_array
-from chainrule.graph.partition import Partition
+from chainrule.graph.partition import Partition, partition_of
 from chainrule.graph.shapes import Misfit, Shape, shape_words
 
 __all__ = ["Group", "Layer", "Network", "Shared", "Units", "dense"]
@@ -63,22 +64,20 @@ class Layer:
         return cls(_DENSE, parameters, activation, **others)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "partition", Partition(self.activation))
-        object.__setattr__(self, "parameters", {name: self._array(name) for name in self.parameters})
-        missing = [
-            p.name for p in self.type.parameters if p.required and p.name not in {*self.parameters, *self.shared}
-        ]
-        if missing:
-            raise ValueError(f"a {self.type.name} layer needs {' and '.join(missing)}")
+        object.__setattr__(self, "partition", partition_of(self.activation))
+        self._take_arrays()
+        if missing := self.type.required_names - self.parameters.keys() - self.shared.keys():
+            raise ValueError(f"a {self.type.name} layer needs {' and '.join(sorted(missing))}")
         if not self.shared:
             self.check()
 
-    def _array(self, name: str) -> Array:
-        """A parameter as float64. Raises ValueError if it is not one of the type's, or no array."""
-        parameter = self.type.parameter(name)
-        if parameter is None:
-            raise ValueError(f"a {self.type.name} layer has no parameter {shown(name)}")
-        return real_array(name, self.parameters[name])
+    def _take_arrays(self) -> None:
+        """Convert the parameters to float64. Raises ValueError if one is no array, or none of the type's."""
+        for name, given in self.parameters.items():
+            if name not in self.type.parameter_names:
+                raise ValueError(f"a {self.type.name} layer has no parameter {shown(name)}")
+            if (array := real_array(name, given)) is not given:
+                object.__setattr__(self, "parameters", {**self.parameters, name: array})
 
     def check(self) -> None:
         """Raise ValueError unless the parameters fit each other and the activations."""
@@ -88,6 +87,11 @@ class Layer:
             raise ValueError(" ".join(map(str, (*misfit.path, misfit.words)))) from None
         if self.type is _DENSE and isinstance(self.activation, tuple) and len(self.activation) != self.units:
             raise ValueError(f"{len(self.activation)} activations for {self.units} units")
+
+    @property
+    def is_wired(self) -> bool:
+        """Whether the layer has a name, or names what it reads or shares."""
+        return bool(self.name or self.inputs or self.shared)
 
     @property
     def weights(self) -> Array:
@@ -140,23 +144,27 @@ class Use(NamedTuple):
     transpose: bool
 
 
+class Wiring(NamedTuple):
+    """What the layers of a network read. Values are numbered: first the inputs, then the outputs of the layers."""
+
+    sources: tuple[tuple[int, ...], ...]  # the values that each layer reads
+    readers: tuple[tuple[Reader, ...], ...]  # of each value
+    ends: tuple[int, ...]  # the positions of the output layers
+    uses: Mapping[tuple[int, str], tuple[Use, ...]]  # of shared parameters, by owner
+
+
 @dataclass(frozen=True, eq=False)
 class Network:
     """Layers, each after those that it reads, the names of the inputs, and the names of the output layers.
 
-    Without `outputs`, the last layer is the only output. Values are numbered: first the inputs, then the outputs of the
-    layers. Raises ValueError if a name is unknown, or a layer does not fit what it reads.
+    Without `outputs`, the last layer is the only output. Raises ValueError if a name is unknown, or if a
+    layer does not fit what it reads.
     """
 
     layers: tuple[Layer, ...]
     inputs: tuple[str, ...] = ("x",)
     outputs: tuple[str, ...] = ()
-    sources: tuple[tuple[int, ...], ...] = field(init=False, repr=False)  # the values that each layer reads
-    readers: tuple[tuple[Reader, ...], ...] = field(init=False, repr=False)  # of each value
-    readers_of: tuple[tuple[Reader, ...], ...] = field(init=False, repr=False)  # of each layer's output
-    ends: tuple[int, ...] = field(init=False, repr=False)  # the positions of the output layers
-    uses: Mapping[tuple[int, str], tuple[Use, ...]] = field(init=False, repr=False)  # of shared parameters, by owner
-    is_chain: bool = field(init=False, repr=False)  # of dense layers, without shared parameters
+    wiring: Wiring = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         given: object = self.layers
@@ -164,16 +172,22 @@ class Network:
             raise ValueError("the layers of a network must be a tuple of Layer; dense makes one")
         if not self.layers:
             raise ValueError("a network has at least one layer")
+        object.__setattr__(self, "wiring", self._wiring())
+        self._check_dense()
+
+    def _wiring(self) -> Wiring:
+        chain = _chain(len(self.layers))
+        if not self.outputs and len(self.inputs) == 1 and not any(layer.is_wired for layer in self.layers):
+            return chain
         numbers = self._numbers()
         sources = tuple(self._sources(k, numbers) for k in range(len(self.layers)))
-        object.__setattr__(self, "sources", sources)
         readers = _readers(sources, len(self.inputs) + len(self.layers))
-        object.__setattr__(self, "readers", readers)
-        object.__setattr__(self, "readers_of", readers[len(self.inputs) :])
-        object.__setattr__(self, "ends", self._ends(numbers))
-        self._share(numbers)
-        object.__setattr__(self, "is_chain", self._is_chain())
-        self._check_dense()
+        return Wiring(sources, readers, self._ends(numbers), self._share(numbers))
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether the network is a chain of dense layers, without shared parameters."""
+        return self.wiring == _chain(len(self.layers)) and all(layer.type is _DENSE for layer in self.layers)
 
     def _numbers(self) -> dict[str, int]:
         """The number of each named value. Raises ValueError for a name that is given twice."""
@@ -204,8 +218,11 @@ class Network:
                 raise ValueError(f"there is no layer {shown(name)}, which is named as an output")
         return tuple(numbers[name] - len(self.inputs) for name in self.outputs)
 
-    def _share(self, numbers: Mapping[str, int]) -> None:
-        """Give every layer the parameters that it shares. Raises ValueError where there is no such parameter."""
+    def _share(self, numbers: Mapping[str, int]) -> dict[tuple[int, str], tuple[Use, ...]]:
+        """Give every layer the parameters that it shares, and return all uses of them by their owners.
+
+        Raises ValueError where there is no such parameter.
+        """
         uses: dict[tuple[int, str], tuple[Use, ...]] = {}
         layers = list(self.layers)
         for k, layer in enumerate(self.layers):
@@ -223,19 +240,12 @@ class Network:
             if layer.shared:
                 layers[k] = replace(layer, parameters=found)
                 layers[k].check()
-        object.__setattr__(self, "layers", tuple(layers) if uses else self.layers)
-        object.__setattr__(self, "uses", uses)
-
-    def _is_chain(self) -> bool:
-        plain = all(layer.type is _DENSE for layer in self.layers) and not self.uses and len(self.inputs) == 1
-        return (
-            plain
-            and self.ends == (len(self.layers) - 1,)
-            and all(source == (k,) for k, source in enumerate(self.sources))
-        )
+        if uses:
+            object.__setattr__(self, "layers", tuple(layers))
+        return uses
 
     def _check_dense(self) -> None:
-        for layer, (source, *_) in zip(self.layers, self.sources, strict=True):
+        for layer, (source, *_) in zip(self.layers, self.wiring.sources, strict=True):
             below = self.layers[source - len(self.inputs)] if source >= len(self.inputs) else None
             if below and layer.type is below.type is _DENSE and layer.weights.shape[0] != below.units:
                 raise ValueError(f"a layer of {below.units} units under weights for {layer.weights.shape[0]}")
@@ -247,7 +257,7 @@ class Network:
     def shapes(self, inputs: Sequence[Shape]) -> list[Shape]:
         """The shape of each value for a sample, from those of the inputs. Raises Misfit, with a path into `layers`."""
         shapes = list(inputs)
-        for k, (layer, sources) in enumerate(zip(self.layers, self.sources, strict=True)):
+        for k, (layer, sources) in enumerate(zip(self.layers, self.wiring.sources, strict=True)):
             try:
                 shapes.append(layer_shape(layer, [shapes[source] for source in sources]))
             except Misfit as misfit:
@@ -267,6 +277,13 @@ def layer_shape(layer: Layer, shapes: Sequence[Shape]) -> Shape:
         words = f"has {len(layer.activation)} activations, but the layer has {units} units ({shape_words(found)})"
         raise Misfit(("activation",), words)
     return found
+
+
+@lru_cache(maxsize=256)
+def _chain(layers: int) -> Wiring:
+    """The wiring of layers each of which reads the one before it."""
+    sources = tuple((k,) for k in range(layers))
+    return Wiring(sources, _readers(sources, layers + 1), (layers - 1,), {})
 
 
 def _readers(sources: Sequence[Sequence[int]], values: int) -> tuple[tuple[Reader, ...], ...]:

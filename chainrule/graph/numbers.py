@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from chainrule.functions.tables import Array, quietly, shown
 
-_FEW = 32  # numbers; Python tests so few faster than NumPy
+FEW = 32  # numbers; Python tests or adds up so few faster than NumPy
 _FLOAT64 = np.dtype(np.float64)
 
 
@@ -42,7 +42,7 @@ def _as_float64(name: str, array: NDArray[np.generic]) -> Array:
 def finite_array(name: str, value: ArrayLike) -> Array:
     """`value` as an array of float64. Raises ValueError if an element is not a finite number."""
     array = real_array(name, value)
-    if array.size <= _FEW and all(map(math.isfinite, array.ravel().tolist())):  # a fifth of the time of NumPy's
+    if array.size <= FEW and all(map(math.isfinite, array.ravel().tolist())):  # a fifth of the time of NumPy's
         return array
     finite = np.isfinite(array)
     if not finite.all():

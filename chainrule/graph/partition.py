@@ -8,13 +8,14 @@ j units.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.checkpoint import Checkpoint, unlimited
-from chainrule.functions.activations import ActivationSpec
+from chainrule.functions.activations import Activation, ActivationSpec
 from chainrule.functions.jacobian import Jacobian
 from chainrule.functions.tables import Array, quietly, shown
 from chainrule.graph.batches import Batch, Group, batches, lone_batch
@@ -86,6 +87,18 @@ class Partition:
         if self.lone is not None:
             return self.lone.jacobian(a)
         return _put_together(a.shape, ((batch, batch.jacobian(batch.take(a))) for batch in self.batches))
+
+
+def partition_of(activation: ActivationSpec | tuple[ActivationSpec, ...]) -> Partition:
+    """The partition for an activation; the same object for the same activation without parameters."""
+    if isinstance(activation, ActivationSpec) and not activation.values and activation.group is None:
+        return _partition_of_row(activation.activation)
+    return Partition(activation)
+
+
+@cache
+def _partition_of_row(activation: Activation) -> Partition:
+    return Partition(ActivationSpec(activation))
 
 
 class LayerJacobian(NamedTuple):

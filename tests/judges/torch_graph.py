@@ -100,9 +100,9 @@ class TorchGraph:
             own = {name: torch.tensor(layer.parameters[name], requires_grad=True) for name in network.owned(k)}
             self.parameters.append(own)
             everything = own | {name: self._shared(network, layer, name) for name in layer.shared}
-            a = _computed(layer, everything, [values[source] for source in network.sources[k]])
+            a = _computed(layer, everything, [values[source] for source in network.wiring.sources[k]])
             values.append(self._activated(layer, a))
-        self.outputs = [values[len(inputs) + end] for end in network.ends]
+        self.outputs = [values[len(inputs) + end] for end in network.wiring.ends]
 
     def _shared(self, network: Network, layer: Layer, name: str) -> Tensor:
         shared = layer.shared[name]

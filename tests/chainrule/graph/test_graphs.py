@@ -35,7 +35,7 @@ def _layer(kind: str, **others: Any) -> Layer:
 def _agrees(network: Network, inputs: tuple[np.ndarray, ...], targets: tuple[np.ndarray, ...]) -> Gradients:
     """The gradients of half the squared error of all outputs, after all of them have been compared with PyTorch's."""
     judge = TorchGraph(network, inputs)
-    one = len(network.ends) == 1
+    one = len(network.wiring.ends) == 1
     result = gradients(
         network,
         inputs[0] if len(inputs) == 1 else dict(zip(network.inputs, inputs, strict=True)),
@@ -138,6 +138,16 @@ def test_an_embedding_adds_up_over_all_places_of_a_row() -> None:
     result = _agrees(network, (np.array([[1.0, 3.0, 1.0], [0.0, 1.0, 3.0]]),), (rng.normal(size=(2, 2)),))
     assert result.by_input == (None,)
     np.testing.assert_array_equal(result.layers[0].derivatives["weights"][[0, 2]], 0.0)
+
+
+def test_the_first_of_equal_numbers_has_the_derivative_of_a_maximum() -> None:
+    """In the order of the array, over one axis or over two: PyTorch's choice for one axis."""
+    x = np.array([[[1.0, 3.0], [3.0, 3.0]]])
+    for axes, wanted in (((1,), [[0.0, 1.0], [1.0, 0.0]]), ((0, 1), [[0.0, 1.0], [0.0, 0.0]])):
+        network = Network((_layer("max", options={"axes": axes}), _layer("scale", options={"factor": 1.0})))
+        shape = network.shapes([(2, 2)])[-1]
+        result = gradients(network, x, np.full((1, *shape), 2.0), SQUARES)
+        assert result.dE_dx[0].tolist() == wanted
 
 
 def test_a_skip_connection_adds_up_what_both_ways_hand_down() -> None:
@@ -414,9 +424,9 @@ def test_graphs_at_random_agree_with_pytorch(seed: int) -> None:
     """Every derivative by every parameter and input, where a layer may have no reader, one or many."""
     rng = _rng(1000 + seed)
     network, inputs = _random_graph(rng)
-    used = [len(inputs[0])] * len(network.ends)
+    used = [len(inputs[0])] * len(network.wiring.ends)
     targets = tuple(rng.normal(size=(samples, 4)) for samples in used)
-    read = {reader for value in network.readers for reader in value}
+    read = {reader for value in network.wiring.readers for reader in value}
     assert read, "a graph has edges"
     _agrees_where_reached(network, inputs, targets)
 
