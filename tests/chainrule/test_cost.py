@@ -168,29 +168,29 @@ MEMORY = {  # of every kind
 
 
 @pytest.mark.parametrize("asked", MEMORY.values(), ids=MEMORY)
-def test_memory_is_foreseen_from_above_and_not_more_than_thrice(asked: Asked) -> None:
+def test_predicted_memory_is_at_least_what_is_taken_and_at_most_three_times_that(asked: Asked) -> None:
     """No request takes more than was admitted, and none is refused for three times what it takes."""
-    foreseen, taken = asked.predicted().memory, asked.memory()
-    assert taken <= foreseen <= FACTOR * taken + 100_000
+    predicted, taken = asked.predicted().memory, asked.memory()
+    assert taken <= predicted <= FACTOR * taken + 100_000
 
 
 @pytest.mark.parametrize("candidate", CANDIDATES)
-def test_the_memory_of_a_check_is_foreseen_whatever_is_given(candidate: str) -> None:
+def test_the_memory_of_a_check_is_predicted_whatever_is_given(candidate: str) -> None:
     """A check never takes more than was admitted: of right gradients, and of wrong ones of every kind."""
     asked = Asked(CHECKS, (60, 4), ("tanh",), 20, candidate=candidate)
     assert asked.memory() <= asked.predicted().memory
 
 
 @pytest.mark.parametrize("numbers", NUMBERS)
-def test_the_memory_of_few_parameters_verified_is_foreseen_whatever_their_numbers(numbers: str) -> None:
-    """Where they are on kinks, four steps share a sweep: that is foreseen, and less than a megabyte."""
+def test_the_memory_of_few_parameters_verified_is_predicted_whatever_their_numbers(numbers: str) -> None:
+    """Where they are on kinks, four steps share a sweep: that is predicted, and less than a megabyte."""
     asked = Asked(GRADIENTS, (3, 4, 2), ("relu", "relu"), 12, verify=True, numbers=numbers)
-    foreseen, taken = asked.predicted().memory, asked.memory()
-    assert taken <= foreseen <= FACTOR * taken + 1_000_000
+    predicted, taken = asked.predicted().memory, asked.memory()
+    assert taken <= predicted <= FACTOR * taken + 1_000_000
 
 
 @pytest.mark.parametrize("numbers", NUMBERS)
-def test_the_memory_of_an_explanation_is_foreseen_whatever_its_numbers(numbers: str) -> None:
+def test_the_memory_of_an_explanation_is_predicted_whatever_its_numbers(numbers: str) -> None:
     """Closed forms, ties and kinks are explained in other lines than ordinary numbers."""
     asked = Asked(EXPLANATIONS, (4, 12, 3), ("relu", "softmax"), 5, "categorical_cross_entropy", numbers=numbers)
     assert asked.memory() <= asked.predicted().memory
@@ -203,12 +203,12 @@ def _answered(asked: Asked) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_memory_of_requests_at_random_is_foreseen(seed: int) -> None:
+def test_memory_of_requests_at_random_is_predicted(seed: int) -> None:
     """Shapes of all magnitudes, of the first request that is answered."""
     random = np.random.default_rng(seed)
     asked = next(filter(_answered, (random_request(random, GRADIENTS, 1e5) for _ in range(20))))
-    foreseen, taken = asked.predicted().memory, asked.memory()
-    assert taken <= foreseen <= FACTOR * taken + 100_000
+    predicted, taken = asked.predicted().memory, asked.memory()
+    assert taken <= predicted <= FACTOR * taken + 100_000
 
 
 # Time.
@@ -219,7 +219,7 @@ def test_memory_of_requests_at_random_is_foreseen(seed: int) -> None:
     [("relu", "percentage_error"), ("elu", "half_squared_error"), ("sparsemax", "categorical_hinge")],
 )
 @pytest.mark.parametrize("numbers", NUMBERS)
-def test_sweeps_of_a_verification_are_foreseen_within_a_factor_of_three(
+def test_sweeps_of_a_verification_are_predicted_within_a_factor_of_three(
     activation: str, loss: str, numbers: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counted, as a sweep costs the same on kinks and off them: six forward passes of each parameter, 1 to 5 times.
@@ -235,8 +235,8 @@ def test_sweeps_of_a_verification_are_foreseen_within_a_factor_of_three(
     monkeypatch.setattr(Moved, "losses", counted)
     asked = Asked(GRADIENTS, (6, 9, 4), (activation, activation), 10, loss, verify=True, numbers=numbers)
     asked.run()
-    foreseen = ROUNDS * 6 * (6 * 9 + 9 + 9 * 4 + 4)
-    assert foreseen / FACTOR <= sum(passes) <= FACTOR * foreseen
+    predicted = ROUNDS * 6 * (6 * 9 + 9 + 9 * 4 + 4)
+    assert predicted / FACTOR <= sum(passes) <= FACTOR * predicted
 
 
 @pytest.fixture(scope="module")
@@ -248,17 +248,17 @@ def times() -> dict[str, list[float]]:
 
 
 @pytest.mark.parametrize("name", TIMES)
-def test_time_is_foreseen_within_a_factor_of_three(times: dict[str, list[float]], name: str) -> None:
+def test_time_is_predicted_within_a_factor_of_three(times: dict[str, list[float]], name: str) -> None:
     """In both directions; on a busy machine, a little more is allowed."""
-    foreseen, taken = times[name]
-    assert 1 / (FACTOR * BUSY) < foreseen / taken < FACTOR * BUSY
+    predicted, taken = times[name]
+    assert 1 / (FACTOR * BUSY) < predicted / taken < FACTOR * BUSY
 
 
 @pytest.mark.parametrize("name", BOUNDED)
 def test_the_time_of_a_check_that_nothing_explains_is_bounded(times: dict[str, list[float]], name: str) -> None:
     """How far the search goes depends on the numbers: the prediction is an upper bound."""
-    foreseen, taken = times[name]
-    assert taken < BUSY * foreseen
+    predicted, taken = times[name]
+    assert taken < BUSY * predicted
 
 
 def test_no_activation_makes_a_request_cheap_that_is_not() -> None:

@@ -2547,7 +2547,7 @@ FAULTS: tuple[Fault, ...] = (
         "chainrule/cost/verification.py",
         "ROUNDS = 1.85",
         "ROUNDS = 5.0",
-        ("tests/chainrule/test_cost.py::test_sweeps_of_a_verification_are_foreseen_within_a_factor_of_three",),
+        ("tests/chainrule/test_cost.py::test_sweeps_of_a_verification_are_predicted_within_a_factor_of_three",),
     ),
     Fault(
         "the verification has no checkpoint",

@@ -112,9 +112,9 @@ def test_no_derivation_has_more_lines_than_predicted(seed: int) -> None:
         samples = len(asked.inputs) if derivation.sample is None else 1
         found = sum(1 + len(step.terms) for step in derivation.steps)
         work = most_work(asked.network, derivation.place, samples)
-        foreseen = work.lines + work.terms
-        assert found <= foreseen
-        shares.append(found / foreseen)
+        predicted = work.lines + work.terms
+        assert found <= predicted
+        shares.append(found / predicted)
     assert np.median(shares) > 0.5
 
 

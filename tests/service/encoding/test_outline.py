@@ -34,15 +34,15 @@ def measured() -> Taken:
 @pytest.mark.parametrize("name", SHAPES)
 def test_decoding_takes_no_more_memory_than_predicted(measured: Taken, name: str) -> None:
     """Measured as the resident memory of a process, parsers included, with the fast parser and without it."""
-    _, foreseen, fast, plain = measured[name]
-    assert max(fast, plain) <= foreseen + SLACK
+    _, predicted, fast, plain = measured[name]
+    assert max(fast, plain) <= predicted + SLACK
 
 
 @pytest.mark.parametrize("name", ORDINARY)
 def test_ordinary_documents_take_at_least_a_third_of_the_prediction(measured: Taken, name: str) -> None:
     """Otherwise requests would be refused, or wait, for memory that they do not use."""
-    _, foreseen, fast, plain = measured[name]
-    assert foreseen <= 3 * max(fast, plain) + SLACK
+    _, predicted, fast, plain = measured[name]
+    assert predicted <= 3 * max(fast, plain) + SLACK
 
 
 @pytest.mark.slow
@@ -53,7 +53,7 @@ def test_a_document_takes_no_more_memory_than_predicted(name: str, arrays: froze
 
     It does not see simdjson's. For orjson it counts twelve times the text, most of which is never touched.
     """
-    foreseen = Outline(SHAPES[name]).memory
+    predicted = Outline(SHAPES[name]).memory
     gc.collect()
     tracemalloc.start()
     try:
@@ -62,7 +62,7 @@ def test_a_document_takes_no_more_memory_than_predicted(name: str, arrays: froze
     finally:
         tracemalloc.stop()
     assert document is not None
-    assert kept <= foreseen
+    assert kept <= predicted
 
 
 def test_the_prediction_is_the_same_for_small_and_large_documents() -> None:
