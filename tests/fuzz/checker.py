@@ -19,6 +19,7 @@ CLOSE = 1e-9
 MOST = 2**30  # bytes of an answer
 LARGEST_REFUSAL = 64 * 1024  # bytes
 DIGITLESS = 5e-324 / CLOSE  # smaller numbers have fewer digits than the comparison needs
+CANCELLED = 1e-6  # a derivative of the loss below it may be a difference of terms of about 1, with few digits left
 FACTORS = ("dE_do", "do_da", "da_dw")
 Array = NDArray[np.float64]
 
@@ -116,23 +117,26 @@ def _about_check(document: dict[str, Any]) -> Iterator[str]:
 def _about_gradients(document: dict[str, Any]) -> Iterator[str]:
     """The identities between the numbers of the answer."""
     for k, layer in enumerate(document["layers"]):
+        least = CANCELLED if k + 1 == len(document["layers"]) else DIGITLESS
         if "factors" in layer:
-            yield from (f"layer {k}: {words}" for words in _about_factors(layer))
+            yield from (f"layer {k}: {words}" for words in _about_factors(layer, least))
         for record in layer.get("weights", []):
-            yield from (f"layer {k}, weight {record['from']} to {record['to']}: {words}" for words in _about(record))
+            place = f"layer {k}, weight {record['from']} to {record['to']}"
+            yield from (f"{place}: {words}" for words in _about(record, least))
     losses = _numbers(document["sample_losses"])
     if not _close(losses.sum(), document["loss"], abs(losses).sum()):
         yield f"loss {document['loss']} of {losses}"
 
 
-def _about_factors(layer: dict[str, Any]) -> Iterator[str]:
+def _about_factors(layer: dict[str, Any], least: float) -> Iterator[str]:
     dE_do, do_da, da_dw = (_numbers(layer["factors"][name]) for name in FACTORS)
     dE_da, dE_dw = _numbers(layer["dE_da"]), _numbers(layer["dE_dw"])
     if dE_da.ndim == 1:  # one sample
         dE_do, do_da, da_dw, dE_da = dE_do[None], do_da[None], da_dw[None], dE_da[None]
     coupled = do_da.ndim == 3
     product = np.einsum("sm,smj->sj", dE_do, do_da) if coupled else dE_do * do_da
-    size = np.einsum("sm,smj->sj", _size(dE_do), _size(do_da)) if coupled else _size(dE_do) * _size(do_da)
+    sizes = _size(dE_do, least), _size(do_da)
+    size = np.einsum("sm,smj->sj", *sizes) if coupled else sizes[0] * sizes[1]
     if not _close(product, dE_da, size):
         yield f"dE_da {dE_da.tolist()} is not {product.tolist()}"
     in_out = np.einsum("si,sj->ij", da_dw, dE_da), np.einsum("si,sj->ij", _size(da_dw), _size(dE_da))
@@ -142,13 +146,13 @@ def _about_factors(layer: dict[str, Any]) -> Iterator[str]:
         yield f"dE_db {layer['dE_db']} is not {dE_da.sum(0).tolist()}"
 
 
-def _about(record: dict[str, Any]) -> Iterator[str]:
+def _about(record: dict[str, Any], least: float) -> Iterator[str]:
     """A record's factors multiply to its gradient.
 
     The factors of a unit in a group have an axis over its units, the last.
     """
     dE_do, do_da, da_dw = (_numbers(record[name]) for name in FACTORS)
-    terms, size = dE_do * do_da, _size(dE_do) * _size(do_da)
+    terms, size = dE_do * do_da, _size(dE_do, least) * _size(do_da)
     if terms.ndim > da_dw.ndim:
         terms, size = terms.sum(-1), size.sum(-1)
     if not _close((terms * da_dw).sum(), record["dE_dw"], (size * _size(da_dw)).sum()):
@@ -161,9 +165,9 @@ def _numbers(value: Any) -> Array:
     return np.array(value, dtype=np.float64)  # null is NaN
 
 
-def _size(factor: Array) -> Array:
+def _size(factor: Array, least: float = DIGITLESS) -> Array:
     """The magnitude to which the error of a factor is relative. Subnormal factors have only a few digits."""
-    return np.maximum(abs(factor), DIGITLESS)
+    return np.maximum(abs(factor), least)
 
 
 def _close(found: Any, given: Any, size: Any) -> bool:

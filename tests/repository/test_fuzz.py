@@ -85,6 +85,14 @@ def test_a_slow_refusal_is_detected(send: Send) -> None:
     assert judge.about_refusal(Case(b"[", valid=False)) == []
 
 
+def test_a_loss_whose_derivative_cancels_is_no_finding(send: Send) -> None:
+    """Poisson's 1 - t/o is 1e-8 there, and has eight digits; the closed form e^a - t has all of them."""
+    made = case(41, 5827)
+    answer = send(made)
+    assert answer.status == 200
+    assert complaints(made, answer) == []
+
+
 def test_a_large_refusal_is_found(send: Send) -> None:
     """A refusal with a body over 64 kB is reported."""
     answer = send(Case(b"{", valid=False))
