@@ -1,1 +1,1 @@
-"""Networks, and the passes through them: values forward, factors and gradients backward. No wording."""
+"""Layer types and networks, and the passes through them: values forward, factors and gradients backward. No wording."""

@@ -16,6 +16,7 @@ from chainrule.functions.tables import Array, shown
 from chainrule.graph.batches import Batch, Group, Units
 from chainrule.graph.layer_types import LAYER_TYPES, LayerType
 from chainrule.graph.numbers import finite_array, real_array
+from chainrule.graph.options import fitting_options
 from chainrule.graph.partition import Partition, partition_of
 from chainrule.graph.shapes import Misfit, Shape, shape_words
 
@@ -23,6 +24,10 @@ __all__ = ["Group", "Layer", "Network", "Shared", "Units", "dense"]
 
 _IDENTITY = activation_spec("identity")
 _DENSE = LAYER_TYPES["dense"]
+
+
+def _are_strings(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(name, str) for name in value)
 
 
 @dataclass(frozen=True)
@@ -65,17 +70,35 @@ class Layer:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "partition", partition_of(self.activation))
+        self._check_kinds()
         self._take_arrays()
+        if self.options or self.type.options:
+            object.__setattr__(self, "options", fitting_options(self.type, self.options))
         if missing := self.type.required_names - self.parameters.keys() - self.shared.keys():
-            raise ValueError(f"a {self.type.name} layer needs {' and '.join(sorted(missing))}")
+            raise ValueError(f"a layer of the type {self.type.name} needs {' and '.join(sorted(missing))}")
         if not self.shared:
             self.check()
+
+    def _check_kinds(self) -> None:
+        """Raise ValueError unless every field is of its class."""
+        if not isinstance(self.type, LayerType):
+            raise ValueError(f"type must be a row of LAYER_TYPES, not {shown(self.type)}")
+        if not isinstance(self.name, str):
+            raise ValueError(f"name must be a string, not {shown(self.name)}")
+        if not _are_strings(self.inputs):
+            raise ValueError(f"inputs must be a tuple of names, not {shown(self.inputs)}")
+        for noun, given in (("parameters", self.parameters), ("options", self.options), ("shared", self.shared)):
+            if not isinstance(given, Mapping):
+                raise ValueError(f"{noun} must be a mapping by name, not {shown(given)}")
+        for name, shared in self.shared.items():
+            if name not in self.type.parameter_names or not isinstance(shared, Shared):
+                raise ValueError(f"shared must have a Shared for parameters of the type, not {shown(self.shared)}")
 
     def _take_arrays(self) -> None:
         """Convert the parameters to float64. Raises ValueError if one is no array, or none of the type's."""
         for name, given in self.parameters.items():
             if name not in self.type.parameter_names:
-                raise ValueError(f"a {self.type.name} layer has no parameter {shown(name)}")
+                raise ValueError(f"a layer of the type {self.type.name} has no parameter {shown(name)}")
             if (array := real_array(name, given)) is not given:
                 object.__setattr__(self, "parameters", {**self.parameters, name: array})
 
@@ -172,6 +195,10 @@ class Network:
             raise ValueError("the layers of a network must be a tuple of Layer; dense makes one")
         if not self.layers:
             raise ValueError("a network has at least one layer")
+        if not (self.inputs and _are_strings(self.inputs) and _are_strings(self.outputs)):
+            raise ValueError("inputs and outputs of a network must be tuples of names, with at least one input")
+        if len(set(self.inputs)) < len(self.inputs) or len(set(self.outputs)) < len(self.outputs):
+            raise ValueError("an input or an output of a network is named twice")
         object.__setattr__(self, "wiring", self._wiring())
         self._check_dense()
 

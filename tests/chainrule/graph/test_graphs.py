@@ -252,6 +252,12 @@ def test_what_is_made_for_chains_refuses_other_graphs() -> None:
 
 
 WRONG_NETWORKS: dict[str, tuple[Callable[[], Network], str]] = {
+    "no input": (lambda: Network((_layer("flatten"),), inputs=()), "with at least one input"),
+    "inputs in a string": (lambda: Network((_layer("flatten"),), inputs="x"), "must be tuples of names"),  # type: ignore[arg-type]
+    "an input twice": (
+        lambda: Network((_layer("flatten", inputs=("x",)),), inputs=("x", "x")),
+        "an input or an output of a network is named twice",
+    ),
     "an unknown name": (
         lambda: Network((dense([[1.0]], "tanh", inputs=("y",)),)),
         "layer 0 reads 'y', which is no input and no layer before it",
@@ -286,6 +292,64 @@ WRONG_NETWORKS: dict[str, tuple[Callable[[], Network], str]] = {
 @pytest.mark.parametrize(("make", "words"), WRONG_NETWORKS.values(), ids=WRONG_NETWORKS)
 def test_a_graph_that_does_not_fit_together_is_refused(make: Callable[[], Network], words: str) -> None:
     """With a sentence that names what is wrong."""
+    with pytest.raises(ValueError, match=re.escape(words)):
+        make()
+
+
+WRONG_LAYERS: dict[str, tuple[Callable[[], Layer], str]] = {
+    "a type by name": (lambda: Layer("dense"), "type must be a row of LAYER_TYPES, not 'dense'"),  # type: ignore[arg-type]
+    "a name that is no string": (lambda: _layer("flatten", name=1), "name must be a string, not 1"),
+    "a string of inputs": (lambda: _layer("add", inputs="xy"), "inputs must be a tuple of names, not 'xy'"),
+    "parameters in a list": (lambda: _layer("dense", parameters=[[1.0]]), "parameters must be a mapping by name"),
+    "options in a list": (lambda: _layer("scale", options=[2.0]), "options must be a mapping by name"),
+    "a parameter shared by name": (lambda: _layer("dense", shared={"weights": "h"}), "shared must have a Shared"),
+    "something else shared": (
+        lambda: _layer("dense", shared={"w": Shared("h", "weights")}),
+        "shared must have a Shared",
+    ),
+    "an unknown option": (
+        lambda: _layer("scale", options={"factr": 2.0}),
+        "a layer of the type scale has no option 'factr'",
+    ),
+    "a missing option": (lambda: _layer("scale"), "a layer of the type scale needs factor"),
+    "no number": (lambda: _layer("scale", options={"factor": "2"}), "factor of scale must be a number"),
+    "no finite number": (lambda: _layer("scale", options={"factor": np.inf}), "must be finite"),
+    "no list": (lambda: _layer("mean", options={"axes": 0}), "axes of mean must be a list, not 0"),
+    "half an axis": (
+        lambda: _layer("mean", options={"axes": [0.5]}),
+        "entry 0 of axes of mean must be a whole number, not 0.5",
+    ),
+    "a flag that is a number": (
+        lambda: _layer("sum", options={"axes": [0], "keep_axes": 1}),
+        "keep_axes of sum must be True or False, not 1",
+    ),
+    "three flags": (
+        lambda: _layer("matmul", options={"transpose": [True, False, True]}),
+        "transpose of matmul must have 2 entries, not 3",
+    ),
+    "a length of 0": (lambda: _layer("reshape", options={"shape": [0, 2]}), "must be at least 1, or -1 once, not 0"),
+    "a rate of 1": (lambda: _layer("dropout", options={"rate": 1.0}), "must be less than 1, not 1.0"),
+    "a negative rate": (lambda: _layer("dropout", options={"rate": -0.1}), "must be at least 0, not -0.1"),
+    "half a mask": (lambda: _layer("dropout", options={"mask": [0.5]}), "mask of dropout must hold 0 and 1"),
+    "a negative padding": (
+        lambda: _layer("embedding", parameters={"weights": np.ones((2, 2))}, options={"padding_index": -1}),
+        "padding_index of embedding must be at least 0",
+    ),
+    "an unknown parameter": (
+        lambda: _layer("scale", parameters={"weights": np.ones(1)}, options={"factor": 1.0}),
+        "a layer of the type scale has no parameter 'weights'",
+    ),
+    "a missing parameter": (lambda: _layer("embedding"), "a layer of the type embedding needs weights"),
+    "a list of weights": (
+        lambda: _layer("embedding", parameters={"weights": np.ones(2)}),
+        "weights must be a matrix, not an array of 1 axes",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "words"), WRONG_LAYERS.values(), ids=WRONG_LAYERS)
+def test_a_wrong_layer_is_refused(make: Callable[[], Layer], words: str) -> None:
+    """With a sentence that names the option or the parameter, what it is, and what it must be."""
     with pytest.raises(ValueError, match=re.escape(words)):
         make()
 
