@@ -85,10 +85,10 @@ class Layer:
             raise ValueError(f"type must be a row of LAYER_TYPES, not {shown(self.type)}")
         if not isinstance(self.name, str):
             raise ValueError(f"name must be a string, not {shown(self.name)}")
-        if not _are_strings(self.inputs):
+        if self.inputs != () and not _are_strings(self.inputs):
             raise ValueError(f"inputs must be a tuple of names, not {shown(self.inputs)}")
         for noun, given in (("parameters", self.parameters), ("options", self.options), ("shared", self.shared)):
-            if not isinstance(given, Mapping):
+            if type(given) is not dict and not isinstance(given, Mapping):  # the second takes ten times as long
                 raise ValueError(f"{noun} must be a mapping by name, not {shown(given)}")
         for name, shared in self.shared.items():
             if name not in self.type.parameter_names or not isinstance(shared, Shared):

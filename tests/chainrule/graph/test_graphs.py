@@ -315,6 +315,10 @@ WRONG_LAYERS: dict[str, tuple[Callable[[], Layer], str]] = {
     "no number": (lambda: _layer("scale", options={"factor": "2"}), "factor of scale must be a number"),
     "no finite number": (lambda: _layer("scale", options={"factor": np.inf}), "must be finite"),
     "no list": (lambda: _layer("mean", options={"axes": 0}), "axes of mean must be a list, not 0"),
+    "an axis that is True": (
+        lambda: _layer("mean", options={"axes": [True]}),
+        "entry 0 of axes of mean must be a whole number, not True",
+    ),
     "half an axis": (
         lambda: _layer("mean", options={"axes": [0.5]}),
         "entry 0 of axes of mean must be a whole number, not 0.5",
