@@ -177,13 +177,13 @@ CONNECTIONS = [
     Attack("connections that send nearly the largest head", Crowd(_LONG_HEAD[:-2]), 6.0, growth=_IN_CONNECTIONS),
     Attack(
         "connections that send the largest head, and a body of nearly 16 kB",
-        Crowd(_LONG_HEAD + b"{".ljust(16_000), pause=0.003),
+        Crowd(_LONG_HEAD + b"{".ljust(16_000)),
         8.0,
         growth=_IN_CONNECTIONS + 1000 * 2 * 16_000,
     ),
     Attack(
         "connections that send 256 kB of a body at the same time",
-        Crowd(head(GRADIENTS, "Content-Length: 600000") + b"{".ljust(250_000), pause=0.003),
+        Crowd(head(GRADIENTS, "Content-Length: 600000") + b"{".ljust(250_000)),
         12.0,
     ),
     Attack("connections that announce a chunk", Crowd(_CHUNKED), 4.0),
