@@ -1,14 +1,17 @@
 """The total cost of a request to each endpoint, part by part: reading it, computing, and writing the answer."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chainrule.checkpoint import Checkpoint
 from chainrule.cost import Cost, Part, checks, cost_of, passes
 from chainrule.cost.explanations import derivation
 from chainrule.cost.passes import FLOAT, Shape, shapes_of
 from chainrule.cost.rates import RATES
 from chainrule.cost.verification import verification
+from chainrule.diagnosis.budget import Portions
+from chainrule.diagnosis.probes import usual_for_blind_spots
 from schemas.checks import CheckRequest
 from schemas.explanations import ExplanationRequest
 from schemas.fields.arrays import is_packed
@@ -108,11 +111,33 @@ def _derivation(request: ExplanationRequest) -> Part:
 
 
 def check_cost(request: CheckRequest, body: Posted) -> Cost:
-    """The largest cost of POST /v1/gradient-checks, which is that of gradients that no mistake explains."""
+    """The largest cost of POST /v1/gradient-checks, which is that of gradients that no mistake explains.
+
+    All seconds of the search are optional, except those of its first portion.
+    """
     shapes = shapes_of(request.network)
     cause, way_out = _cause_of_passes(request, shapes)
-    search = Part("the search for mistakes", cause, way_out, *checks.search(request.network, len(request.inputs)))
+    network, samples = request.network, len(request.inputs)
+    work = checks.search(network, samples)
+    optional = work.seconds - checks.first_seconds(network, samples)
+    search = Part("the search for mistakes", cause, way_out, *work, optional)
     return cost_of([_reading(request, shapes, body), _passes(request, shapes), search, _verdicts(request, shapes)])
+
+
+def check_portions(
+    request: CheckRequest, cost: Cost, checkpoint: Checkpoint, admit: Callable[[float], None]
+) -> Portions:
+    """A checkpoint that admits a check of this cost in portions.
+
+    Before each portion except the first, `admit` is called with the seconds of the request up to the portion's end.
+    """
+    network, samples = request.network, len(request.inputs)
+    first = usual_for_blind_spots(network, samples)
+
+    def admit_operations(operations: float) -> None:
+        admit(min(cost.seconds, cost.first_seconds + checks.seconds(operations - first)))
+
+    return Portions(checkpoint, first, admit_operations)
 
 
 def _verdicts(request: CheckRequest, shapes: Sequence[Shape]) -> Part:

@@ -82,6 +82,8 @@ class Known:
     def document(self, allows: Allows) -> dict[str, Any]:
         """The shapes, the cost, and how many samples are allowed at most."""
         cost, _ = self.cost_of(self.samples)
+        first = cost.first_seconds
+        at_first = {} if first == cost.seconds else {"first_work_seconds": float(f"{first:.3g}")}
         return {
             "units": list(self.units),
             "samples": self.samples,
@@ -90,6 +92,7 @@ class Known:
             "work_seconds": float(f"{cost.seconds:.3g}"),
             "memory_bytes": cost.memory,
             "most_samples": self._most_samples(allows),
+            **at_first,
         }
 
     def _most_samples(self, allows: Allows) -> int:

@@ -9,7 +9,8 @@ class Part(NamedTuple):
 
     `work` describes it. `cause` is the path to the member of the request that causes it, and `way_out` says what to
     change. `seconds` are those of the reference core. `kept` bytes stay allocated until the answer is sent. `peak`
-    bytes are needed in addition while this part is computed.
+    bytes are needed in addition while this part is computed. Of the seconds, `optional` depend on the numbers of the
+    request. They are admitted only when the work needs them.
     """
 
     work: str
@@ -18,6 +19,7 @@ class Part(NamedTuple):
     seconds: float = 0.0
     kept: float = 0.0
     peak: float = 0.0
+    optional: float = 0.0
 
 
 class Cost(NamedTuple):
@@ -30,6 +32,11 @@ class Cost(NamedTuple):
     seconds: float
     memory: int
     parts: tuple[Part, ...]
+
+    @property
+    def first_seconds(self) -> float:
+        """The seconds that are admitted at first: all except those that depend on the numbers of the request."""
+        return self.seconds - sum(part.optional for part in self.parts)
 
 
 def cost_of(parts: Iterable[Part]) -> Cost:

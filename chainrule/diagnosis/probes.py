@@ -10,7 +10,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chainrule.checkpoint import Checkpoint, unlimited
-from chainrule.diagnosis.budget import BLIND_SPOTS, PROBES, Budget, BudgetSpent, operations_of_pass
+from chainrule.diagnosis.budget import (
+    BLIND_SPOTS,
+    PROBES,
+    Budget,
+    BudgetSpent,
+    operations_of_layer,
+    operations_of_pass,
+    operations_of_replays,
+)
 from chainrule.diagnosis.diagnose import Variant, replay
 from chainrule.diagnosis.mistakes import MISTAKES, Mistake
 from chainrule.diagnosis.tolerance import Tolerance
@@ -24,6 +32,8 @@ from chainrule.notices import first_non_finite
 _SAMPLES = 5  # no other number that a mistake multiplies or divides by is likely to be 5
 _SEEDS = range(6)
 _OF_RANDOM_NUMBER = 20.0  # operations
+# How many mistakes show in the output layer, and how many in the layer below, with new derivatives or without
+_AT_THE_OUTPUT, _BELOW_THE_OUTPUT = {False: 42, True: 6}, {False: 10, True: 2}
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +154,15 @@ def _operations_of_probe(network: Network) -> float:
 def most_for_blind_spots(network: Network, samples: int) -> float:
     """An upper bound on the operations of `blind_to`."""
     return min(BLIND_SPOTS, len(MISTAKES) * operations_of_pass(network.layers, samples))
+
+
+def usual_for_blind_spots(network: Network, samples: int) -> float:
+    """The operations of `blind_to` if every mistake shows in the highest layer where it can be made."""
+    *below, last = network.layers[-2:]
+    usual = operations_of_replays(_AT_THE_OUTPUT, last, samples)
+    usual += sum(operations_of_replays(_BELOW_THE_OUTPUT, layer, samples) for layer in below)
+    largest = max(operations_of_layer(layer, samples, slopes=True) for layer in (*below, last))
+    return min(usual, max(BLIND_SPOTS - largest, 0.0))
 
 
 def most_for_probes(network: Network) -> float:

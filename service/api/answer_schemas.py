@@ -58,7 +58,11 @@ def _known_cost() -> JSONSchema:
             "work_seconds": NUMBER | {"minimum": 0, "description": "seconds of the reference core"},
             "memory_bytes": COUNT | {"description": "at the peak, body and answer included"},
             "most_samples": COUNT | {"description": "the largest batch that the limits allow for such a request"},
-        }
+        },
+        {
+            "first_work_seconds": NUMBER
+            | {"minimum": 0, "description": "of a check: predicted for right gradients; work_seconds is the most"},
+        },
     )
 
 

@@ -13,7 +13,7 @@ from chainrule.functions.activations import ACTIVATIONS
 from chainrule.functions.losses import LOSSES
 from chainrule.functions.tables import Table
 from schemas.catalogue import activation_document, loss_document
-from schemas.cost import posted
+from schemas.cost import check_portions, posted
 from schemas.curve import curve, read_curve
 from schemas.explanations_markdown import markdown
 from schemas.fields.kinds import array_members
@@ -29,7 +29,7 @@ from service.document import Document
 from service.encoding.codec import Outline, decode, encode
 from service.pages import explorer
 from service.problems import NOT_FOUND, Refusal
-from service.resources.admission import Postponed, admit, reserve
+from service.resources.admission import Postponed, admit, first_seconds, reserve
 from service.resources.handover import LOADED
 from service.resources.stages import Current
 
@@ -69,7 +69,7 @@ def post_gradients() -> Response:
     do not fit each other.
     """
     current = Current()
-    asked = _read(current, GRADIENTS)
+    asked, _ = _read(current, GRADIENTS)
     with current.stage("compute"):
         computed = GRADIENTS.compute(asked, current.checkpoint)
     with current.stage("encode"):
@@ -85,7 +85,7 @@ def post_explanations() -> Response:
     formula in numbers, and the value. LaTeX in JSON, or with `Accept: text/markdown` one page of Markdown.
     """
     current = Current()
-    asked = _read(current, EXPLANATION)
+    asked, _ = _read(current, EXPLANATION)
     with current.stage("compute"):
         computed = EXPLANATION.compute(asked, current.checkpoint)
     with current.stage("encode"):
@@ -108,9 +108,14 @@ def post_gradient_checks() -> Response:
     mistakes that this request could not reveal, `better_probe` is a request that can.
     """
     current = Current()
-    asked = _read(current, CHECK)
+    asked, cost = _read(current, CHECK)
+
+    def admit_portion(seconds: float) -> None:
+        current.known.work_seconds = max(current.known.work_seconds, seconds)
+        admit(seconds, cost.memory)
+
     with current.stage("compute"):
-        checked = CHECK.compute(asked, current.checkpoint)
+        checked = CHECK.compute(asked, check_portions(asked, cost, current.checkpoint, admit_portion))
     with current.stage("encode"):
         return _json(CHECK.document(asked, checked, current.checkpoint), current.checkpoint)
 
@@ -200,20 +205,20 @@ def _limits() -> Any:
     return current_app.config["SETTINGS"].limits
 
 
-def _read(current: Current, expected: Body) -> Any:
-    """The core values of the body, once the request is admitted. Raises Refusal if it is over a limit.
+def _read(current: Current, expected: Body) -> tuple[Any, Cost]:
+    """The core values of the body and their cost, once the request is admitted. Raises Refusal if it is over a limit.
 
     A request that the event loop has postponed is not read again.
     """
     environ = current.request.environ
     asked, cost = environ.pop(LOADED, None) or _load(current, expected)
     try:
-        admit(cost.seconds, cost.memory)
+        admit(first_seconds(cost), cost.memory)
     except Postponed:
         environ[LOADED] = asked, cost
         raise
     _account(current, expected.gradients(asked), cost)
-    return asked
+    return asked, cost
 
 
 def _load(current: Current, expected: Body) -> tuple[Any, Cost]:
@@ -237,7 +242,7 @@ def _load(current: Current, expected: Body) -> tuple[Any, Cost]:
 def _account(current: Current, asked: GradientRequest, cost: Cost) -> None:
     """Record the size of the request, for the log and the metrics."""
     known = current.known
-    known.parameters, known.work_seconds = parameters(asked.network), cost.seconds
+    known.parameters, known.work_seconds = parameters(asked.network), first_seconds(cost)
     known.multiply_adds = multiply_adds(asked.network, len(asked.inputs))
 
 

@@ -3,13 +3,16 @@
 A view calls `reserve` before it decodes a body and `admit` before it computes. On the event loop both pass only small
 requests, and raise Postponed for larger ones; the front then computes these in a thread. In the thread both wait:
 `admit` first for a slot of the right kind, then for memory. A request that has a slot for big work waits for memory
-only; `memory_budget` explains why it gets it. Without a server, as in tests of the application, both do nothing.
+only; `memory_budget` explains why it gets it. Work whose size depends on the numbers is admitted in portions: `admit`
+is called again with the seconds so far and of the next portion. Without a server, as in tests of the application, all
+of this does nothing.
 """
 
 from typing import Protocol
 
 from flask import g, request
 
+from chainrule.cost import Cost
 from service.resources.concurrency import Slots, Work
 from service.resources.deadline import Deadline
 from service.resources.memory_budget import Budget, Holding
@@ -19,6 +22,7 @@ ADMISSION = "chainrule.admission"  # the key of an environ
 LOOP_SECONDS = 0.002  # of a reference core: work up to this stays on the event loop, as a thread would add a tenth
 LOOP_MEMORY = 4 * 2**20
 SMALL_SECONDS = 0.1  # of a reference core: work up to this may use the slots reserved for small work
+MOST_IN_PORTIONS = 4 * 2**20  # bytes; a request that waits for a slot during its work may hold no more than this
 
 
 class Postponed(BaseException):
@@ -55,6 +59,14 @@ def admit(seconds: float, memory: int) -> None:
     found: Admission | None = request.environ.get(ADMISSION)
     if found is not None:
         _account(found.admit(seconds, memory))
+
+
+def first_seconds(cost: Cost) -> float:
+    """The seconds to admit at first: without the optional ones, if the request may wait for a slot during its work.
+
+    A request with more memory may not: the request that has the slot could wait for this memory.
+    """
+    return cost.first_seconds if cost.memory <= MOST_IN_PORTIONS else cost.seconds
 
 
 def kind_of(seconds: float) -> Work:

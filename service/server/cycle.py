@@ -103,8 +103,7 @@ class Cycle:
             raise TimeoutError
         piece = body.take()
         self._asked = False
-        if not body.ended:
-            self._wire.read_on()
+        self._wire.read_on()  # also after the end of the body: else a client that closes would not be noticed
         return {"type": "http.request", "body": piece, "more_body": not body.ended or body.buffered > 0}
 
     async def send(self, message: dict[str, Any]) -> None:

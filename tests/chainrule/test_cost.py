@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from benchmarks.costliest import costliest
 from chainrule.cost import Part, cost_of, passes
 from chainrule.cost.rates import FILE, RATES, Rate, Rates, largest, read_rates
 from chainrule.cost.verification import ROUNDS
+from chainrule.diagnosis.budget import BLIND_SPOTS, Budget
+from chainrule.diagnosis.probes import usual_for_blind_spots
 from chainrule.functions.activations import ACTIVATIONS, activation_spec
 from chainrule.functions.losses import LOSSES, loss_spec
 from chainrule.functions.stable_pairs import STABLE_PAIRS
@@ -24,6 +27,7 @@ from chainrule.graph.moved import Moved, Parameters
 from chainrule.graph.network import Layer, Network
 from schemas.cost import Posted, posted
 from service.app import create_app
+from service.resources.admission import SMALL_SECONDS
 from tests.costs import (
     BOUNDED,
     CANDIDATES,
@@ -38,6 +42,7 @@ from tests.costs import (
 
 TWICE = 2.0
 FACTOR = 3.0
+LONGER = 60_000  # operations; a replayed layer takes so much longer than its budget counts
 BUSY = 1.5  # what a busy machine may add to a measurement, and not to the yardstick
 
 # Rows of the tables.
@@ -237,6 +242,51 @@ def test_sweeps_of_a_verification_are_predicted_within_a_factor_of_three(
     asked.run()
     predicted = ROUNDS * 6 * (6 * 9 + 9 + 9 * 4 + 4)
     assert predicted / FACTOR <= sum(passes) <= FACTOR * predicted
+
+
+CHECKED = {  # checks of every kind; those at random have up to 30 layers
+    "tiny": Asked(CHECKS, (2, 2, 2), ("sigmoid", "sigmoid"), 1),
+    "linear": Asked(CHECKS, (5, 4, 3), ("identity", "identity"), 1),
+    "a wide layer below": Asked(CHECKS, (90, 60, 2), ("relu", "tanh"), 40),
+    "many samples": Asked(CHECKS, (3, 6, 2), ("gelu", "softmax"), 400, "categorical_cross_entropy"),
+    "deep": Asked(CHECKS, (3,) * 13, ("tanh",) * 12, 4),
+} | {f"at random, {seed}": random_request(np.random.default_rng(seed), CHECKS, 100.0) for seed in (2, 5)}
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES)
+@pytest.mark.parametrize("checked", CHECKED.values(), ids=CHECKED)
+def test_a_check_is_admitted_within_a_factor_of_three_of_what_it_takes(
+    checked: Asked, candidate: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its operations and replayed layers are counted, whatever is wrong: nothing is done that was not admitted."""
+    taken: list[float] = []
+    take = Budget.take
+
+    def counted(budget: Budget, operations: float) -> None:
+        take(budget, operations)
+        taken.append(RATES.work["operation"].number * (operations + LONGER))
+
+    asked = replace(checked, candidate=candidate)
+    before = asked.predicted()
+    beside = before.seconds - before.parts[2].seconds  # reading, passes, answer
+    monkeypatch.setattr(Budget, "take", counted)
+    admitted = asked.admitted()
+    assert sum(taken) + beside <= admitted <= FACTOR * (sum(taken) + beside)
+
+
+def test_the_first_portion_of_a_check_is_within_the_budget_for_blind_spots() -> None:
+    """Whatever the number of samples: beyond the budget, mistakes are left out."""
+    layer = Layer(np.ones((100, 100)), None, activation_spec("tanh"))
+    for samples in (1, 1000, 10**5, 10**8):
+        assert usual_for_blind_spots(Network((layer, layer)), samples) < BLIND_SPOTS
+
+
+def test_a_check_with_right_gradients_is_small_work() -> None:
+    """The limit stays on the largest cost, which is far higher."""
+    asked = replace(CHECKED["tiny"], candidate="right")
+    cost = asked.predicted()
+    assert cost.first_seconds < 0.1 * SMALL_SECONDS < 0.1 * cost.seconds
+    assert asked.admitted() < SMALL_SECONDS
 
 
 @pytest.fixture(scope="module")

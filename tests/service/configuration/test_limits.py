@@ -290,6 +290,15 @@ def test_the_cost_of_example_requests_is_published(client: FlaskClient) -> None:
     assert digits["memory_bytes"] == pytest.approx(cost.memory, rel=0.05)
 
 
+def test_the_cost_of_a_check_with_right_gradients_is_published(client: FlaskClient) -> None:
+    """Beside the largest cost. For other requests there is only one cost."""
+    for endpoint in client.get("/v1/limits").get_json()["endpoints"]:
+        for example in endpoint["examples"]:
+            check = endpoint["path"] == "/v1/gradient-checks"
+            assert ("first_work_seconds" in example) == check
+            assert 0 < example.get("first_work_seconds", 1e-9) < 0.1 * example["work_seconds"]
+
+
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: f"{known.path} {known.units} {known.breakdown}")
 def test_the_published_number_of_samples_is_the_largest_that_passes(known: Known) -> None:
     """One more sample is over a limit. The limits are small enough for a few hundred samples."""

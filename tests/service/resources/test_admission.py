@@ -5,16 +5,20 @@ import asyncio
 import pytest
 from flask import Flask, g
 
+from chainrule.cost import Part, cost_of
+from service.app import create_app
 from service.problems import OVERLOADED, Refusal
 from service.resources.admission import (
     ADMISSION,
     LOOP_MEMORY,
     LOOP_SECONDS,
+    MOST_IN_PORTIONS,
     SMALL_SECONDS,
     InThread,
     OnLoop,
     Postponed,
     admit,
+    first_seconds,
     kind_of,
     reserve,
 )
@@ -22,6 +26,7 @@ from service.resources.concurrency import Slots, Work
 from service.resources.deadline import Deadline
 from service.resources.ledger import COMPUTING, Ledger
 from service.resources.memory_budget import Budget, Holding
+from tests.costs import CHECKS, Asked
 
 MIB = 2**20
 TOTAL = 160 * MIB
@@ -139,6 +144,61 @@ def test_without_a_server_everything_is_admitted() -> None:
     with Flask("app").test_request_context():
         reserve(10**12)
         admit(1e6, 10**12)
+
+
+def test_a_request_with_much_memory_gets_its_slot_before_its_work() -> None:
+    """Else it could wait, during its work, for the slot of a request that waits for its memory."""
+    for memory, seconds in ((MOST_IN_PORTIONS, 1.0), (MOST_IN_PORTIONS + 1, 3.0)):
+        cost = cost_of([Part("", (), "", 1.0), Part("", (), "", 2.0, memory, optional=2.0)])
+        assert first_seconds(cost) == seconds
+
+
+def test_work_that_grows_passes_on_to_a_slot_for_big_work() -> None:
+    """Small portions keep their slot. If there is no slot for big work in time, the work ends with a refusal."""
+    place = Place()
+    place.take(Work.BIG)
+    for seconds in (0.25 * SMALL_SECONDS, SMALL_SECONDS):
+        assert place.thread.admit(seconds, MIB) == 0
+    with pytest.raises(Refusal):
+        place.thread.admit(2 * SMALL_SECONDS, MIB)
+    free = Place()
+    for times in (0.5, 2, 4):
+        assert free.thread.admit(times * SMALL_SECONDS, MIB) == 0
+    with pytest.raises(Refusal):
+        free.take(Work.BIG)
+
+
+@pytest.mark.parametrize("candidate", ["right", "weights"])
+def test_a_check_is_admitted_in_portions(candidate: str) -> None:
+    """Right gradients need no slot for big work. Others get one in the middle, for less than the largest cost."""
+    admitted: list[tuple[float, int]] = []
+
+    class Recording:
+        def reserve(self, memory: int) -> float:
+            return 0.0
+
+        def admit(self, seconds: float, memory: int) -> float:
+            admitted.append((seconds, memory))
+            return 0.0
+
+    asked = Asked(CHECKS, (2, 3, 2), ("sigmoid", "sigmoid"), candidate=candidate)
+    app = create_app()
+    recorded: list[float] = []
+    app.teardown_request(lambda _: recorded.append(g.work_seconds))
+    answer = app.test_client().post(
+        "/v1/gradient-checks",
+        data=asked.body,
+        content_type="application/json",
+        environ_overrides={ADMISSION: Recording()},
+    )
+    seconds, memory = zip(*admitted, strict=True)
+    assert answer.status_code == 200
+    assert seconds[0] == asked.predicted().first_seconds < SMALL_SECONDS
+    assert list(seconds) == sorted(set(seconds))
+    assert set(memory) == {asked.predicted().memory}
+    big = [kind_of(each) is Work.BIG for each in seconds]
+    assert any(big) == (candidate == "weights")
+    assert seconds[-1] == recorded[-1] == asked.admitted() < asked.predicted().seconds
 
 
 def test_the_wait_in_a_thread_is_part_of_the_stage_queue() -> None:

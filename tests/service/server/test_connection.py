@@ -293,21 +293,28 @@ def _run(test: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(bounded())
 
 
+@pytest.mark.parametrize("size", [0, 16_000, 200_000])
 @pytest.mark.parametrize("how", ["reset", "closed"])
-def test_a_disconnected_client_is_noticed_while_its_request_is_computed(how: str) -> None:
-    """The service notices a reset at once, and a closed client within two seconds by its interim answers."""
+def test_a_disconnected_client_is_noticed_while_its_request_is_computed(how: str, size: int) -> None:
+    """The service notices a reset at once, and a closed client within two seconds by its interim answers.
+
+    Reading is paused while a large body waits to be taken, and must go on after it.
+    """
 
     async def test() -> None:
         seen: list[float] = []
 
         async def wait(scope: Any, receive: Any, send: Any) -> None:
+            assert len(await _read_all(receive)) == size
             start = time.monotonic()
             await asyncio.wait_for(scope[CONNECTION].gone.wait(), 30)
             seen.append(time.monotonic() - start)
 
         async with _served(wait) as served:
             client = socket.create_connection(served.address)
-            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            client.setblocking(False)
+            request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+            await asyncio.get_running_loop().sock_sendall(client, request)
             await asyncio.sleep(0.1)
             if how == "reset":
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
