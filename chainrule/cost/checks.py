@@ -2,7 +2,7 @@
 
 How far the search goes depends on the numbers: gradients that agree are not searched at all. So the prediction is an
 upper bound: chainrule/diagnosis/budget.py counts the operations of a check, and ends it when they are spent. The first
-portion of the operations is predicted, too; most checks of right gradients take no more.
+portion of the operations is predicted, too: it covers right gradients, before a better probe is looked for.
 """
 
 from chainrule.cost.passes import FLOAT, Work
