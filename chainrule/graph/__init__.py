@@ -1,1 +1,1 @@
-"""Networks, and the passes through them: values forward, factors and gradients backward. No wording."""
+"""Networks, layer types, and the passes through them: values forward, factors and gradients backward. No derivation."""
