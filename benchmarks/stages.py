@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.contenders import CONTENDERS, OURS, running
 from benchmarks.workloads import WORKLOADS, Workload
 from service.configuration.limits import DEFAULTS, enforce_on_body
-from service.encoding.codec import Outline
+from service.encoding.outline import Outline
 
 STAGES = ("receive", "queue", "decode", "validate", "compute", "encode")
 _TIMES = 50

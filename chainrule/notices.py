@@ -1,4 +1,4 @@
-"""Findings about a result: numbers that are not finite, units on kinks, and targets out of range."""
+"""Notices about a result: numbers that are not finite, units on kinks, and targets out of range."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -45,7 +45,7 @@ def members(found: NonFinite, one_sample: bool) -> dict[str, Any]:
     return {"quantity": found.quantity, **{name: index for name, index in places.items() if index is not None}}
 
 
-def place(found: NonFinite, request: GradientRequest) -> str:
+def origin(found: NonFinite, request: GradientRequest) -> str:
     """A pointer to the origin of the number in the request: the sample's targets or inputs, or the layer."""
     step = () if found.sample is None or request.one_sample else (found.sample,)
     if found.quantity in {"loss", "sample_loss"}:

@@ -25,7 +25,8 @@ from schemas.known_costs import Known
 from service.api import operations
 from service.api.computing import checked_gradients, compute, compute_explanation
 from service.api.routes import ARRAYS
-from service.encoding.codec import Outline, decode, encode
+from service.encoding.codec import decode, encode
+from service.encoding.outline import Outline
 from service.resources.malloc import keep_freed
 
 GRADIENTS, EXPLANATIONS, CHECKS = "gradients", "explanations", "gradient-checks"

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from schemas import ValidationError
-from service.encoding.codec import MalformedJSON, Outline, decode
+from service.encoding.codec import MalformedJSON, decode
+from service.encoding.outline import Outline
 
 ARRAYS = frozenset({"weights", "biases", "inputs", "targets"})
 _NUMBERS = random.Random(1)

@@ -148,7 +148,7 @@ class Layout:
     r"""o = (m_0, s_0, m_1, s_1, \dots): the names that alternate in a vector."""
 
     vector: str
-    turns: tuple[str, ...]
+    names: tuple[str, ...]
 
 
 Clause = Relation | Counted | First | Layout
@@ -194,8 +194,8 @@ def _is_stated(clause: Relation, first: Clause) -> bool:
 
 def _clause(text: str) -> Clause:
     if layout := re.fullmatch(r"(\w) = \((.*), \\dots\)", text):
-        turns = [item[:-2] for item in layout[2].split(", ") if item.endswith("_0")]
-        return Layout(layout[1], tuple(turns))
+        names = [item[:-2] for item in layout[2].split(", ") if item.endswith("_0")]
+        return Layout(layout[1], tuple(names))
     if COUNT in text:
         symbol, condition = text.split(COUNT)
         return Counted(symbol.strip(), _relation(condition))

@@ -65,8 +65,8 @@ class NoValue(ValueError):
 
 
 @dataclass(eq=False)
-class Shared:
-    """A cache of results that all lines of a group share, such as the sum in the denominator of a softmax."""
+class Cache:
+    """Results that all lines of a group share, such as the sum in the denominator of a softmax."""
 
     found: dict[tuple[str, int], tuple[object, Any]] = field(default_factory=dict)
 
@@ -83,32 +83,32 @@ class Shared:
 class Numbers:
     """The numbers that the names of a formula stand for. The indices select elements of the vectors.
 
-    Two instances may use the same `shared` only if their scalars and vectors are equal.
+    Two instances may use the same `cache` only if their scalars and vectors are equal.
     """
 
     scalars: Mapping[str, float] = field(default_factory=dict)
     vectors: Mapping[str, Sequence[float] | Array] = field(default_factory=dict)
     indices: Mapping[str, int] = field(default_factory=dict)
     meanings: Mapping[str, tuple[str | None, Node]] = field(default_factory=dict)  # symbols' indices and definitions
-    shared: Shared = field(default_factory=Shared, compare=False, repr=False)
+    cache: Cache = field(default_factory=Cache, compare=False, repr=False)
 
     def at(self, **indices: int) -> "Numbers":
         """The same, with these indices."""
-        return Numbers(self.scalars, self.vectors, {**self.indices, **indices}, self.meanings, self.shared)
+        return Numbers(self.scalars, self.vectors, {**self.indices, **indices}, self.meanings, self.cache)
 
 
 def with_definitions(formula: Formula, numbers: Numbers) -> Numbers:
     """The numbers, with the symbols that the clauses of a formula define."""
     for clause in formula.clauses:
         match clause:
-            case Layout(vector, turns):
-                parts = {name: numbers.vectors[vector][k :: len(turns)] for k, name in enumerate(turns)}
+            case Layout(vector, names):
+                parts = {name: numbers.vectors[vector][k :: len(names)] for k, name in enumerate(names)}
                 numbers = replace(numbers, vectors={**numbers.vectors, **parts})
             case Counted(symbol, condition):
-                count = numbers.shared.once("count", condition, partial(_count_where, condition, numbers))
+                count = numbers.cache.once("count", condition, partial(_count_where, condition, numbers))
                 numbers = replace(numbers, scalars={**numbers.scalars, symbol: float(count)})
             case First(index, body):
-                first = numbers.shared.once("first", body, partial(_first_largest, body, numbers))
+                first = numbers.cache.once("first", body, partial(_first_largest, body, numbers))
                 numbers = numbers.at(**{index: first})
             case Relation((Name(symbol, indices), *_, meaning)) if symbol not in numbers.vectors:
                 letter = indices[0] if indices else None
@@ -217,12 +217,12 @@ def _number(name: Name, numbers: Numbers) -> Node:
 
 def _expanded(node: Across, numbers: Numbers) -> Node:
     """A sum or maximum over all elements, with numbers substituted; made only once for all lines that share it."""
-    if numbers.shared.once("depends", node, lambda: _outer_indices(node, numbers) & numbers.indices.keys()):
+    if numbers.cache.once("depends", node, lambda: _outer_indices(node, numbers) & numbers.indices.keys()):
         return _assembled(node, _terms(node, numbers), _left_out(node, numbers))
-    terms = numbers.shared.once("terms", node, lambda: _terms(node, numbers))
+    terms = numbers.cache.once("terms", node, lambda: _terms(node, numbers))
     if node.without is not None:
         return _assembled(node, terms, _left_out(node, numbers))
-    return numbers.shared.once("whole", node, lambda: _assembled(node, terms, None))
+    return numbers.cache.once("whole", node, lambda: _assembled(node, terms, None))
 
 
 def _outer_indices(node: Across, numbers: Numbers) -> set[str]:
@@ -502,8 +502,8 @@ class Writer:
                 return rf"{symbol}{COUNT} {self.condition(condition)}"
             case First(index, body):
                 return rf"{index}{FIRST} {self.text(body)}"
-            case Layout(vector, turns):
-                return rf"{vector} = ({', '.join(f'{name}_{{{k}}}' for k in range(2) for name in turns)}, \dots)"
+            case Layout(vector, names):
+                return rf"{vector} = ({', '.join(f'{name}_{{{k}}}' for k in range(2) for name in names)}, \dots)"
         return self.condition(clause)
 
     def _case(self, value: Node, condition: Node | None) -> str:

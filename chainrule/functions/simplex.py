@@ -13,7 +13,7 @@ from chainrule.functions.jacobian import Jacobian
 from chainrule.functions.tables import Array, Number
 
 Mask = NDArray[np.bool_]
-Shared = tuple[Array, Array, Array]  # softmax, its complement and its logarithm
+SoftmaxParts = tuple[Array, Array, Array]  # softmax, its complement and its logarithm
 
 _BORDER = 1e-15  # the largest error of sparsemax's threshold, for each unit
 _MOST_ROUNDS = 8  # units that need more rounds differ from the border by less than _BORDER
@@ -82,7 +82,7 @@ def log_softmax(a: Array, temperature: Number = 1.0) -> Array:
     return below - (np.log1p(others) - rest)
 
 
-def softmax_complement_and_log(a: Array, temperature: Number = 1.0) -> Shared:
+def softmax_complement_and_log(a: Array, temperature: Number = 1.0) -> SoftmaxParts:
     """softmax(a), 1 - softmax(a) and log softmax(a), from the same exponentials."""
     below, rest = _below_largest(a, temperature)
     e, others, largest = _exponentials((below, rest))
@@ -95,7 +95,7 @@ def jacobian_of_log_softmax(a: Array) -> Jacobian:
     return Jacobian(rest, np.ones_like(a), o)
 
 
-def softmax_and_jacobian(a: Array, temperature: Number = 1.0) -> tuple[Array, Jacobian, Shared]:
+def softmax_and_jacobian(a: Array, temperature: Number = 1.0) -> tuple[Array, Jacobian, SoftmaxParts]:
     """softmax(a), its Jacobian, and what a stable pair reuses. At the temperature 1 they share all exponentials."""
     shared = o, rest, _ = softmax_complement_and_log(a, temperature)
     if isinstance(temperature, np.ndarray) or temperature != 1.0:

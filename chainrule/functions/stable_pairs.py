@@ -18,7 +18,7 @@ from chainrule.functions.elementwise import sigmoid, softplus
 from chainrule.functions.jacobian import sum_of_others
 from chainrule.functions.loss_functions import poisson_log, product_or_0, ratio, slope_of_poisson_log, x_log_y
 from chainrule.functions.simplex import (
-    Shared,
+    SoftmaxParts,
     is_first_largest,
     log_softmax,
     log_softmax_complement,
@@ -111,7 +111,7 @@ def _slope_of_cross_entropy_of_softmax(a: Array, t: Array, temperature: Number, 
 
 
 def _both_of_cross_entropy_of_softmax(
-    shared: Shared | None, a: Array, t: Array, temperature: Number, *_: object
+    shared: SoftmaxParts | None, a: Array, t: Array, temperature: Number, *_: object
 ) -> tuple[Array, Array]:
     o, rest, log_o = shared or softmax_complement_and_log(a, temperature)
     return -t * log_o, _residual_of_softmax(o, rest, t, temperature)

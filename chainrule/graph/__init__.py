@@ -1,1 +1,1 @@
-"""Layer types and networks, and the passes through them: values forward, factors and gradients backward. No wording."""
+"""Networks, layer types, and the passes through them: values forward, factors and gradients backward. No derivation."""

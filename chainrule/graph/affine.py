@@ -6,7 +6,6 @@ matmul       a = scale · x·y              x and y are two inputs, each may be 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,10 +14,7 @@ from chainrule.functions.tables import Array
 from chainrule.graph.blocks import product
 from chainrule.graph.partition import rows_of
 from chainrule.graph.points import HasParameters, Point
-from chainrule.graph.shapes import Misfit, Shape, shape_words
-
-Options = Mapping[str, Any]
-Shapes = Mapping[str, Shape]
+from chainrule.graph.shapes import Misfit, Options, Shape, Shapes, shape_words
 
 
 def dense(layer: HasParameters, inputs: Sequence[Array], checkpoint: Checkpoint) -> Array:
@@ -130,20 +126,20 @@ def matmul_by_input(at: Point, position: int, dE_da: Array, _checkpoint: Checkpo
     """dE/dx = scale · dE/da · yᵀ and dE/dy = scale · xᵀ · dE/da, transposed back where the input was transposed."""
     x, y = _matrices(at.layer, at.inputs)
     product = x.swapaxes(-1, -2) @ dE_da if position else dE_da @ y.swapaxes(-1, -2)
-    return _scaled(at.layer, _turned(product, _turns(at.layer)[position]))
+    return _scaled(at.layer, _transposed(product, _transposes(at.layer)[position]))
 
 
-def _turns(layer: HasParameters) -> tuple[bool, bool]:
+def _transposes(layer: HasParameters) -> tuple[bool, bool]:
     first, second = layer.options.get("transpose", (False, False))
     return first, second
 
 
 def _matrices(layer: HasParameters, inputs: Sequence[Array]) -> tuple[Array, ...]:
-    return tuple(_turned(x, turn) for x, turn in zip(inputs, _turns(layer), strict=True))
+    return tuple(_transposed(x, transpose) for x, transpose in zip(inputs, _transposes(layer), strict=True))
 
 
-def _turned(x: Array, turn: bool) -> Array:
-    return x.swapaxes(-1, -2) if turn else x
+def _transposed(x: Array, transpose: bool) -> Array:
+    return x.swapaxes(-1, -2) if transpose else x
 
 
 def _scaled(layer: HasParameters, x: Array) -> Array:
@@ -157,9 +153,9 @@ def matmul_shape(shapes: Sequence[Shape], _parameters: Shapes, options: Options)
     for k, shape in enumerate(shapes):
         if len(shape) < 2:
             raise Misfit(("inputs", k), f"has the shape {shape_words(shape)}, but matmul multiplies matrices")
-    turns = options.get("transpose", (False, False))
+    transposes = options.get("transpose", (False, False))
     (rows, inner), (other, columns) = (
-        shape[-2:][::-1] if turn else shape[-2:] for shape, turn in zip(shapes, turns, strict=True)
+        shape[-2:][::-1] if transpose else shape[-2:] for shape, transpose in zip(shapes, transposes, strict=True)
     )
     if inner != other:
         raise Misfit(("inputs", 1), f"has {other} rows, but the first matrix has {inner} columns")

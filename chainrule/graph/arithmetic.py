@@ -9,7 +9,7 @@ sum         a = Σ x
 max         a = max x                   of equal numbers, the first has the derivative
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
@@ -18,10 +18,7 @@ import numpy as np
 from chainrule.checkpoint import Checkpoint
 from chainrule.functions.tables import Array
 from chainrule.graph.points import HasParameters, Point
-from chainrule.graph.shapes import Misfit, Shape, axes_of, shape_words
-
-Options = Mapping[str, Any]
-Shapes = Mapping[str, Shape]
+from chainrule.graph.shapes import Misfit, Options, Shape, Shapes, axes_of, shape_words
 
 
 def unchanged(_layer: HasParameters, inputs: Sequence[Array], _checkpoint: Checkpoint) -> Array:

@@ -4,19 +4,15 @@ The derivative goes back the way that the numbers came. Axes are those of a samp
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
 
 import numpy as np
 
 from chainrule.checkpoint import Checkpoint
 from chainrule.functions.tables import Array
 from chainrule.graph.points import HasParameters, Point
-from chainrule.graph.shapes import Misfit, Shape, axes_of, axis_of, check_axes, shape_words
-
-Options = Mapping[str, Any]
-Shapes = Mapping[str, Shape]
+from chainrule.graph.shapes import Misfit, Options, Shape, Shapes, axes_of, axis_of, check_axes, shape_words
 
 
 def reshape(layer: HasParameters, inputs: Sequence[Array], _checkpoint: Checkpoint) -> Array:

@@ -171,7 +171,7 @@ def gradients(
 def _sample_losses(tops: Sequence[LossGradient], samples: Sequence[int]) -> Array:
     """The share of each sample in E, (s,): over all outputs and positions.
 
-    What an output of one sample alone loses is shared by all samples.
+    If an output has only one sample for the whole batch, its loss is divided equally among all samples.
     """
     if len(tops) == 1 and len(tops[0].losses) == samples[0]:
         return np.add.reduce(tops[0].losses, axis=1)  # type: ignore[no-any-return]
@@ -190,7 +190,7 @@ def forward(
 
 
 def _forward(network: Network, inputs: Sequence[Array], derive: bool, checkpoint: Checkpoint) -> list[Activity]:
-    """The same; overflow warns, unless the caller is `quietly`."""
+    """The same; overflow warns, unless the caller has the decorator `quietly`."""
     values, activities = list(inputs), list[Activity]()
     for layer, sources in zip(network.layers, network.wiring.sources, strict=True):
         checkpoint()
@@ -259,7 +259,7 @@ def _pulled(
         activity = gradient.activity
         part = activity.layer.type.by_input(activity, position, gradient.dE_da, checkpoint)
         if part is not None:
-            if len(part) != samples:  # one sample serves all
+            if len(part) != samples:  # x has one sample, which the whole batch reads
                 part = part.sum(axis=0, keepdims=True)
             total = part if total is None else total + part
     return total
@@ -371,7 +371,7 @@ def loss_gradient(
 
 
 def _loss_gradient(last: Activity, targets: Array, loss: LossSpec, checkpoint: Checkpoint) -> LossGradient:
-    """The same; overflow warns, unless the caller is `quietly`."""
+    """The same; overflow warns, unless the caller has the decorator `quietly`."""
     a, o = last.a, last.o
     if o.ndim != 2:
         a, o = rows_of(a), rows_of(o)

@@ -96,7 +96,7 @@ class Batch:
         return some
 
     def value(self, a: Array) -> Array:
-        """o = φ(a), for a as `take` gives it. Overflow warns, unless the caller is `quietly`."""
+        """o = φ(a), for a as `take` gives it. Overflow warns, unless the caller has the decorator `quietly`."""
         return self.activation.value(a, *(self.values if self.members is None else self.parameters(len(a))))
 
     def value_and_jacobian(self, a: Array) -> tuple[Array, Jacobian, Any] | None:
@@ -110,7 +110,7 @@ class Batch:
         return o, do_da if self.activation.jacobian is not None else Jacobian(do_da), shared
 
     def jacobian(self, a: Array) -> Jacobian:
-        """do/da, for a as `take` gives it. Overflow warns, unless the caller is `quietly`."""
+        """do/da, for a as `take` gives it. Overflow warns, unless the caller has the decorator `quietly`."""
         row, values = self.activation, self.values if self.members is None else self.parameters(len(a))
         if row.jacobian is not None:
             return row.jacobian(a, *values)

@@ -260,10 +260,10 @@ class Network:
                     raise ValueError(
                         f"{name} of layer {k} is shared with {shown(shared)}, which is no parameter before it"
                     )
-                owner, turn = _owner(layers, at, shared, numbers, len(self.inputs))
+                owner, transpose = _owner(layers, at, shared, numbers, len(self.inputs))
                 array = layers[owner[0]].parameters[owner[1]]
-                found[name] = array.T if turn else array
-                uses[owner] = (*uses.get(owner, ()), Use(k, name, turn))
+                found[name] = array.T if transpose else array
+                uses[owner] = (*uses.get(owner, ()), Use(k, name, transpose))
             if layer.shared:
                 layers[k] = replace(layer, parameters=found)
                 layers[k].check()
@@ -325,10 +325,10 @@ def _owner(
     layers: Sequence[Layer], at: int, shared: Shared, numbers: Mapping[str, int], inputs: int
 ) -> tuple[tuple[int, str], bool]:
     """The layer and name of the owner of a shared parameter, and whether it is transposed: two transposes cancel."""
-    name, turn = shared.parameter, shared.transpose
+    name, transpose = shared.parameter, shared.transpose
     while (further := layers[at].shared.get(name)) is not None:
-        at, name, turn = numbers[further.of] - inputs, further.parameter, turn != further.transpose
-    return (at, name), turn
+        at, name, transpose = numbers[further.of] - inputs, further.parameter, transpose != further.transpose
+    return (at, name), transpose
 
 
 def dense(

@@ -49,7 +49,7 @@ class Partition:
         object.__setattr__(self, "lone", first if isinstance(first.units, slice) else None)
 
     def outputs(self, a: Array, *, checkpoint: Checkpoint = unlimited) -> Array:
-        """o at the pre-activations a. Overflow warns, unless the caller is `quietly`."""
+        """o at the pre-activations a. Overflow warns, unless the caller has the decorator `quietly`."""
         if a.ndim != 2:
             return self.outputs(rows_of(a), checkpoint=checkpoint).reshape(a.shape)
         if a.size <= BLOCK:
@@ -75,7 +75,7 @@ class Partition:
         return None if found is None else (found[0].reshape(a.shape), *found[1:])
 
     def jacobian(self, a: Array, *, checkpoint: Checkpoint = unlimited) -> "LayerJacobian":
-        """do/da at the pre-activations a. Overflow warns, unless the caller is `quietly`."""
+        """do/da at the pre-activations a. Overflow warns, unless the caller has the decorator `quietly`."""
         rows = rows_of(a)
         if a.size <= BLOCK:
             return LayerJacobian(self, self._jacobian(rows))

@@ -1,9 +1,11 @@
 """Shapes of one sample, and the sentences about shapes that do not fit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Shape = tuple[int, ...]  # of one sample, without the axis of the samples
+Shapes = Mapping[str, Shape]  # of parameters, by name
+Options = Mapping[str, Any]  # of a layer, by name
 
 MOST_AXES = 6  # of any array, the axis of the samples included
 
@@ -48,6 +50,3 @@ def check_axes(shape: Shape, path: Sequence[str | int] = ()) -> Shape:
     if len(shape) + 1 > MOST_AXES:
         raise Misfit(path, f"would make arrays of {len(shape) + 1} axes; at most {MOST_AXES} are allowed")
     return shape
-
-
-Options = dict[str, Any]

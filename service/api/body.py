@@ -8,8 +8,8 @@ from werkzeug.wsgi import get_content_length
 
 from schemas.fields.wording import shown
 from service.configuration.limits import BODY_BYTES, LIMITS, words
-from service.encoding.codec import Outline
 from service.encoding.content_codings import CODINGS, IDENTITY, BadCoding, TooMuch, announced_size, pieces
+from service.encoding.outline import Outline
 from service.problems import BAD_REQUEST, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, Refusal
 from service.resources.admission import reserve
 from service.resources.handover import BODY

@@ -10,7 +10,7 @@ from schemas.checks import CheckRequest
 from schemas.explanations import ExplanationRequest
 from schemas.gradients import GradientRequest
 from schemas.gradients_answer import Computed
-from schemas.non_finite import members, place, sentence
+from schemas.non_finite import members, origin, sentence
 from service.problems import NON_FINITE_RESULT, Refusal
 
 
@@ -46,5 +46,5 @@ def checked_gradients(asked: CheckRequest, checkpoint: Checkpoint = unlimited) -
 def _refuse_non_finite(found: NonFinite | None, asked: GradientRequest) -> None:
     if found is not None:
         detail = sentence(found, asked.one_sample)
-        errors = [{"pointer": place(found, asked), "detail": detail}]
+        errors = [{"pointer": origin(found, asked), "detail": detail}]
         raise Refusal(NON_FINITE_RESULT, detail, errors, members(found, asked.one_sample))

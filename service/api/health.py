@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, current_app
 
-from service.resources.shared import Shared
+from service.resources.shared import SHARED, Shared
 
 health = Blueprint("health", __name__)
 
@@ -16,7 +16,7 @@ def get_livez() -> Response:
 @health.get("/readyz")
 def get_readyz() -> Response:
     """200 while the service accepts requests; 503 before the first worker is ready, and after SIGTERM."""
-    shared: Shared | None = current_app.extensions.get("chainrule.shared")
+    shared: Shared | None = current_app.extensions.get(SHARED)
     if shared is None or shared.ready:
         return _text("ok", 200)
     return _text("draining" if shared.draining else "starting", 503)

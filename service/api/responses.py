@@ -10,7 +10,7 @@ from service.problems import MEDIA_TYPE, Problem
 
 HEADERS: Mapping[str, JSONSchema] = {
     "X-Request-ID": {"description": "the id of the request: the client's own, if that is valid", "required": True},
-    "Server-Timing": {"description": "milliseconds of the stages decode, validate, compute, encode"},
+    "Server-Timing": {"description": "milliseconds of each stage: receive, queue, decode, validate, compute, encode"},
     "Retry-After": {"description": "seconds to wait before the next attempt"},
     "ETag": {"description": "identifies this version of the answer, for If-None-Match"},
     "Allow": {"description": "the methods that the path takes", "required": True},

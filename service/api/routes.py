@@ -26,7 +26,8 @@ from service.api.negotiation import JSON, choose_form
 from service.api.operations import CHECK, EXPLANATION, GRADIENTS, Body
 from service.configuration.limits import BODY_BYTES, LIMITS, allows, enforce, enforce_on_body
 from service.document import Document
-from service.encoding.codec import Outline, decode, encode
+from service.encoding.codec import decode, encode
+from service.encoding.outline import Outline
 from service.pages import explorer
 from service.problems import NOT_FOUND, Refusal
 from service.resources.admission import Postponed, admit, first_seconds, reserve

@@ -11,8 +11,7 @@ from chainrule.cost import Cost, Part
 from schemas.fields.wording import counted
 from schemas.known_costs import Text
 from schemas.problem import pointer
-from service.encoding.codec import Outline
-from service.encoding.outline import memory_of_numbers
+from service.encoding.outline import Outline, memory_of_numbers
 from service.problems import LIMIT_EXCEEDED, MALFORMED_JSON, Problem, Refusal
 
 BODY_BYTES, MEMORY_BYTES = "body_bytes", "memory_bytes"

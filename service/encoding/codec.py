@@ -27,8 +27,6 @@ from service.encoding import number_lists
 from service.encoding.outline import Outline, nesting
 from service.encoding.structure import Structure
 
-__all__ = ["DEEPEST", "ORJSON_DEEPEST", "MalformedJSON", "Outline", "decode", "encode"]
-
 DEEPEST = 32  # levels of nested objects; the contract's own requests need 5
 
 ORJSON_DEEPEST = 1024  # levels of nested lists and objects

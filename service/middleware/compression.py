@@ -15,7 +15,7 @@ _TEXT = {"application/json", "application/problem+json", "application/javascript
 
 def register(app: Flask) -> None:
     """Make the app compress its answers."""
-    app.before_request(_refuse_the_impossible)
+    app.before_request(_refuse_unacceptable)
     app.after_request(_compress)
 
 
@@ -27,22 +27,22 @@ def coding_for(accepted: Accept, small: bool = False) -> str | None:
     """
     if not accepted:
         return IDENTITY
-    liked = {coding.lower(): quality for coding, quality in reversed(accepted)}
-    other = liked.get("*")
-    best = max(CODINGS, key=lambda coding: liked.get(coding, other or 0))
-    quality, identity = liked.get(best, other or 0), liked.get(IDENTITY, other)
+    qualities = {coding.lower(): quality for coding, quality in reversed(accepted)}
+    other = qualities.get("*")
+    best = max(CODINGS, key=lambda coding: qualities.get(coding, other or 0))
+    quality, identity = qualities.get(best, other or 0), qualities.get(IDENTITY, other)
     if quality > 0 and quality >= (identity or 0) and (identity == 0 or not small):
         return best
     return None if identity == 0 else IDENTITY
 
 
-def _rules_nothing_out(given: str) -> bool:
-    """Whether an Accept-Encoding certainly accepts identity: only a quality, after a `;`, can exclude it."""
+def _accepts_identity(given: str) -> bool:
+    """Whether an Accept-Encoding accepts identity for certain: only a quality, after a `;`, can exclude it."""
     return ";" not in given
 
 
-def _refuse_the_impossible() -> None:
-    if _rules_nothing_out(request.environ.get("HTTP_ACCEPT_ENCODING", "")):
+def _refuse_unacceptable() -> None:
+    if _accepts_identity(request.environ.get("HTTP_ACCEPT_ENCODING", "")):
         return
     accepted = request.accept_encodings
     if coding_for(accepted) is None:
@@ -58,7 +58,7 @@ def _compress(response: Response) -> Response:
     _vary(response)
     _weaken_etag(response)
     size = _size(response)
-    if size < SMALLEST and _rules_nothing_out(request.environ.get("HTTP_ACCEPT_ENCODING", "")):
+    if size < SMALLEST and _accepts_identity(request.environ.get("HTTP_ACCEPT_ENCODING", "")):
         return response
     coding = coding_for(accepted_codings(), size < SMALLEST)
     if response.status_code != 304 and size and coding is not None and coding in CODINGS:
@@ -85,7 +85,7 @@ def _compressible(response: Response) -> bool:
 def accepted_codings() -> Accept:
     """The parsed Accept-Encoding. A list of names without qualities is split here, which is faster."""
     given = request.environ.get("HTTP_ACCEPT_ENCODING", "")
-    if '"' in given or not _rules_nothing_out(given):
+    if '"' in given or not _accepts_identity(given):
         return request.accept_encodings
     return Accept([(name.strip(), 1) for name in given.split(",")])
 

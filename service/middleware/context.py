@@ -56,7 +56,7 @@ def register(app: Flask) -> None:
     app.after_request(_end)
 
 
-def tell_of_gone(app: Flask, environ: Mapping[str, Any], route: str) -> None:
+def report_disconnect(app: Flask, environ: Mapping[str, Any], route: str) -> None:
     """Call the observers for a request whose client has disconnected before its answer.
 
     The application does not run, because no answer is needed: running it would take ten times as long, and a thousand
@@ -89,7 +89,7 @@ def _id_of(environ: Mapping[str, Any]) -> str:
 
 
 def _begin() -> None:
-    """Runs first. So a refusal of the front is answered before Flask answers 404 to a path that leads nowhere."""
+    """Give the request its id. Raise a refusal of the front here, before Flask answers 404 to an unknown path."""
     environ, known = request.environ, g._get_current_object()
     known.request_id = _id_of(environ)
     known.received = environ.get(RECEIVED) or time.perf_counter()

@@ -13,12 +13,12 @@ def register(app: Flask) -> None:
 
 
 def _tag(response: Response) -> Response:
-    """A weak tag, as the same document may be sent plain or compressed."""
+    """Add Cache-Control, and a weak ETag, as the same document may be sent plain or compressed."""
     if response.status_code != 200 or request.method not in {"GET", "HEAD"}:
         if "Cache-Control" not in [name for name, _ in response.headers]:
             response.headers.add("Cache-Control", "no-store")
         return response
-    response.headers.setdefault("Cache-Control", _keeping())
+    response.headers.setdefault("Cache-Control", _cache_control())
     if response.is_sequence and not response.cache_control.no_store:  # a file already has its ETag
         response.add_etag(weak=True)
         tag, _ = response.get_etag()
@@ -27,7 +27,7 @@ def _tag(response: Response) -> Response:
     return response
 
 
-def _keeping() -> str:
+def _cache_control() -> str:
     """The Cache-Control of a document. Behind keys: private, and always revalidated, as a key may be withdrawn."""
     guarded = current_app.config["SETTINGS"].api_keys_file and needs_key(request.path)
     return "private, no-cache" if guarded else f"public, max-age={_SECONDS}"

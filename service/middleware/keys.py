@@ -72,9 +72,9 @@ def read_keys(path: Path) -> Keys:
         raise BadKeys(f"{PREFIX}API_KEYS_FILE: {path} cannot be read: {error}") from error
     keys = []
     for number, line in enumerate(text.splitlines(), 1):
-        said = line.partition("#")[0].strip()
-        if said:
-            match = _LINE.fullmatch(said)
+        entry = line.partition("#")[0].strip()
+        if entry:
+            match = _LINE.fullmatch(entry)
             if match is None:
                 raise BadKeys(f"{PREFIX}API_KEYS_FILE: line {number} of {path} must be {_FORM}, or a comment after #")
             keys.append((match[1], match[2]))
@@ -91,7 +91,7 @@ class Keyring:
         self._lock = threading.Lock()
         self._signature = self._current_signature()  # before reading: the next check then sees a change made meanwhile
         self._keys = read_keys(path)
-        self._look_at = time.monotonic() + _PAUSE
+        self._check_at = time.monotonic() + _PAUSE
 
     def name_of(self, key: str | None) -> str | None:
         """The name of a key, or None if the key is unknown."""
@@ -105,9 +105,9 @@ class Keyring:
     def _refresh(self) -> None:
         """Read the file again if it has changed. If it is invalid, log that once, and keep the old keys in force."""
         with self._lock:
-            if time.monotonic() < self._look_at:
+            if time.monotonic() < self._check_at:
                 return
-            self._look_at = time.monotonic() + _PAUSE
+            self._check_at = time.monotonic() + _PAUSE
             signature = self._current_signature()
             if signature == self._signature:
                 return

@@ -18,7 +18,7 @@ from service.middleware.context import OBSERVERS, Exchange
 
 _STDOUT = 1
 _PROBES = {"/livez", "/readyz", "/metrics"}
-_FIELDS = "said"  # the attribute of a record that holds the fields of its line
+_FIELDS = "chainrule_fields"  # the attribute of a record that holds the fields of its line
 _LONGEST = select.PIPE_BUF - 1024  # bytes of the longest text: longer lines of several processes could mix in a pipe
 
 _log = logging.getLogger("chainrule.requests")  # silent until `configure` is called
@@ -64,10 +64,9 @@ def log_exchange(exchange: Exchange) -> None:
         "key": exchange.key,
         "exception": exchange.exception and _fitting(trace(exchange.exception)),
     }
-    said = {name: value for name, value in fields.items() if value is not None}
-    _log.handle(
-        _log.makeRecord(_log.name, level, "", 0, "request", (), None, extra={_FIELDS: said})
-    )  # from no line of code
+    given = {name: value for name, value in fields.items() if value is not None}
+    record = _log.makeRecord(_log.name, level, "", 0, "request", (), None, extra={_FIELDS: given})
+    _log.handle(record)  # not `_log.log`: it would look up the caller, which no line shows
 
 
 def trace(error: BaseException) -> str:

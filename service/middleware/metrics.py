@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -19,10 +18,8 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from chainrule import __version__
+from service.middleware.context import Exchange
 from service.resources.shared import Shared
-
-if TYPE_CHECKING:
-    from service.middleware.context import Exchange
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 REJECTIONS = frozenset(
@@ -77,7 +74,7 @@ class Metrics:
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
         return Gauge(f"chainrule_{name}", meaning, labels, multiprocess_mode="livesum", registry=self.registry)
 
-    def observe(self, exchange: "Exchange") -> None:
+    def observe(self, exchange: Exchange) -> None:
         """Count one request."""
         self._requests_of(exchange.route, exchange.method, str(exchange.status)).inc()
         self._seconds_of(exchange.route, exchange.method).observe(exchange.seconds)

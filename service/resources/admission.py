@@ -111,7 +111,7 @@ class InThread:
         waited = 0.0
         if self._work is Work.SMALL and kind_of(seconds) is Work.BIG:
             self._work = None
-            waited = self._slots.pass_on(self._deadline)
+            waited = self._slots.move_to_big(self._deadline)
             self._work = Work.BIG
         return self._waited(waited + self._holding.admit(memory, self._deadline))
 
@@ -123,5 +123,5 @@ class InThread:
         self._budget.settle_after_work()
 
     def _waited(self, seconds: float) -> float:
-        self._deadline.postpone(seconds)
+        self._deadline.extend(seconds)
         return seconds

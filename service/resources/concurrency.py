@@ -97,7 +97,7 @@ class Slots:
             raise self._too_late()
         return granted
 
-    def pass_on(self, checkpoint: Checkpoint) -> float:
+    def move_to_big(self, checkpoint: Checkpoint) -> float:
         """Exchange a slot for small work for a slot for big work, in a thread; return the seconds waited.
 
         Raises Refusal if no slot is free in time, and whatever the checkpoint raises. The request then has no slot.

@@ -1,4 +1,4 @@
-"""The deadline of one request's work: a checkpoint that ends the work, see `chainrule.checkpoint`.
+"""The deadline of the work on one request: a checkpoint that ends it (see `chainrule.checkpoint`).
 
 Work ends after CHAINRULE_WORK_SECONDS, or when its client has disconnected. In the second case no answer is sent. The
 log and the metrics record the request with the status 499, as nginx does: it is neither a success nor an error of the
@@ -43,11 +43,11 @@ class Deadline:
         """The seconds until the deadline."""
         return self._end - time.monotonic()
 
-    def postpone(self, seconds: float) -> None:
+    def extend(self, seconds: float) -> None:
         """Move the deadline by `seconds`, which the work has waited for its slot or its memory."""
         self._end += seconds
 
-    def end_for_nobody(self) -> None:
+    def cancel(self) -> None:
         """End the work at its next checkpoint: the client has disconnected, or has got a timeout."""
         self._client_gone = True
 

@@ -192,12 +192,12 @@ class Budget:
         headers = {"Retry-After": str(max(1, math.ceil(self._seconds)))}
         return Refusal(OVERLOADED, detail, headers=headers, reason="memory")
 
-    def look_after(self, loop: asyncio.AbstractEventLoop) -> None:
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Every tick, drop late clients, and make room if requests of any process wait for memory.
 
         Every 5 s, return freed memory.
         """
-        loop.call_later(_TICK, self.look_after, loop)
+        loop.call_later(_TICK, self.watch, loop)
         self._ticks += 1
         now = loop.time()
         for late in [client for client in self.transfers if client.until <= now]:

@@ -6,6 +6,8 @@ import struct
 
 from service.resources.ledger import Ledger
 
+SHARED = "chainrule.shared"  # key of an app's extensions: the Shared of the service
+
 _DRAINING, _FIRST = 0, 1
 _SLOTS = 255  # for process ids, behind the flag
 _INT = struct.Struct("=i")

@@ -8,7 +8,7 @@ from service import problems
 from service.api.health import health
 from service.middleware import context, logs, security
 from service.middleware.metrics import CONTENT_TYPE, exposition
-from service.resources.shared import Shared
+from service.resources.shared import SHARED, Shared
 
 admin = Blueprint("admin", __name__)
 
@@ -16,7 +16,7 @@ admin = Blueprint("admin", __name__)
 def create_admin_app(shared: Shared, directory: Path) -> Flask:
     """Create the Flask app with /livez, /readyz and /metrics."""
     app = Flask(__name__, static_folder=None)
-    app.extensions["chainrule.shared"] = shared
+    app.extensions[SHARED] = shared
     app.config["METRICS"] = directory
     for part in (context, logs, security, problems):
         part.register(app)
@@ -28,5 +28,5 @@ def create_admin_app(shared: Shared, directory: Path) -> Flask:
 @admin.get("/metrics")
 def get_metrics() -> Response:
     """The metrics of all workers."""
-    text = exposition(current_app.config["METRICS"], current_app.extensions["chainrule.shared"])
+    text = exposition(current_app.config["METRICS"], current_app.extensions[SHARED])
     return Response(text, content_type=CONTENT_TYPE)

@@ -3,11 +3,11 @@
 _END = b"\r\n\r\n"
 
 
-def end_of_section(before: bytes | bytearray, data: bytes, at: int) -> int:
-    """The index behind the first empty line of `data` from `at` on, or the length of `data` if it has no empty line.
+def end_of_head(before: bytes | bytearray, data: bytes, at: int) -> int:
+    """The index behind the first empty line of `data` from `at` on, or the length of `data` if there is none.
 
-    `before` are the last three bytes in front of `at`: an empty line may begin there. An empty line ends every head.
-    httptools does not say where the head ended, so it gets the data only up to the next empty line at a time.
+    `before` are the last three bytes in front of `at`: the empty line may begin there. httptools does not say where a
+    head ended, so it never gets data beyond an empty line, which ends every head.
     """
     seam = before + data[at : at + 3]
     if (found := seam.find(_END)) >= 0:

@@ -267,7 +267,7 @@ class Connection(asyncio.BufferedProtocol):
             self._refuse(cycle.head, Refusal(INTERNAL_ERROR, INTERNAL_ERROR.explanation))
 
     def _refuse(self, head: Head, refusal: Refusal) -> None:
-        """Answer with the refusal when its turn comes, then close. The bytes that follow cannot be parsed.
+        """Answer with the refusal, after those of other clients, then close. The bytes that follow cannot be parsed.
 
         Until then the connection can be closed to make room for another. Otherwise refused clients could take all
         connections.

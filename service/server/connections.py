@@ -9,8 +9,8 @@ from service.configuration.settings import Settings
 from service.server.front import Front
 
 _BUFFER = 256 * 1024  # bytes read from a socket at a time
-_ROUND = 4 * 2**20  # bytes of bodies read in one round of the loop; the budget counts them only in the next round
-_LEAST = 4 * 1024  # bytes that a client may send even if the round's bytes are used up
+_ROUND = 4 * 2**20  # bytes of bodies read in one iteration of the loop; the budget counts them in the next one
+_LEAST = 4 * 1024  # bytes that a client may send even if those of the iteration are used up
 SMALL = 4 * 1024  # bytes of a head or of pipelined requests that each client may have without being counted
 _KEPT = 4 * 2**20  # bytes for all larger heads and pipelined requests together
 _FLUSH = 10.0  # seconds that a client has to read the rest of an answer when its connection is closed
@@ -48,7 +48,7 @@ class Connections:
         self._closing: dict[Client, float] = {}
         self._kept: dict[Client, int] = {}  # bytes kept for a client, if more than SMALL
         self._kept_in_all = 0
-        self._round = 0  # bytes of bodies read in this round of the loop
+        self._round = 0  # bytes of bodies read in this iteration of the loop
 
     def __len__(self) -> int:
         return len(self._open)
@@ -89,7 +89,7 @@ class Connections:
         return max(_LEAST, _ROUND - self._round)
 
     def count_read(self, size: int) -> None:
-        """Count bytes of a body that were read in this round of the loop."""
+        """Count bytes of a body that were read in this iteration of the loop."""
         if not self._round:
             asyncio.get_running_loop().call_soon(self._next_round)
         self._round += size

@@ -20,7 +20,8 @@ from flask import Flask
 from service.api.operations import OPERATIONS
 from service.configuration.limits import BODY_BYTES
 from service.configuration.settings import Settings
-from service.middleware.context import tell_of_gone
+from service.middleware.context import report_disconnect
+from service.middleware.keys import ADMITS
 from service.problems import REQUEST_TIMEOUT, Refusal, free_frames
 from service.resources.admission import ADMISSION, InThread, OnLoop, Postponed
 from service.resources.concurrency import Slots, Work
@@ -70,18 +71,18 @@ class Front:
         self._body_limit = min(settings.limits[BODY_BYTES], budget.largest_body)
         self._slots = slots
         self._budget = budget
-        self._looked_after = False
+        self._watching = False
         self._refusing = asyncio.Lock()
         self._pool = ThreadPoolExecutor(slots.threads)
         rows = ((rule.rule, OPERATIONS.get(rule.endpoint)) for rule in app.url_map.iter_rules())
         self._bodies = {("POST", path): row.body for path, row in rows if row is not None and row.body is not None}
-        self._admits = app.extensions.get("chainrule.admits", lambda environ: True)
+        self._admits = app.extensions.get(ADMITS, lambda environ: True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if not self._looked_after:
-            self._looked_after = True
-            self._budget.look_after(asyncio.get_running_loop())
+        if not self._watching:
+            self._watching = True
+            self._budget.watch(asyncio.get_running_loop())
         environ, connection = environ_of(scope), scope[CONNECTION]
         transfer = Transfer(self._budget)
         body = RequestBody(transfer.paced(receive), environ, connection, self._body_limit)
@@ -92,7 +93,7 @@ class Front:
             transfer.holding.release()
             answer = await self.refuse(environ, refusal)
         except ClientGone:
-            tell_of_gone(self._app, environ, _path(environ))
+            report_disconnect(self._app, environ, _path(environ))
             return
         finally:
             transfer.holding.release()
@@ -105,7 +106,7 @@ class Front:
     async def refuse(self, environ: Environ, refusal: Refusal) -> Answer:
         """The application's answer with this refusal, without running a view.
 
-        At most one in each round of the event loop, so that a thousand refusals at once do not delay other clients.
+        At most one in each iteration of the event loop, so that a thousand refusals at once do not delay other clients.
         """
         async with self._refusing:
             await asyncio.sleep(0)
@@ -163,8 +164,8 @@ class Front:
         finally:
             gone.cancel()
             if not running.done():
-                deadline.end_for_nobody()
-                running.add_done_callback(partial(_forget, transfer.part_with_holding()))
+                deadline.cancel()
+                running.add_done_callback(partial(_forget, transfer.hand_over_holding()))
         if running.done():
             return running.result()
         if not reported.acquire(blocking=False):  # the thread has already logged its answer, and ends soon

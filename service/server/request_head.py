@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
 
 from service.problems import BAD_REQUEST, HEADERS_TOO_LARGE, NOT_IMPLEMENTED, URI_TOO_LONG, Refusal
-from service.server.boundaries import end_of_section
+from service.server.boundaries import end_of_head
 
 LONGEST_HEAD = 64 * 1024  # bytes
 LONGEST_TARGET = 8 * 1024  # bytes; RFC 9112, section 3, asks for 8,000
@@ -92,9 +92,9 @@ class HeadReader:
 
         Raises Refusal if the head is invalid. `head` is then set if the head could be parsed.
         """
-        at = 0 if self._raw else self._pass_over_empty_lines(data)
+        at = 0 if self._raw else self._skip_empty_lines(data)
         while self.head is None and at < len(data):
-            end = end_of_section(self._raw[-3:], data, at)
+            end = end_of_head(self._raw[-3:], data, at)
             piece = data[at:end]
             self._raw += piece
             if self._error is None:
@@ -109,10 +109,10 @@ class HeadReader:
             at = end
         return at
 
-    def _pass_over_empty_lines(self, data: bytes) -> int:
+    def _skip_empty_lines(self, data: bytes) -> int:
         """The number of bytes of empty lines at the front of `data` (section 2.2), which httptools would skip, too.
 
-        They are skipped all at once, because each empty line would count as a section of its own.
+        They are skipped all at once: otherwise the parser would be called once for each of them.
         """
         found = len(data) - len(data.lstrip(b"\r\n"))
         self._empty += found

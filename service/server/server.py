@@ -24,13 +24,14 @@ from service.app import create_app
 from service.configuration.addresses import listen
 from service.configuration.settings import Settings, retired_settings
 from service.middleware import logs, tracing
+from service.middleware.context import OBSERVERS
 from service.middleware.logs import GunicornLogger
 from service.middleware.metrics import Metrics, new_directory, remove_directory
 from service.resources.concurrency import Slots
 from service.resources.ledger import Ledger
 from service.resources.malloc import keep_freed
 from service.resources.memory_budget import Budget, kept_bytes
-from service.resources.shared import Shared
+from service.resources.shared import SHARED, Shared
 from service.server.admin import create_admin_app
 from service.server.front import Front
 from service.server.worker import Worker
@@ -84,8 +85,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         """The application that every worker runs. Raises BadSettings."""
         tracing.check()
         app = create_app(self.settings)
-        app.extensions["chainrule.shared"] = self.shared
-        app.extensions["chainrule.observers"].append(self.metrics.observe)
+        app.extensions[SHARED] = self.shared
+        app.extensions[OBSERVERS].append(self.metrics.observe)
         known_costs(app)  # before the fork: else the first GET /v1/limits would delay each worker
         return app
 

@@ -60,7 +60,7 @@ class Transfer:
         if not self._become(LAST, self.holding.size + size):
             raise self._budget.refusal()
 
-    def part_with_holding(self) -> Holding:
+    def hand_over_holding(self) -> Holding:
         """Hand the memory over to work that continues after its client got a timeout or has left."""
         holding, self.holding = self.holding, Holding(self._budget)
         return holding

@@ -2753,7 +2753,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "graph: two transposes do not cancel",
         "chainrule/graph/network.py",
-        "turn != further.transpose",
+        "transpose != further.transpose",
         "further.transpose",
         GRAPHS,
     ),
@@ -2781,15 +2781,15 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "graph: a product of matrices is not transposed back",
         "chainrule/graph/affine.py",
-        "_turned(product, _turns(at.layer)[position])",
+        "_transposed(product, _transposes(at.layer)[position])",
         "product",
         GRAPHS,
     ),
     Fault(
         "graph: the scale is lost on the way down",
         "chainrule/graph/affine.py",
-        "    return _scaled(at.layer, _turned(product",
-        "    return 1.0 * (_turned(product",
+        "    return _scaled(at.layer, _transposed(product",
+        "    return 1.0 * (_transposed(product",
         GRAPHS,
     ),
     Fault(

@@ -1220,7 +1220,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "empty lines before a request are skipped one by one",
         "service/server/request_head.py",
-        "at = 0 if self._raw else self._pass_over_empty_lines(data)",
+        "at = 0 if self._raw else self._skip_empty_lines(data)",
         "at = 0",
         ("tests/service/server/test_request_head.py::test_empty_lines_before_a_request_are_skipped_quickly",),
     ),
@@ -1395,7 +1395,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "waiting time counts as work",
         "service/resources/admission.py",
-        "        self._deadline.postpone(seconds)\n",
+        "        self._deadline.extend(seconds)\n",
         "",
         ("tests/service/resources/test_admission.py",),
     ),

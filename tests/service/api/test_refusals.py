@@ -13,8 +13,8 @@ from flask.testing import FlaskClient
 
 from benchmarks.least import least, yardstick
 from chainrule.cost.rates import RATES
-from service.encoding.codec import Outline
 from service.encoding.content_codings import CODINGS
+from service.encoding.outline import Outline
 from tests.service.encoding.test_content_codings import bomb
 
 MB = 2**20

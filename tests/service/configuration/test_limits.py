@@ -19,7 +19,7 @@ from schemas.known_costs import KNOWN, Known
 from service.app import create_app
 from service.configuration.limits import BODY_BYTES, DEFAULTS, LIMITS, Limit, allows, enforce, enforce_on_body
 from service.configuration.settings import SETTINGS, Settings, read_settings
-from service.encoding.codec import Outline
+from service.encoding.outline import Outline
 from service.problems import Refusal
 from tests.costs import CHECKS, EXPLANATIONS, GRADIENTS, Asked, ordinary
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from chainrule.functions.tables import Array
-from service.encoding.codec import MalformedJSON, Outline, decode
+from service.encoding.codec import MalformedJSON, decode
 from service.encoding.number_lists import Unusual, read
+from service.encoding.outline import Outline
 
 pytest.importorskip("simdjson")
 

@@ -171,7 +171,7 @@ def test_a_request_that_turns_out_to_be_big_passes_on_to_the_share_for_big_work(
         await slots.take(BIG, asyncio.Event())
         await slots.take(SMALL, asyncio.Event())
         with ThreadPoolExecutor(1) as pool:
-            waiting = asyncio.get_running_loop().run_in_executor(pool, slots.pass_on, unlimited)
+            waiting = asyncio.get_running_loop().run_in_executor(pool, slots.move_to_big, unlimited)
             while not slots.waiting:
                 await asyncio.sleep(0.001)
             await slots.take(SMALL, asyncio.Event())
@@ -193,7 +193,7 @@ def test_a_request_that_gets_no_slot_for_big_work_has_none(ended: str) -> None:
             other = asyncio.create_task(slots.take(BIG, asyncio.Event()))
             await asyncio.sleep(0)
         with pytest.raises(Stop if ended == "by its checkpoint" else Refusal):
-            slots.pass_on(_stop if ended == "by its checkpoint" else unlimited)
+            slots.move_to_big(_stop if ended == "by its checkpoint" else unlimited)
         assert slots.busy == 1
         slots.give_back(BIG)
         if ended == "at the full queue":
@@ -211,7 +211,7 @@ def test_slots_used_by_many_threads_are_all_free_at_the_end() -> None:
     def work() -> None:
         for _ in range(50):
             asyncio.run(slots.take(SMALL, asyncio.Event()))
-            slots.pass_on(unlimited)
+            slots.move_to_big(unlimited)
             with lock:
                 inside[0] += 1
                 most[0] = max(most[0], inside[0])

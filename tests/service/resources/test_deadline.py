@@ -26,7 +26,7 @@ def test_waiting_time_does_not_count() -> None:
     """The deadline moves by the time in which the work waits for a slot or for memory."""
     deadline = Deadline(0.05)
     time.sleep(0.06)
-    deadline.postpone(10)
+    deadline.extend(10)
     deadline()
     assert 9 < deadline.left < 10
 
@@ -34,7 +34,7 @@ def test_waiting_time_does_not_count() -> None:
 def test_work_for_a_disconnected_client_ends_at_the_next_checkpoint() -> None:
     """It ends with status 499, which no client gets and no problem document lists."""
     deadline = Deadline(100)
-    deadline.end_for_nobody()
+    deadline.cancel()
     with pytest.raises(Refusal) as caught:
         deadline()
     assert caught.value.problem is CLIENT_GONE

@@ -227,7 +227,7 @@ def test_unused_memory_is_returned_when_another_process_waits(monkeypatch: pytes
     assert not Holding(busy).become(COMPUTING, 90 * MIB)
 
     async def wait() -> float:
-        idle.look_after(asyncio.get_running_loop())
+        idle.watch(asyncio.get_running_loop())
         return await asyncio.to_thread(Holding(busy).admit, 90 * MIB, unlimited)
 
     assert 0 < asyncio.run(wait()) < 10

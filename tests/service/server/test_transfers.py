@@ -75,10 +75,10 @@ def test_a_client_is_given_up_when_its_time_is_over() -> None:
         _, task = await _transfer(budget, 0, 0)
         ended, other = await _transfer(budget, 0, 0)
         ended.end()
-        budget.look_after(clock)
+        budget.watch(clock)
         assert len(budget.transfers) == 1
         clock.later = 1001.0
-        budget.look_after(clock)
+        budget.watch(clock)
         assert await task == "given up"
         assert not budget.transfers
         assert not other.done()
@@ -203,7 +203,7 @@ def test_memory_of_abandoned_work_stays_counted_until_it_ends() -> None:
     async def scene(budget: Budget, clock: Clock) -> None:
         transfer = Transfer(budget)
         transfer.take_in(MIB)
-        held = transfer.part_with_holding()
+        held = transfer.hand_over_holding()
         transfer.holding.release()
         assert budget.used == held.size == MIB
         held.release()
