@@ -276,7 +276,7 @@ def test_a_check_is_admitted_within_a_factor_of_three_of_what_it_takes(
 
 def test_the_first_portion_of_a_check_is_within_the_budget_for_blind_spots() -> None:
     """Whatever the number of samples: beyond the budget, mistakes are left out."""
-    layer = Layer(np.ones((100, 100)), None, activation_spec("tanh"))
+    layer = Layer.dense(np.ones((100, 100)), None, activation_spec("tanh"))
     for samples in (1, 1000, 10**5, 10**8):
         assert usual_for_blind_spots(Network((layer, layer)), samples) < BLIND_SPOTS
 
