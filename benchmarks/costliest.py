@@ -3,8 +3,8 @@
 A random walk over shapes, activations, losses, breakdowns, endpoints and kinds of numbers. It keeps a change if the
 ratio of measured to predicted cost grows. It prints the request with the largest ratio of time, the one with the
 smallest, then the one with the largest ratio of memory. A ratio over 3 or under 1/3 shows that the model is wrong:
-correct it, and add the request to TIMES in tests/costs.py or MEMORY in tests/chainrule/test_cost.py. For a check the
-largest possible cost is predicted, so it may cost less.
+correct it, and add the request to TIMES in tests/costs.py or MEMORY in tests/chainrule/test_cost.py. For a check, the
+predicted time is that of the portions that were admitted.
 """
 
 import sys
@@ -102,9 +102,11 @@ def costliest(
 def in_time(asked: Asked) -> float:
     """The ratio of measured to predicted time of a request; 0 if it is invalid or takes too long."""
     try:
-        predicted = asked.predicted()
-        allowed = predicted.seconds < _MOST_SECONDS and predicted.memory < DEFAULTS[MEMORY_BYTES]
-        return asked.seconds(3) / predicted.seconds if allowed else 0.0
+        cost = asked.predicted()
+        if cost.first_seconds > _MOST_SECONDS or cost.memory > DEFAULTS[MEMORY_BYTES]:
+            return 0.0
+        admitted = asked.admitted()
+        return asked.seconds(3) / admitted if admitted < _MOST_SECONDS else 0.0
     except (Refusal, ValueError):
         return 0.0
 
@@ -112,7 +114,7 @@ def in_time(asked: Asked) -> float:
 def for_little(asked: Asked) -> float:
     """The ratio of predicted to measured time of a request; 0 if the request takes almost no time."""
     ratio = in_time(asked)
-    return 1.0 / ratio if ratio and asked.predicted().seconds > _LEAST_SECONDS else 0.0
+    return 1.0 / ratio if ratio and asked.predicted().first_seconds > _LEAST_SECONDS else 0.0
 
 
 def in_memory(asked: Asked) -> float:

@@ -95,7 +95,9 @@ def explanation_cost(request: ExplanationRequest, body: Posted) -> Cost:
     """The cost of POST /v1/explanations, as JSON or Markdown."""
     gradients = request.gradients
     shapes = shapes_of(gradients.network)
-    return cost_of([_reading(gradients, shapes, body), _passes(gradients, shapes), _derivation(request)])
+    both, derived = _passes(gradients, shapes), _derivation(request)
+    derived = derived._replace(peak=max(derived.peak, both.peak))  # warnings look for kinks again, after the derivation
+    return cost_of([_reading(gradients, shapes, body), both, derived])
 
 
 def _derivation(request: ExplanationRequest) -> Part:

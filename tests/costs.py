@@ -273,6 +273,24 @@ TIMES |= {  # the time of a check depends on what is found
     ),
     "a right check of many samples": Asked(CHECKS, (4, 20, 2), ("gelu", "tanh"), 2000, candidate="right"),
     "a right check with probes": Asked(CHECKS, (8, 8, 3), ("identity", "identity"), 1, candidate="right"),
+    # found by benchmarks/costliest.py: the highest and the lowest ratios of real to predicted cost
+    "costly values": Asked(
+        GRADIENTS, (2, 3, 1), ("relu6", "squareplus"), 205, "dot_product", "per_unit", "base64", True, numbers="zero"
+    ),
+    "cheap verification": Asked(
+        GRADIENTS, (4, 12, 1), ("gelu", "scaled_tanh"), 800, "dot_product", "per_unit", "base64", True, verify=True
+    ),
+    "costly explanation": Asked(
+        EXPLANATIONS,
+        (1, 1, 1, 1),
+        ("hard_shrink", "softmax", "silu"),
+        320,
+        "categorical_focal",
+        sample=0,
+        layer=2,
+        numbers="equal",
+    ),
+    "cheap explanation": Asked(EXPLANATIONS, (1, 1, 1), ("relu", "hard_tanh"), 80, "dot_product", layer=1),
     "a check that one mistake explains": replace(CHECKED, candidate="negated"),
     "a check that nothing explains": CHECKED,
 }

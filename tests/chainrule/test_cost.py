@@ -166,6 +166,9 @@ MEMORY = {  # of every kind
     "verified, many layers": Asked(GRADIENTS, (2,) + (8,) * 6, ("log_softmax",) * 6, 3, verify=True),
     "verified, wide": Asked(GRADIENTS, (1, 300, 1), ("elu", "identity"), 5, verify=True),
     "explained": Asked(EXPLANATIONS, (4, 20, 3), ("tanh", "softmax"), 5),
+    "explained, sparsemax in a batch": Asked(
+        EXPLANATIONS, (7, 2, 20, 2, 4, 8), ("celu", "sparsemax", "tanh", "celu", "mish"), 128, sample=0, layer=4
+    ),
     "explained, wide": Asked(EXPLANATIONS, (4, 80), ("relu",), 1),
     "checked": Asked(CHECKS, (100, 30), ("tanh",), 10),
     "checked, many samples": Asked(CHECKS, (2, 20, 1), ("gelu", "tanh"), 2000),
