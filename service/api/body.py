@@ -56,9 +56,10 @@ def _received(environ: dict[str, Any], allowed: int) -> bytes:
     return body
 
 
-def over_limit(asked: int, allowed: int) -> Refusal:
-    """The refusal of a body of `asked` bytes."""
-    return Refusal(TOO_LARGE, words(_LIMIT, asked, allowed), members={"limit": allowed})
+def over_limit(asked: int, allowed: int, close: bool = False) -> Refusal:
+    """The refusal of a body of `asked` bytes; `close` tells the client that no further request is read."""
+    headers = {"Connection": "close"} if close else {}
+    return Refusal(TOO_LARGE, words(_LIMIT, asked, allowed), members={"limit": allowed}, headers=headers)
 
 
 def _coding(given: str | None) -> str:

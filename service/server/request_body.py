@@ -71,7 +71,7 @@ class RequestBody:
     async def read(self, account: Account) -> bytes:
         """Receive the whole body. Raises Refusal if it is over the limit or cut short, ClientGone on a disconnect."""
         if self.announced is not None and self.announced > self._limit:
-            raise over_limit(self.announced, self._limit)
+            raise over_limit(self.announced, self._limit, close=self.announced > _DROPPED * self._limit)
         pieces = Pieces()
         while not self.ended:
             piece = await self._next()

@@ -120,6 +120,18 @@ def test_a_body_may_have_exactly_the_limit(server: Server, pieces: Callable[[byt
     assert document["limit"] == LARGEST_BODY
 
 
+@pytest.mark.parametrize(("announced", "closes"), [(8 * LARGEST_BODY, False), (8 * LARGEST_BODY + 1, True)])
+def test_a_refusal_says_whether_the_connection_goes_on(server: Server, announced: int, closes: bool) -> None:
+    """At most eight times the limit are read and dropped. A larger body ends the connection, and the answer says so."""
+    with server.socket() as sock:
+        sock.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % announced)
+        text = b""
+        while b"\r\n\r\n" not in text:
+            text += sock.recv(65536)
+    assert text.startswith(b"HTTP/1.1 413 ")
+    assert (b"\r\nConnection: close\r\n" in text) == closes
+
+
 def test_a_client_that_sends_too_much_can_read_the_refusal(tmp_path: Path) -> None:
     """The client sends 7 MB, where 1 MB is allowed, before it reads.
 
