@@ -112,7 +112,7 @@ def check_indices(at: HasParameters, inputs: Sequence[Array]) -> None:
     wrong = (x < 0) | (x >= vocabulary) | (x != np.floor(x))
     if wrong.any():
         place = tuple(np.argwhere(wrong)[0].tolist())
-        words = f"holds {x[place]:g} at {place}, but rows are whole numbers from 0 to {vocabulary - 1}"
+        words = f"of an embedding hold {x[place]:g} at {place}, but rows are whole numbers from 0 to {vocabulary - 1}"
         raise Misfit(("inputs",), words)
 
 
@@ -130,7 +130,7 @@ def matmul_by_input(at: Point, position: int, dE_da: Array, _checkpoint: Checkpo
 
 
 def _transposes(layer: HasParameters) -> tuple[bool, bool]:
-    first, second = layer.options.get("transpose", (False, False))
+    first, second = layer.options["transpose"]
     return first, second
 
 
@@ -143,7 +143,7 @@ def _transposed(x: Array, transpose: bool) -> Array:
 
 
 def _scaled(layer: HasParameters, x: Array) -> Array:
-    scale = layer.options.get("scale", 1.0)
+    scale = layer.options["scale"]
     return x if scale == 1.0 else scale * x
 
 
@@ -153,7 +153,7 @@ def matmul_shape(shapes: Sequence[Shape], _parameters: Shapes, options: Options)
     for k, shape in enumerate(shapes):
         if len(shape) < 2:
             raise Misfit(("inputs", k), f"has the shape {shape_words(shape)}, but matmul multiplies matrices")
-    transposes = options.get("transpose", (False, False))
+    transposes = options["transpose"]
     (rows, inner), (other, columns) = (
         shape[-2:][::-1] if transpose else shape[-2:] for shape, transpose in zip(shapes, transposes, strict=True)
     )

@@ -27,7 +27,7 @@ def check_request(
     """Return the loss of each output. Raises ValueError unless these are a network, losses and a function."""
     check_kind("network", network, Network, "Network(layers)")
     losses: tuple[Any, ...] = (loss,) * len(network.wiring.ends)
-    if isinstance(loss, dict):
+    if isinstance(loss, Mapping):
         losses = tuple(_by_output("loss", network, loss))
     for own in losses:
         check_kind("loss", own, LossSpec, "loss_spec(name)")
@@ -59,7 +59,7 @@ def _by_name(noun: str, names: Sequence[str], given: Mapping[str, Any]) -> Itera
 
 def fitting_inputs(network: Network, inputs: ArrayLike | Mapping[str, ArrayLike]) -> tuple[Array, ...]:
     """Return each input as finite float64, samples first. Raises ValueError if they do not fit the network."""
-    if isinstance(inputs, dict):
+    if isinstance(inputs, Mapping):
         given = tuple(_by_name("inputs", network.inputs, inputs))
     else:
         given = (inputs,)
@@ -94,44 +94,47 @@ def _fitting_matrix(network: Network, x: Array) -> Array:
 
 def targets_of_outputs(network: Network, targets: ArrayLike | Mapping[str, ArrayLike]) -> tuple[ArrayLike, ...]:
     """Return what is given as the targets of each output. Raises ValueError unless there are some for each."""
-    if isinstance(targets, dict):
+    if isinstance(targets, Mapping):
         return tuple(_by_output("targets", network, targets))
     if len(network.wiring.ends) > 1:
         raise ValueError(f"targets must be a mapping with {', '.join(network.outputs)}")
-    return (targets,)  # type: ignore[return-value]
+    return (targets,)
 
 
 def fitting_target(outputs: tuple[int, ...], targets: ArrayLike, loss: LossSpec) -> Array:
     """Return targets as finite float64, in the shape that the loss takes for outputs of this shape.
 
-    That is the shape of the outputs, or without their last axis for class indices. Raises ValueError.
+    That is the shape of the outputs, or without the axis of the units for class indices; an output of one axis has one
+    unit and no such axis. Raises ValueError.
     """
-    units, values = outputs[-1], loss.loss.target_values
+    values = loss.loss.target_values
+    rows, units = (outputs[:-1], outputs[-1]) if len(outputs) > 1 else (outputs, 1)
     if loss.loss.class_indices:
         t = real_array("targets", targets)
-        _check_classes(t, outputs, loss)
+        _check_classes(t, rows, units, loss)
         return t
     t = finite_array("targets", targets)
     wanted, odd = divmod(units, loss.loss.outputs_per_target)
     if odd:
         raise ValueError(f"{loss.loss.name} takes outputs in pairs, but the network has {units}")
-    if t.shape != (*outputs[:-1], wanted):
-        raise ValueError(f"targets must have the shape {(*outputs[:-1], wanted)}, not {t.shape}")
+    shape = (*rows, wanted) if len(outputs) > 1 else rows
+    if t.shape != shape:
+        raise ValueError(f"targets must have the shape {shape}, not {t.shape}")
     if values and not (fits := np.isin(t, values)).all():
         words = " or ".join(f"{value:g}" for value in values)
         raise ValueError(f"targets of {loss.loss.name} must be {words}, not {t[~fits][0]:g}")
     return t
 
 
-def _check_classes(t: Array, outputs: tuple[int, ...], loss: LossSpec) -> None:
-    if t.shape != outputs[:-1]:
-        raise ValueError(f"{loss.loss.name} takes one class index a sample: targets must have the shape {outputs[:-1]}")
-    fits = (t >= 0.0) & (t < outputs[-1]) & (t == np.floor(t))
+def _check_classes(t: Array, rows: tuple[int, ...], units: int, loss: LossSpec) -> None:
+    if t.shape != rows:
+        raise ValueError(f"{loss.loss.name} takes one class index a sample: targets must have the shape {rows}")
+    fits = (t >= 0.0) & (t < units) & (t == np.floor(t))
     ignored = loss.ignored(t)
     if not (fits | ignored).all():
         sample = int(np.argmin(fits | ignored))
         wrong = t.ravel()[sample]
-        raise ValueError(f"target {sample} is {wrong:g}, but classes are whole numbers from 0 to {outputs[-1] - 1}")
+        raise ValueError(f"target {sample} is {wrong:g}, but classes are whole numbers from 0 to {units - 1}")
 
 
 def check_place(network: Network, layer: int, before: int | None, unit: int) -> None:

@@ -95,7 +95,7 @@ def dropout_by_input(at: Point, _position: int, dE_da: Array, _checkpoint: Check
 def _kept(layer: HasParameters) -> Any:
     """The factor of every number of a dropout layer."""
     mask = layer.options.get("mask")
-    return 1.0 if mask is None else mask / (1.0 - layer.options.get("rate", 0.0))
+    return 1.0 if mask is None else mask / (1.0 - layer.options["rate"])
 
 
 def dropout_shape(shapes: Sequence[Shape], _parameters: Shapes, options: Options) -> Shape:
@@ -153,7 +153,7 @@ def _axes(layer: HasParameters, x: Array) -> tuple[int, ...]:
 
 
 def _keeps(layer: HasParameters) -> bool:
-    return bool(layer.options.get("keep_axes"))
+    return bool(layer.options["keep_axes"])
 
 
 def _with_axes(at: Point, dE_da: Array) -> Array:
@@ -170,6 +170,6 @@ def reduced_shape(shapes: Sequence[Shape], _parameters: Shapes, options: Options
     axes = axes_of(shape, options["axes"], ("axes",))
     if not axes:
         raise Misfit(("axes",), "must not be empty")
-    if options.get("keep_axes"):
+    if options["keep_axes"]:
         return tuple(1 if axis in axes else n for axis, n in enumerate(shape))
     return tuple(n for axis, n in enumerate(shape) if axis not in axes)

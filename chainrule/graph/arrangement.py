@@ -124,14 +124,14 @@ def concatenate_by_input(at: Point, position: int, dE_da: Array, _checkpoint: Ch
 
 
 def _axis(layer: HasParameters, x: Array) -> int:
-    axis: int = layer.options.get("axis", -1) % (x.ndim - 1) + 1
+    axis: int = layer.options["axis"] % (x.ndim - 1) + 1
     return axis
 
 
 def concatenate_shape(shapes: Sequence[Shape], _parameters: Shapes, options: Options) -> Shape:
     """The lengths along the axis add up; all other axes are equal."""
     first = shapes[0]
-    axis = axis_of(first, options.get("axis", -1), ("axis",))
+    axis = axis_of(first, options["axis"], ("axis",))
     for k, shape in enumerate(shapes):
         if (*shape[:axis], *shape[axis + 1 :]) != (*first[:axis], *first[axis + 1 :]) or len(shape) != len(first):
             words = f"has the shape {shape_words(shape)}, but the first input has {shape_words(first)}"

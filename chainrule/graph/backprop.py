@@ -234,7 +234,7 @@ class Place(NamedTuple):
     @property
     def above(self) -> LayerGradient | None:
         """The derivatives of the first layer that reads this one; None if there is none."""
-        readers = self.network.wiring.readers[len(self.network.inputs) + self.k]
+        readers = self.network.readers_of(self.k)
         return self.found[readers[0].layer] if readers else None
 
 
@@ -242,7 +242,7 @@ def handed_down(place: Place) -> Array:
     """dE/do: the loss's derivative if the layer is an output, plus Σ dE/da · da/dx of the layers that read it."""
     network, activities, k, top, found, checkpoint = place
     o = activities[k].o
-    from_readers = _pulled(network.wiring.readers[len(network.inputs) + k], len(o), found, checkpoint)
+    from_readers = _pulled(network.readers_of(k), len(o), found, checkpoint)
     if top is None:  # a layer whose only readers take indices has no derivative
         return np.zeros_like(o) if from_readers is None else from_readers
     dE_do = top.dE_do if top.dE_do.shape == o.shape else top.dE_do.reshape(o.shape)
@@ -278,9 +278,7 @@ def times_jacobian(place: Place, do_da: LayerJacobian, dE_do: Array) -> Array:
     if place.top is None or not place.top.closed:
         return do_da.dE_da(dE_do, checkpoint=place.checkpoint)
     closed = place.top.closed
-    from_readers = _pulled(
-        place.network.wiring.readers[len(place.network.inputs) + place.k], len(dE_do), place.found, place.checkpoint
-    )
+    from_readers = _pulled(place.network.readers_of(place.k), len(dE_do), place.found, place.checkpoint)
     if from_readers is None and isinstance(closed[0][0], slice):  # all units of the layer
         return closed[0][1].reshape(dE_do.shape)
     dE_da = do_da.dE_da(rows_of(dE_do if from_readers is None else place.top.dE_do), checkpoint=place.checkpoint)

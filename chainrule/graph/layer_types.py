@@ -1,4 +1,4 @@
-"""The table of layer types: one row each, with what it computes, its parameters and options, formula and reference.
+"""The table of layer types: one row each, with its functions, its parameters and options, and its formula.
 
     a = f(inputs, parameters)        linear at a point in each of them, see `points.py`
     o = φ(a)                         with the activation of the layer, for the types that have one

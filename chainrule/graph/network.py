@@ -277,6 +277,10 @@ class Network:
             if below and layer.type is below.type is _DENSE and layer.weights.shape[0] != below.units:
                 raise ValueError(f"a layer of {below.units} units under weights for {layer.weights.shape[0]}")
 
+    def readers_of(self, layer: int) -> tuple[Reader, ...]:
+        """The layers that read the output of a layer."""
+        return self.wiring.readers[len(self.inputs) + layer]
+
     def owned(self, layer: int) -> Iterator[str]:
         """Yield the names of the parameters that a layer owns: those that it does not share with an earlier layer."""
         yield from (name for name in self.layers[layer].parameters if name not in self.layers[layer].shared)

@@ -11,7 +11,7 @@ from chainrule.graph.numbers import finite_array, finite_number
 
 
 def fitting_options(kind: LayerType, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a layer of this type: numbers as float, lists as tuples, masks as arrays.
+    """The options of a layer of this type, defaults filled in: numbers as float, lists as tuples, masks as arrays.
 
     Raises ValueError for an unknown option, for a missing one, and for a value that does not fit.
     """
@@ -20,7 +20,8 @@ def fitting_options(kind: LayerType, given: Mapping[str, Any]) -> dict[str, Any]
         raise ValueError(f"a layer of the type {kind.name} has no option {shown(unknown[0])}")
     if missing := [option.name for option in kind.options if option.required and option.name not in given]:
         raise ValueError(f"a layer of the type {kind.name} needs {' and '.join(missing)}")
-    return {name: _fitting(f"{name} of {kind.name}", known[name], value) for name, value in given.items()}
+    fitting = {name: _fitting(f"{name} of {kind.name}", known[name], value) for name, value in given.items()}
+    return {option.name: option.default for option in kind.options if option.default is not None} | fitting
 
 
 def _fitting(name: str, option: Option, value: object) -> Any:

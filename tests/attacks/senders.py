@@ -148,6 +148,9 @@ class Raw:
         return [exchange(server, [piece], until) for piece in self.pieces]
 
 
+_BETWEEN = 0.001  # seconds between two connections of a crowd; their number matters, not their rate
+
+
 @dataclass(frozen=True)
 class Crowd:
     """Connections that send the beginning of a request and then nothing, all open for some seconds."""
@@ -155,13 +158,12 @@ class Crowd:
     beginning: bytes
     per_worker: int = 1100
     seconds: float = 2.0
-    pause: float = 0.001  # seconds between two connections; their number matters, not their rate
 
     def __call__(self, server: Server, until: float) -> list[Answer]:
         """Send the beginnings. No request is complete, so there are no answers."""
         with contextlib.ExitStack() as stack:
             for _ in connections(server, self.per_worker * len(server.workers), stack, self.beginning):
-                time.sleep(self.pause)
+                time.sleep(_BETWEEN)
             time.sleep(self.seconds)
         return []
 

@@ -2461,7 +2461,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "a class that does not exist is accepted",
         "chainrule/graph/arguments.py",
-        "(t < outputs[-1])",
+        "(t < units)",
         "(t < np.inf)",
         ARGUMENTS,
     ),
@@ -2830,7 +2830,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "graph: dropout does not scale what it keeps",
         "chainrule/graph/arithmetic.py",
-        'mask / (1.0 - layer.options.get("rate", 0.0))',
+        'mask / (1.0 - layer.options["rate"])',
         "mask",
         GRAPHS,
     ),

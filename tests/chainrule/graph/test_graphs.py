@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -215,6 +216,32 @@ def test_an_output_that_is_read_too_has_both_derivatives() -> None:
     assert result.loss == pytest.approx(loss.item(), rel=1e-13)
     for gradient, leaves in zip(result.layers, judge.parameters, strict=True):
         np.testing.assert_allclose(gradient.dE_dw, leaves["weights"].grad.numpy(), rtol=1e-12)
+
+
+def test_an_output_without_units_has_one_number_a_sample() -> None:
+    """The sum over all units: its targets are a list, and PyTorch finds the same derivatives."""
+    rng = _rng(9)
+    network = Network((dense(rng.normal(size=(3, 2)), "tanh"), _layer("sum", options={"axes": (0,)})))
+    _agrees(network, (rng.normal(size=(4, 3)),), (rng.normal(size=4),))
+    with pytest.raises(ValueError, match=re.escape("targets must have the shape (4,), not (4, 1)")):
+        gradients(network, np.ones((4, 3)), np.ones((4, 1)), SQUARES)
+    with pytest.raises(ValueError, match="target 1 is 1, but classes are whole numbers from 0 to 0"):
+        gradients(network, np.ones((2, 3)), np.arange(2.0), loss_spec("sparse_categorical_cross_entropy"))
+
+
+def test_options_have_the_defaults_of_their_rows() -> None:
+    """Each is stated once, in the table."""
+    assert _layer("matmul").options == {"transpose": (False, False), "scale": 1.0}
+    assert _layer("concatenate", options={"axis": 0}).options == {"axis": 0}
+    assert _layer("dropout").options == {"rate": 0.0}
+
+
+def test_targets_may_be_any_mapping() -> None:
+    """Inputs, targets and losses by name are not necessarily a dict."""
+    layers = (dense([[2.0]], "identity", name="h"), dense([[3.0]], "identity", name="o"))
+    network, t = Network(layers, outputs=("h", "o")), MappingProxyType({"h": [[0.0]], "o": [[0.0]]})
+    result = gradients(network, MappingProxyType({"x": [[1.0]]}), t, MappingProxyType({"h": SQUARES, "o": SQUARES}))
+    assert result.loss == 0.5 * 4.0 + 0.5 * 36.0
 
 
 def test_a_loss_over_positions_counts_every_position() -> None:
