@@ -22,7 +22,7 @@ run: .venv/.run  ## serve on 127.0.0.1:8000, or on CHAINRULE_BIND
 test: $(JUDGES)  ## run all tests except the slow ones; PYTEST_ARGS="-k softmax" selects some of them
 	@.venv/bin/python -m pytest $(PYTEST_ARGS)
 
-slow: $(JUDGES)  ## run the slow tests: those in a browser, and those over many cases
+slow: $(JUDGES)  ## run the slow tests: those in a browser, under load, and over many cases
 	@.venv/bin/python -m pytest -m slow $(PYTEST_ARGS)
 
 attacks: .venv/.test  ## attack the service in a memory cgroup of 512 MiB; takes some minutes on an idle machine

@@ -22,6 +22,8 @@ from chainrule.functions.losses import LOSSES  # noqa: E402
 from tests.frameworks import twins  # noqa: E402
 from tests.frameworks.report import DOCUMENT, EXACT, document  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 NUMBER = re.compile(r"(?<![\w.`])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w`])")
 SHOWN = DOCUMENT.read_text("utf-8")
 

@@ -22,6 +22,8 @@ from schemas.known_costs import KNOWN
 from tests.costs import ordinary
 from tests.serving import BODY, HEAD, JSON, REQUEST, SECONDS, Load, Server, post, serving, slow_body, wait_until
 
+pytestmark = pytest.mark.slow
+
 CROWD = 200  # slow clients
 LARGE_BODY = json.dumps(REQUEST).encode() + b" " * 20_000  # larger than the event loop computes
 MEMORY_BYTES = 64 * 2**20  # the smallest budget allowed
